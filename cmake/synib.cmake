@@ -1,0 +1,27 @@
+# synib_library(NAME [FOLDER...]): a static library of every .c file in this folder and in the named
+# sub-folders, except programs (*_main.c). Includes are written from the root.
+function(synib_library name)
+    set(patterns *.c)
+    foreach(folder ${ARGN})
+        list(APPEND patterns ${folder}/*.c)
+    endforeach()
+    file(GLOB sources CONFIGURE_DEPENDS ${patterns})
+    list(FILTER sources EXCLUDE REGEX "_main\\.c$")
+    if(sources)
+        add_library(${name} STATIC ${sources})
+        target_include_directories(${name} PUBLIC ${PROJECT_SOURCE_DIR})
+    else()
+        message(FATAL_ERROR "library ${name} has no sources")
+    endif()
+endfunction()
+
+# synib_programs(LIBRARY): build/bin/synib-X for every X_main.c in this folder.
+function(synib_programs library)
+    file(GLOB mains CONFIGURE_DEPENDS *_main.c)
+    foreach(main ${mains})
+        get_filename_component(name ${main} NAME_WE)
+        string(REGEX REPLACE "_main$" "" name ${name})
+        add_executable(synib-${name} ${main})
+        target_link_libraries(synib-${name} PRIVATE ${library})
+    endforeach()
+endfunction()

@@ -1,0 +1,246 @@
+/* SPDX-License-Identifier: MIT */
+#define _GNU_SOURCE /* renameat2, F_OFD_SETLK */
+#include "common/base/atomic_file.h"
+
+#include "common/base/file.h"
+#include "common/base/mem.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+enum { BUFFER_SIZE = 1 << 18 };
+
+struct atomic_file {
+    char *path;
+    char *partial; /* beside path */
+    char *dir;
+    int fd;
+    bool force;
+    uint64_t size;
+    size_t fill;
+    uint8_t buffer[BUFFER_SIZE];
+};
+
+static void free_names(struct atomic_file *f)
+{
+    free(f->path);
+    free(f->partial);
+    free(f->dir);
+    free(f);
+}
+
+static enum err_code set_names(struct atomic_file *f, const char *path, struct err *e)
+{
+    const char *base = path_base(path);
+    size_t dir_len = (size_t)(base - path);
+    size_t size = strlen(path) + sizeof ".." + sizeof ".partial";
+
+    TRY(mem_string(&f->path, path, e));
+    TRY(mem_array(&f->dir, dir_len + 2, 1, "path", e));
+    TRY(mem_array(&f->partial, size, 1, "path", e));
+    memcpy(f->dir, dir_len > 0 ? path : ".", dir_len > 0 ? dir_len : 1);
+    snprintf(f->partial, size, "%.*s.%s.partial", (int)dir_len, path, base);
+out:
+    return e->code;
+}
+
+static enum err_code refuse_existing(const char *path, struct err *e)
+{
+    return err_set(e, ERR_EXISTS, "%s: exists: use --force to replace it", path);
+}
+
+/* Opens the partial file and locks it. The lock belongs to the open file description and vanishes
+ * with its process, so a partial file left by a kill is simply taken over. After the lock is
+ * granted the name must still mean our inode: the previous owner may have renamed it into place
+ * meanwhile. */
+static enum err_code open_partial(struct atomic_file *f, struct err *e)
+{
+    for (;;) {
+        struct flock lock = {.l_type = F_WRLCK, .l_whence = SEEK_SET};
+        struct stat by_fd, by_name;
+
+        f->fd = open(f->partial, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK, 0666);
+        if (f->fd < 0)
+            return err_sys(e, "%s: cannot create", f->path);
+        if (fcntl(f->fd, F_OFD_SETLK, &lock) != 0) {
+            enum err_code code =
+                errno == EAGAIN || errno == EACCES
+                    ? err_set(e, ERR_EXISTS, "%s: another process is writing it: wait for that one",
+                              f->path)
+                    : err_sys(e, "%s: cannot lock", f->partial);
+            close(f->fd);
+            f->fd = -1;
+            return code;
+        }
+        if (fstat(f->fd, &by_fd) != 0)
+            return err_sys(e, "%s: cannot stat", f->partial);
+        if (stat(f->partial, &by_name) == 0 && by_fd.st_ino == by_name.st_ino &&
+            by_fd.st_dev == by_name.st_dev)
+            break;
+        close(f->fd);
+        f->fd = -1;
+    }
+    if (ftruncate(f->fd, 0) != 0)
+        return err_sys(e, "%s: cannot empty", f->partial);
+    return ERR_OK;
+}
+
+enum err_code atomic_file_open(struct atomic_file **out, const char *path, bool force,
+                               struct err *e)
+{
+    struct atomic_file *f = NULL;
+    struct stat st;
+
+    *out = NULL;
+    TRY(mem_array(&f, 1, sizeof *f, "output buffer", e));
+    f->fd = -1;
+    f->force = force;
+    TRY(set_names(f, path, e));
+    if (!force && lstat(path, &st) == 0)
+        TRY(refuse_existing(path, e));
+    TRY(open_partial(f, e));
+    *out = f;
+    f = NULL;
+out:
+    if (f != NULL) {
+        if (f->fd >= 0)
+            close(f->fd);
+        free_names(f);
+    }
+    return e->code;
+}
+
+static enum err_code write_all(struct atomic_file *f, const uint8_t *p, size_t len, struct err *e)
+{
+    while (len > 0) {
+        ssize_t n = write(f->fd, p, len);
+
+        if (n < 0 && errno == EINTR)
+            continue;
+        if (n < 0)
+            return err_sys(e, "%s: cannot write", f->path);
+        p += n;
+        len -= (size_t)n;
+    }
+    return ERR_OK;
+}
+
+static enum err_code flush(struct atomic_file *f, struct err *e)
+{
+    size_t n = f->fill;
+
+    f->fill = 0;
+    return write_all(f, f->buffer, n, e);
+}
+
+enum err_code atomic_file_write(struct atomic_file *f, const void *data, size_t len, struct err *e)
+{
+    if (len > BUFFER_SIZE - f->fill)
+        TRY(flush(f, e));
+    if (len > BUFFER_SIZE) {
+        TRY(write_all(f, data, len, e));
+    } else {
+        memcpy(f->buffer + f->fill, data, len);
+        f->fill += len;
+    }
+    f->size += len;
+out:
+    return e->code;
+}
+
+enum err_code atomic_file_printf(struct atomic_file *f, struct err *e, const char *fmt, ...)
+{
+    char *text = NULL;
+    va_list ap;
+    int n;
+
+    va_start(ap, fmt);
+    n = vasprintf(&text, fmt, ap);
+    va_end(ap);
+    if (n < 0)
+        return err_set(e, ERR_NOMEM, "%s: cannot format a line", f->path);
+    TRY(atomic_file_write(f, text, (size_t)n, e));
+out:
+    free(text);
+    return e->code;
+}
+
+uint64_t atomic_file_size(const struct atomic_file *f)
+{
+    return f->size;
+}
+
+static enum err_code sync_dir(const char *dir, struct err *e)
+{
+    int fd = open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    enum err_code code = ERR_OK;
+
+    if (fd < 0 || fsync(fd) != 0)
+        code = err_sys(e, "%s: cannot sync the folder", dir);
+    if (fd >= 0)
+        close(fd);
+    return code;
+}
+
+/* RENAME_NOREPLACE closes the window between the check at open and now; file systems without it
+ * (EINVAL) get link and unlink, which refuse an existing name too. */
+static enum err_code publish(struct atomic_file *f, struct err *e)
+{
+    if (f->force)
+        return rename(f->partial, f->path) == 0 ? ERR_OK : err_sys(e, "%s: cannot rename", f->path);
+    if (renameat2(AT_FDCWD, f->partial, AT_FDCWD, f->path, RENAME_NOREPLACE) == 0)
+        return ERR_OK;
+    if ((errno == EINVAL || errno == ENOSYS) && link(f->partial, f->path) == 0) {
+        (void)unlink(f->partial);
+        return ERR_OK;
+    }
+    return errno == EEXIST ? refuse_existing(f->path, e) : err_sys(e, "%s: cannot rename", f->path);
+}
+
+enum err_code atomic_file_commit(struct atomic_file *f, struct err *e)
+{
+    TRY(flush(f, e));
+    if (fsync(f->fd) != 0)
+        TRY(err_sys(e, "%s: cannot sync", f->path));
+    TRY(publish(f, e));
+    TRY(sync_dir(f->dir, e));
+out:
+    if (e->code != ERR_OK)
+        (void)unlink(f->partial);
+    if (close(f->fd) != 0 && e->code == ERR_OK)
+        (void)err_sys(e, "%s: cannot close", f->path);
+    free_names(f);
+    return e->code;
+}
+
+void atomic_file_abort(struct atomic_file *f)
+{
+    if (f == NULL)
+        return;
+    (void)unlink(f->partial);
+    close(f->fd);
+    free_names(f);
+}
+
+enum err_code atomic_file_put(const char *path, const void *data, size_t len, bool force,
+                              struct err *e)
+{
+    struct atomic_file *f = NULL;
+
+    TRY(atomic_file_open(&f, path, force, e));
+    TRY(atomic_file_write(f, data, len, e));
+    {
+        struct atomic_file *done = f;
+        f = NULL;
+        TRY(atomic_file_commit(done, e));
+    }
+out:
+    atomic_file_abort(f);
+    return e->code;
+}

@@ -1,0 +1,39 @@
+/* SPDX-License-Identifier: MIT */
+#ifndef COMMON_BASE_ATOMIC_FILE_H
+#define COMMON_BASE_ATOMIC_FILE_H
+
+#include "common/base/err.h"
+
+#include <stddef.h>
+#include <stdint.h>
+
+/* An output file that appears whole or not at all.
+ *
+ * Bytes go to ".NAME.partial" beside the final name; commit does fsync, rename and fsync of the
+ * folder. A kill at any instant leaves the old file, the new file or none, and at most one
+ * .partial, which the next run takes over. Two writers of one name: the second gets ERR_EXISTS at
+ * open. After commit returns ERR_OK the file is on stable storage.
+ *
+ * Threads: one object, one thread. */
+struct atomic_file;
+
+/* Opens NAME for writing. If NAME exists: ERR_EXISTS, or with `force` it is replaced at commit. */
+NODISCARD enum err_code atomic_file_open(struct atomic_file **f, const char *path, bool force,
+                                         struct err *e);
+/* Appends; buffered. */
+NODISCARD enum err_code atomic_file_write(struct atomic_file *f, const void *data, size_t len,
+                                          struct err *e);
+NODISCARD enum err_code atomic_file_printf(struct atomic_file *f, struct err *e, const char *fmt,
+                                           ...) PRINTF_LIKE(3, 4);
+/* Bytes written so far. */
+uint64_t atomic_file_size(const struct atomic_file *f);
+/* Publishes the file and frees f, on failure too (then nothing is published). */
+NODISCARD enum err_code atomic_file_commit(struct atomic_file *f, struct err *e);
+/* Removes the partial file and frees f; NULL is fine. */
+void atomic_file_abort(struct atomic_file *f);
+
+/* Open, write all, commit. */
+NODISCARD enum err_code atomic_file_put(const char *path, const void *data, size_t len, bool force,
+                                        struct err *e);
+
+#endif

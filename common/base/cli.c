@@ -1,0 +1,221 @@
+/* SPDX-License-Identifier: MIT */
+#define _GNU_SOURCE
+#include "common/base/cli.h"
+
+#include "common/base/parallel.h"
+
+#include <errno.h>
+#include <math.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#ifndef SYNIB_VERSION
+#error "the build system defines SYNIB_VERSION"
+#endif
+const char cli_version[] = SYNIB_VERSION;
+
+enum { KEY_SEED = 0x5000, KEY_JSON, KEY_FORCE, KEY_DRY_RUN, MAX_JOBS = 1024 };
+
+static const struct argp_option common_options[] = {
+    {"jobs", 'j', "N", 0, "Threads; 0 = every core this process may use (default)", 0},
+    {"seed", KEY_SEED, "N", 0, "Seed of every random choice (default 0)", 0},
+    {"quiet", 'q', NULL, 0, "Only warnings and errors", 0},
+    {"verbose", 'v', NULL, 0, "Say more", 0},
+    {"json", KEY_JSON, NULL, 0, "Machine-readable output on stdout", 0},
+    {"force", KEY_FORCE, NULL, 0, "Replace an existing output", 0},
+    {"dry-run", KEY_DRY_RUN, NULL, 0, "Say what would be done and do nothing", 0},
+    {0},
+};
+
+static error_t parse_common(int key, char *arg, struct argp_state *state)
+{
+    struct cli *cli = state->input;
+    int64_t jobs;
+
+    switch (key) {
+    case 'j':
+        if (cli_int(&jobs, arg, 0, MAX_JOBS, "--jobs", cli->err) != ERR_OK)
+            return EINVAL;
+        cli->jobs = (int)jobs;
+        return 0;
+    case KEY_SEED:
+        if (cli_u64(&cli->seed, arg, "--seed", cli->err) != ERR_OK)
+            return EINVAL;
+        cli->seed_given = true;
+        return 0;
+    case 'q': cli->log.level = LOG_QUIET; return 0;
+    case 'v': cli->log.level = LOG_VERBOSE; return 0;
+    case KEY_JSON: cli->json = true; return 0;
+    case KEY_FORCE: cli->force = true; return 0;
+    case KEY_DRY_RUN: cli->dry_run = true; return 0;
+    default: return ARGP_ERR_UNKNOWN;
+    }
+}
+
+const struct argp cli_argp = {common_options, parse_common, NULL, NULL, NULL, NULL, NULL};
+
+static const char *version_tool;
+
+static void print_version(FILE *stream, struct argp_state *state)
+{
+    (void)state;
+    fprintf(stream, "%s (synib) %s\n", version_tool, cli_version);
+}
+
+enum err_code cli_parse(const struct argp *argp, int argc, char **argv, const char *tool,
+                        struct cli *cli, void *opt, struct err *e)
+{
+    error_t rc;
+
+    version_tool = tool;
+    argp_program_version_hook = print_version;
+    argp_err_exit_status = err_exit_status(ERR_USAGE);
+    cli->log.tool = tool;
+    cli->log.level = LOG_NORMAL;
+    cli->err = e;
+    signal(SIGPIPE, SIG_IGN);
+    rc = argp_parse(argp, argc, argv, 0, NULL, opt);
+    if (e->code == ERR_OK && rc != 0)
+        return err_set(e, ERR_USAGE, "bad command line: %s: see --help", strerror(rc));
+    if (cli->jobs == 0)
+        cli->jobs = parallel_cores();
+    return e->code;
+}
+
+int cli_finish(const char *tool, struct err *e)
+{
+    if (fflush(stdout) != 0 || ferror(stdout))
+        (void)err_sys(e, "standard output: cannot write");
+    for (char *line = e->text, *end; e->code != ERR_OK && line != NULL; line = end) {
+        end = strchr(line, '\n');
+        if (end != NULL)
+            *end++ = '\0';
+        log_error(&(struct log){.tool = tool}, line);
+    }
+    return err_exit_status(e->code);
+}
+
+enum err_code cli_int(int64_t *out, const char *text, int64_t min, int64_t max, const char *what,
+                      struct err *e)
+{
+    char *end;
+    long long v;
+
+    errno = 0;
+    v = strtoll(text, &end, 10);
+    if (end == text || *end != '\0' || errno != 0 || strchr(" \t\n\v\f\r+", text[0]) != NULL ||
+        v < min || v > max)
+        return err_set(e, ERR_USAGE, "%s: '%s' is not a whole number from %lld to %lld", what, text,
+                       (long long)min, (long long)max);
+    *out = v;
+    return ERR_OK;
+}
+
+enum err_code cli_u64(uint64_t *out, const char *text, const char *what, struct err *e)
+{
+    char *end;
+    unsigned long long v;
+
+    errno = 0;
+    v = strtoull(text, &end, 10);
+    if (text[0] < '0' || text[0] > '9' || *end != '\0' || errno != 0)
+        return err_set(e, ERR_USAGE, "%s: '%s' is not a whole number from 0 to 2^64 - 1", what,
+                       text);
+    *out = v;
+    return ERR_OK;
+}
+
+enum err_code cli_double(double *out, const char *text, double min, double max, const char *what,
+                         struct err *e)
+{
+    char *end;
+    double v;
+
+    errno = 0;
+    v = strtod(text, &end);
+    if (end == text || *end != '\0' || strchr(" \t\n\v\f\r", text[0]) != NULL || !isfinite(v) ||
+        v < min || v > max)
+        return err_set(e, ERR_USAGE, "%s: '%s' is not a number from %g to %g", what, text, min,
+                       max);
+    *out = v;
+    return ERR_OK;
+}
+
+/* Letters that differ or are out of place, counted roughly: enough to find a slip of the fingers.
+ */
+static size_t unlike(const char *a, const char *b)
+{
+    size_t n = strlen(a), m = strlen(b), row[64], diag, best;
+
+    if (n > 63 || m > 63)
+        return SIZE_MAX;
+    for (size_t j = 0; j <= m; j++)
+        row[j] = j;
+    for (size_t i = 1; i <= n; i++) {
+        diag = row[0];
+        row[0] = i;
+        for (size_t j = 1; j <= m; j++) {
+            best = diag + (a[i - 1] != b[j - 1]);
+            diag = row[j];
+            if (row[j] + 1 < best)
+                best = row[j] + 1;
+            if (row[j - 1] + 1 < best)
+                best = row[j - 1] + 1;
+            row[j] = best;
+        }
+    }
+    return row[m];
+}
+
+enum err_code cli_choice(int *out, const char *text, const char *const *names, const char *what,
+                         struct err *e)
+{
+    char list[1024] = "";
+    const char *nearest = NULL;
+    size_t best = 3; /* more than two slips is another word */
+
+    for (int i = 0; names[i] != NULL; i++) {
+        size_t d = unlike(text, names[i]);
+        size_t len = strlen(list);
+
+        if (d == 0) {
+            *out = i;
+            return ERR_OK;
+        }
+        if (d < best) {
+            best = d;
+            nearest = names[i];
+        }
+        snprintf(list + len, sizeof list - len, "%s%s", i > 0 ? ", " : "", names[i]);
+    }
+    if (nearest != NULL)
+        return err_set(e, ERR_USAGE, "%s: unknown '%s': did you mean '%s'? (one of %s)", what, text,
+                       nearest, list);
+    return err_set(e, ERR_USAGE, "%s: unknown '%s': one of %s", what, text, list);
+}
+
+static volatile sig_atomic_t stop_signal;
+
+static void on_signal(int number)
+{
+    if (stop_signal != 0 && number == SIGINT)
+        _Exit(128 + number);
+    stop_signal = number;
+}
+
+void cli_catch_signals(void)
+{
+    struct sigaction action = {.sa_handler = on_signal, .sa_flags = SA_RESTART};
+
+    sigemptyset(&action.sa_mask);
+    sigaction(SIGINT, &action, NULL);
+    sigaction(SIGTERM, &action, NULL);
+    sigaction(SIGUSR1, &action, NULL);
+}
+
+bool cli_stop_requested(void)
+{
+    return stop_signal != 0;
+}

@@ -1,0 +1,189 @@
+/* SPDX-License-Identifier: MIT */
+#define _GNU_SOURCE
+#include "common/base/file.h"
+
+#include "common/base/mem.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+/* Opens a regular file only; O_NONBLOCK keeps a FIFO from blocking the open itself. */
+static enum err_code open_regular(int *fd, size_t *len, const char *path, struct err *e)
+{
+    struct stat st;
+
+    *fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
+    if (*fd < 0)
+        return err_sys(e, "%s: cannot open", path);
+    if (fstat(*fd, &st) != 0)
+        return err_sys(e, "%s: cannot stat", path);
+    if (!S_ISREG(st.st_mode))
+        return err_set(e, ERR_FORMAT, "%s: is not a regular file", path);
+    *len = (size_t)st.st_size;
+    return ERR_OK;
+}
+
+enum err_code file_read(struct file_view *v, const char *path, size_t limit, struct err *e)
+{
+    uint8_t *data = NULL;
+    size_t len = 0, got = 0;
+    int fd = -1;
+
+    *v = (struct file_view){0};
+    TRY(open_regular(&fd, &len, path, e));
+    if (len > limit)
+        TRY(err_set(e, ERR_DATA, "%s: has %zu bytes, more than the limit of %zu", path, len,
+                    limit));
+    TRY(mem_array(&data, len + 1, 1, path, e)); /* + 1: text readers find a NUL at the end */
+    while (got < len) {
+        ssize_t n = read(fd, data + got, len - got);
+
+        if (n < 0 && errno == EINTR)
+            continue;
+        if (n < 0)
+            TRY(err_sys(e, "%s: cannot read", path));
+        if (n == 0)
+            TRY(err_set(e, ERR_TRUNCATED, "%s: shrank while it was read", path));
+        got += (size_t)n;
+    }
+    *v = (struct file_view){.data = data, .len = len};
+    data = NULL;
+out:
+    free(data);
+    if (fd >= 0)
+        close(fd);
+    return e->code;
+}
+
+enum err_code file_map(struct file_view *v, const char *path, struct err *e)
+{
+    void *p = NULL;
+    size_t len = 0;
+    int fd = -1;
+
+    *v = (struct file_view){0};
+    TRY(open_regular(&fd, &len, path, e));
+    if (len > 0) {
+        p = mmap(NULL, len, PROT_READ, MAP_SHARED, fd, 0);
+        if (p == MAP_FAILED)
+            TRY(err_sys(e, "%s: cannot map", path));
+        *v = (struct file_view){.data = p, .len = len, .mapped = true};
+    }
+out:
+    if (fd >= 0)
+        close(fd);
+    return e->code;
+}
+
+void file_view_free(struct file_view *v)
+{
+    void *p = (void *)(uintptr_t)v->data;
+
+    if (v->mapped)
+        munmap(p, v->len);
+    else
+        free(p);
+    *v = (struct file_view){0};
+}
+
+static enum err_code make_one(const char *path, struct err *e)
+{
+    struct stat st;
+
+    if (mkdir(path, 0777) == 0)
+        return ERR_OK;
+    if (errno == EEXIST && stat(path, &st) == 0 && S_ISDIR(st.st_mode))
+        return ERR_OK;
+    return err_sys(e, "%s: cannot make the folder", path);
+}
+
+enum err_code dir_make(const char *path, struct err *e)
+{
+    char *copy = NULL;
+
+    TRY(mem_string(&copy, path, e));
+    for (char *p = copy + 1; copy[0] != '\0' && *p != '\0'; p++) {
+        if (*p != '/')
+            continue;
+        *p = '\0';
+        TRY(make_one(copy, e));
+        *p = '/';
+    }
+    TRY(make_one(copy, e));
+out:
+    free(copy);
+    return e->code;
+}
+
+enum err_code path_join(char **out, const char *dir, const char *name, struct err *e)
+{
+    size_t size = strlen(dir) + strlen(name) + 2;
+    size_t len = strlen(dir);
+
+    TRY(mem_array(out, size, 1, "path", e));
+    snprintf(*out, size, "%s%s%s", dir, len > 0 && dir[len - 1] == '/' ? "" : "/", name);
+out:
+    return e->code;
+}
+
+const char *path_base(const char *path)
+{
+    const char *slash = strrchr(path, '/');
+
+    return slash != NULL ? slash + 1 : path;
+}
+
+static int by_name(const void *a, const void *b)
+{
+    return strcmp(*(char *const *)a, *(char *const *)b);
+}
+
+static bool ends_with(const char *name, const char *suffix)
+{
+    size_t n = strlen(name), s = strlen(suffix);
+
+    return n >= s && strcmp(name + n - s, suffix) == 0;
+}
+
+enum err_code dir_list(struct name_list *list, const char *path, const char *suffix, struct err *e)
+{
+    struct dirent *d;
+    DIR *dir = opendir(path);
+
+    *list = (struct name_list){0};
+    if (dir == NULL)
+        return err_sys(e, "%s: cannot list", path);
+    while (errno = 0, (d = readdir(dir)) != NULL) {
+        if (strcmp(d->d_name, ".") == 0 || strcmp(d->d_name, "..") == 0)
+            continue;
+        if (!ends_with(d->d_name, suffix))
+            continue;
+        TRY(mem_grow(&list->name, &list->cap, list->count + 1, sizeof *list->name, path, e));
+        TRY(mem_string(&list->name[list->count], d->d_name, e));
+        list->count++;
+    }
+    if (errno != 0)
+        TRY(err_sys(e, "%s: cannot list", path));
+    if (list->count > 0)
+        qsort(list->name, list->count, sizeof *list->name, by_name);
+out:
+    closedir(dir);
+    if (e->code != ERR_OK)
+        name_list_free(list);
+    return e->code;
+}
+
+void name_list_free(struct name_list *list)
+{
+    for (size_t i = 0; i < list->count; i++)
+        free(list->name[i]);
+    free(list->name);
+    *list = (struct name_list){0};
+}

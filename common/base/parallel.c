@@ -1,0 +1,59 @@
+/* SPDX-License-Identifier: MIT */
+#define _GNU_SOURCE /* sched_getaffinity */
+#include "common/base/parallel.h"
+
+#include <omp.h>
+#include <sched.h>
+
+/* ThreadSanitizer does not see into libgomp: tell it that the team starts after the caller's writes
+ * and that the caller goes on after the team's. */
+#if defined(__SANITIZE_THREAD__)
+#define TSAN 1
+#elif defined(__has_feature)
+#if __has_feature(thread_sanitizer)
+#define TSAN 1
+#endif
+#endif
+#ifdef TSAN
+void __tsan_acquire(void *addr);
+void __tsan_release(void *addr);
+#else
+#define __tsan_acquire(addr) ((void)(addr))
+#define __tsan_release(addr) ((void)(addr))
+#endif
+
+void parallel_for(int threads, int64_t n, parallel_fn *fn, void *ctx)
+{
+    int64_t next = 0;
+
+    if (threads > n)
+        threads = (int)n;
+    omp_set_num_threads(1); /* what oneDNN asks for when it runs on the caller's own thread */
+    if (threads <= 1 || omp_in_parallel()) {
+        for (int64_t i = 0; i < n; i++)
+            fn(ctx, i, 0);
+        return;
+    }
+    __tsan_release(&next);
+#pragma omp parallel num_threads(threads) default(none) shared(next, n, fn, ctx)
+    {
+        __tsan_acquire(&next);
+        for (;;) {
+            int64_t i = __atomic_fetch_add(&next, 1, __ATOMIC_RELAXED);
+            if (i >= n)
+                break;
+            fn(ctx, i, omp_get_thread_num());
+        }
+        __tsan_release(&next);
+    }
+    __tsan_acquire(&next);
+}
+
+int parallel_cores(void)
+{
+    cpu_set_t set;
+
+    if (sched_getaffinity(0, sizeof set, &set) != 0)
+        return 1;
+    return CPU_COUNT(&set) > 0 ? CPU_COUNT(&set) : 1;
+}

@@ -1,0 +1,22 @@
+/* SPDX-License-Identifier: MIT */
+#ifndef COMMON_BASE_PARALLEL_H
+#define COMMON_BASE_PARALLEL_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+/* Runs fn(ctx, i, worker) once for every i in 0..n-1 on up to `threads` threads and returns when
+ * all are done. `worker` is in 0..threads-1 and two calls with the same worker never overlap: use
+ * it to index per-thread scratch. Which worker gets which i is not fixed, so results must depend on
+ * i alone; sums over i are made by the caller afterwards, in index order. threads <= 1 or n <= 1
+ * runs on the caller. fn must not fail through other means than ctx. Nested calls run on their
+ * caller as worker 0 of their own, so scratch indexed by worker must not be shared between levels.
+ *
+ * Inside fn, libraries that use OpenMP themselves (oneDNN) see one thread. */
+typedef void parallel_fn(void *ctx, int64_t i, int worker);
+void parallel_for(int threads, int64_t n, parallel_fn *fn, void *ctx);
+
+/* Cores this process may use (its affinity mask), at least 1. */
+int parallel_cores(void);
+
+#endif
