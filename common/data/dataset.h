@@ -7,26 +7,29 @@
 /* One split of a CREMA-D-Irony dataset, whether it is an overlay over base sets or self-contained:
  * the trainer, the evaluator and synib-shard see only this.
  *
- * A dataset folder holds one shard set per split: DATA/train, DATA/val, DATA/test (docs/formats/irony.md).
- * An overlay names its base sets (video frames, audio spectrograms) by content digest; they are looked
- * for in `bases`, then in DATA itself, its parent, and the direct sub-folders of both. */
+ * A dataset folder holds one shard set per split: DATA/train, DATA/val, DATA/test
+ * (docs/formats/irony.md). An overlay names its base sets (video frames, audio spectrograms) by
+ * content digest; they are looked for in `bases`, then in DATA itself, its parent, and the direct
+ * sub-folders of both. */
 
 enum { CLIP_NAME_SIZE = 24, FRAMES_PER_CLIP = 3, N_EMOTIONS = 6, LABEL_IRONY = 6, N_LABELS = 7 };
 
 /* Class ids and names: NEU 0, HAP 1, SAD 2, FEA 3, DIS 4, ANG 5, irony 6. R section 1.1. */
-extern const char *const label_names[N_LABELS + 1];    /* "neutral" "happy" "sad" "fear" "disgust" "anger" "irony" NULL */
-extern const char *const emotion_codes[N_EMOTIONS + 1]; /* "NEU" "HAP" "SAD" "FEA" "DIS" "ANG" NULL */
+extern const char *const
+    label_names[N_LABELS + 1]; /* "neutral" "happy" "sad" "fear" "disgust" "anger" "irony" NULL */
+extern const char
+    *const emotion_codes[N_EMOTIONS + 1]; /* "NEU" "HAP" "SAD" "FEA" "DIS" "ANG" NULL */
 
 /* Bits of a sample's `flags` field. */
 enum sample_flag {
-    FLAG_SHORT_VIDEO = 1 << 0,     /* fewer frames on the grid than wanted: topped up from the seed */
-    FLAG_TILED_AUDIO = 1 << 1,     /* shorter than 3 s: repeated, as the reference does */
+    FLAG_SHORT_VIDEO = 1 << 0, /* fewer frames on the grid than wanted: topped up from the seed */
+    FLAG_TILED_AUDIO = 1 << 1, /* shorter than 3 s: repeated, as the reference does */
     FLAG_DUPLICATE_AUDIO = 1 << 2, /* byte-identical audio under another label */
     FLAG_DIGEST_DIFFERS = 1 << 3,  /* media differ from the official digest, accepted by option */
     FLAG_SILENT_AUDIO = 1 << 4,
-    FLAG_LENGTHS_DIFFER = 1 << 5,  /* audio and video differ by more than 0.5 s */
-    FLAG_KNOWN_ISSUE = 1 << 6,     /* listed in manifests/known-issues.tsv, accepted */
-    FLAG_REENCODED = 1 << 7,       /* video codec is not VP6 */
+    FLAG_LENGTHS_DIFFER = 1 << 5, /* audio and video differ by more than 0.5 s */
+    FLAG_KNOWN_ISSUE = 1 << 6,    /* listed in manifests/known-issues.tsv, accepted */
+    FLAG_REENCODED = 1 << 7,      /* video codec is not VP6 */
     FLAG_CLIPPED_AUDIO = 1 << 8,
 };
 /* Name of one bit, e.g. "short_video"; NULL for unknown bits. */

@@ -7,16 +7,16 @@
 #include <stddef.h>
 #include <stdint.h>
 
-/* JPEG through libjpeg-turbo's libjpeg API. No libjpeg type shows here. Hostile input ends in an error.
- * Threads: one object per thread. */
+/* JPEG through libjpeg-turbo's libjpeg API. No libjpeg type shows here. Hostile input ends in an
+ * error. Threads: one object per thread. */
 
 enum { JPEG_MAX_SIDE = 4096 };
 
 /* ---- encoding ---- */
 /* rgb [h][w][3] at `stride` bytes per row -> a baseline JPEG, 4:2:0, integer DCT "islow", `quality`
  * 1..100, no metadata. *out (malloc) is the caller's. */
-NODISCARD enum err_code jpeg_encode_rgb(const uint8_t *rgb, int w, int h, size_t stride, int quality,
-                                        uint8_t **out, size_t *len, struct err *e);
+NODISCARD enum err_code jpeg_encode_rgb(const uint8_t *rgb, int w, int h, size_t stride,
+                                        int quality, uint8_t **out, size_t *len, struct err *e);
 
 /* ---- decoding ---- */
 struct jpeg_decoder;
@@ -32,11 +32,12 @@ struct jpeg_rect {
     int x, y, w, h;
 };
 
-/* Decodes only what `rect` needs (jpeg_crop_scanline, jpeg_skip_scanlines). *rgb: rows of the rectangle,
- * [rect.h][*stride], whose first pixel is the rectangle's; owned by d, valid until its next call. The
- * pixels equal those of a full decode of the same picture, except that libjpeg's upsampling ignores
- * neighbours outside the decoded columns at the outermost 2 columns; a margin is decoded to avoid that,
- * so they are equal. A warning of libjpeg (corrupt data) is an ERR_FORMAT. */
+/* Decodes only what `rect` needs (jpeg_crop_scanline, jpeg_skip_scanlines). *rgb: rows of the
+ * rectangle, [rect.h][*stride], whose first pixel is the rectangle's; owned by d, valid until its
+ * next call. The pixels equal those of a full decode of the same picture, except that libjpeg's
+ * upsampling ignores neighbours outside the decoded columns at the outermost 2 columns; a margin is
+ * decoded to avoid that, so they are equal. A warning of libjpeg (corrupt data) is an ERR_FORMAT.
+ */
 NODISCARD enum err_code jpeg_decoder_rect(struct jpeg_decoder *d, const uint8_t *data, size_t len,
                                           struct jpeg_rect rect, const uint8_t **rgb,
                                           size_t *stride, struct err *e);

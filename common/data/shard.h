@@ -5,13 +5,13 @@
 #include "common/data/tensorfile.h"
 
 /* Shard sets: a folder of container files "NAME-00000.safetensors" ... and "index.jsonl", which is
- * written last. A folder without index is not a set. Samples are numbered 0..n-1 through the shards in
- * order. docs/formats/shards.md.
+ * written last. A folder without index is not a set. Samples are numbered 0..n-1 through the shards
+ * in order. docs/formats/shards.md.
  *
  * A set has a list of fields, the same in every shard:
  *   fixed   one value of fixed shape per sample: tensor [n, dim...] of the field's dtype
- *   ragged  one byte string per sample (e.g. a JPEG): tensor U8 [total] and "<field>.off" I64 [n, 2]
- * and a CRC32C per sample and field in tensor "crc32c" I32 [n, fields].
+ *   ragged  one byte string per sample (e.g. a JPEG): tensor U8 [total] and "<field>.off" I64 [n,
+ * 2] and a CRC32C per sample and field in tensor "crc32c" I32 [n, fields].
  *
  * Two digests: the file digests in the index (bytes), and the *content digest*: SHA-256 over every
  * sample's field values in order, which does not depend on how samples are cut into shards. */
@@ -33,16 +33,17 @@ struct shard_value {
 };
 
 struct shard_options {
-    const char *prefix;        /* file name prefix, e.g. "video" */
-    uint64_t target_bytes;     /* start a new shard past this size; 0 = 128 MiB */
-    bool force;                /* replace an existing set */
+    const char *prefix;    /* file name prefix, e.g. "video" */
+    uint64_t target_bytes; /* start a new shard past this size; 0 = 128 MiB */
+    bool force;            /* replace an existing set */
 };
 
 /* ---- writing ---- */
 struct shard_writer;
 
-/* Makes the folder; ERR_EXISTS if it holds an index and !force. The new index replaces the old one in
- * one rename; shard files of an older set that the new index does not name are removed after that. */
+/* Makes the folder; ERR_EXISTS if it holds an index and !force. The new index replaces the old one
+ * in one rename; shard files of an older set that the new index does not name are removed after
+ * that. */
 NODISCARD enum err_code shard_writer_open(struct shard_writer **w, const char *dir,
                                           const struct shard_options *opt,
                                           const struct shard_field *fields, int n_fields,
@@ -61,8 +62,8 @@ void shard_writer_abort(struct shard_writer *w);
 /* ---- reading ---- */
 struct shard_set;
 
-/* Opens the index and every shard (mapped), checks sizes, headers and that all agree. Data are verified
- * per sample and field on their first use. */
+/* Opens the index and every shard (mapped), checks sizes, headers and that all agree. Data are
+ * verified per sample and field on their first use. */
 NODISCARD enum err_code shard_set_open(struct shard_set **s, const char *dir, struct err *e);
 void shard_set_close(struct shard_set *s);
 
@@ -80,11 +81,12 @@ int shard_set_shards(const struct shard_set *s);
 const struct tensorfile *shard_set_shard(const struct shard_set *s, int shard, int64_t *first,
                                          int64_t *count);
 
-/* The bytes of one sample's field: a loan until close, verified against its CRC32C on first use (any
- * thread). ERR_CHECKSUM: "FILE: sample I (CLIP) field F: crc32c differs (byte N)". */
+/* The bytes of one sample's field: a loan until close, verified against its CRC32C on first use
+ * (any thread). ERR_CHECKSUM: "FILE: sample I (CLIP) field F: crc32c differs (byte N)". */
 NODISCARD enum err_code shard_set_get(const struct shard_set *s, int64_t sample, int field,
                                       struct shard_value *v, struct err *e);
-/* Everything: every byte of every file, the file digests, the content digest. All faults are listed. */
+/* Everything: every byte of every file, the file digests, the content digest. All faults are
+ * listed. */
 NODISCARD enum err_code shard_set_verify(const struct shard_set *s, int jobs, struct err *e);
 
 #endif

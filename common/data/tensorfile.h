@@ -7,9 +7,9 @@
 #include <stddef.h>
 #include <stdint.h>
 
-/* The container of shards and checkpoints: a strict, checksummed profile of safetensors, specified in
- * docs/formats/container.md. Every byte of a file is covered by exactly one checked rule, so any single
- * damaged byte is found before data are used.
+/* The container of shards and checkpoints: a strict, checksummed profile of safetensors, specified
+ * in docs/formats/container.md. Every byte of a file is covered by exactly one checked rule, so any
+ * single damaged byte is found before data are used.
  *
  * Threads: a writer belongs to one thread; a reader may be shared once opened. */
 
@@ -28,7 +28,8 @@ struct tensor_info {
     uint64_t bytes; /* product of dims * dtype_size */
 };
 
-/* ---- writing: metadata and tensors are declared, then data are streamed in declaration order ---- */
+/* ---- writing: metadata and tensors are declared, then data are streamed in declaration order ----
+ */
 struct tensorfile_writer;
 
 /* kind: "shard" or "checkpoint"; goes to metadata. */
@@ -43,8 +44,8 @@ NODISCARD enum err_code tensorfile_writer_declare(struct tensorfile_writer *w, c
 /* Data of the declared tensors, one after the other, in any number of pieces. */
 NODISCARD enum err_code tensorfile_writer_data(struct tensorfile_writer *w, const void *data,
                                                size_t len, struct err *e);
-/* Writes checksums and trailer, publishes atomically, frees w (on failure too). digest (may be NULL)
- * receives the file's SHA-256. */
+/* Writes checksums and trailer, publishes atomically, frees w (on failure too). digest (may be
+ * NULL) receives the file's SHA-256. */
 NODISCARD enum err_code tensorfile_writer_commit(struct tensorfile_writer *w, uint8_t digest[32],
                                                  struct err *e);
 void tensorfile_writer_abort(struct tensorfile_writer *w);
@@ -52,8 +53,8 @@ void tensorfile_writer_abort(struct tensorfile_writer *w);
 /* ---- reading ---- */
 struct tensorfile;
 
-/* Maps the file and checks size, header, trailer and every structural rule; tensor data are checked by
- * tensorfile_verify* below. */
+/* Maps the file and checks size, header, trailer and every structural rule; tensor data are checked
+ * by tensorfile_verify* below. */
 NODISCARD enum err_code tensorfile_open(struct tensorfile **f, const char *path, struct err *e);
 /* The same over memory that outlives the object; `name` for messages. */
 NODISCARD enum err_code tensorfile_open_mem(struct tensorfile **f, const char *name,

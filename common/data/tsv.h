@@ -13,13 +13,13 @@
  *   line 2   column names, tab-separated
  *   then     one row per line, as many cells as columns
  *
- * UTF-8, LF line ends, no quoting, no control characters, every line ends in LF. A fault names file and
- * line; up to 20 faults are collected (ERR_DATA). Columns are found by name, so a reader ignores columns
- * it does not know. Threads: a table is read-only after tsv_read. */
+ * UTF-8, LF line ends, no quoting, no control characters, every line ends in LF. A fault names file
+ * and line; up to 20 faults are collected (ERR_DATA). Columns are found by name, so a reader
+ * ignores columns it does not know. Threads: a table is read-only after tsv_read. */
 struct tsv;
 
-/* Reads a manifest of the given kind ("clips", "split", ...). `columns`: NULL-terminated names that must
- * be there; NULL = any. */
+/* Reads a manifest of the given kind ("clips", "split", ...). `columns`: NULL-terminated names that
+ * must be there; NULL = any. */
 NODISCARD enum err_code tsv_read(struct tsv **t, const char *path, const char *kind,
                                  const char *const *columns, struct err *e);
 /* The same from memory; `name` stands for the path in messages. data is copied. */

@@ -1,0 +1,134 @@
+/* SPDX-License-Identifier: MIT */
+#ifndef COMMON_NN_KERNELS_H
+#define COMMON_NN_KERNELS_H
+
+#include "common/base/err.h"
+
+#include <stddef.h>
+#include <stdint.h>
+
+/* What a back end provides: the heavy float32 kernels under the tape's operations. The CPU back end
+ * is common/nn/cpu/; another one would implement the same functions over its own memory.
+ *
+ * Shape letters: N images (frames folded in), C channels, H height, W width, B batch rows, D
+ * features. Layouts: *plain* is row-major [N, C, H, W]; *blocked* is [N, C/b, H, W, b] with b =
+ * nn_block(nn), which every activation inside a convolutional network has; C is a multiple of b.
+ * Weights, their gradients and everything else are plain.
+ *
+ * Determinism: work is cut into pieces that depend on shapes only and partial sums are added in a
+ * fixed order, so bits do not depend on the thread count. Float sums over many elements accumulate
+ * in double. Nothing is allocated after the first call with a given shape (primitives and scratch
+ * are cached).
+ *
+ * Outputs are *overwritten* unless said to be *added to*. Buffers are 64-byte aligned and do not
+ * overlap unless said so. Threads: one struct nn, one caller at a time; it uses its own team. */
+struct nn;
+
+/* threads: size of the team. */
+NODISCARD enum err_code nn_new(struct nn **nn, int threads, struct err *e);
+void nn_free(struct nn *nn);
+int nn_threads(const struct nn *nn);
+/* Channels per block: 16 with AVX-512, otherwise 8. */
+int nn_block(const struct nn *nn);
+/* "AVX-512 ..., oneDNN 2.6.3, OpenBLAS 0.3.21 SkylakeX": provenance, and what may change bits. */
+const char *nn_describe(const struct nn *nn);
+
+/* ---- convolution: no bias, square stride and padding, groups 1, dilation 1 ---- */
+struct conv_shape {
+    int64_t n;          /* images */
+    int64_t ic, ih, iw; /* input; plain when ic is not a multiple of the block (ic is 1 or 3) */
+    int64_t oc, kh, kw; /* weights [oc, ic, kh, kw] */
+    int64_t stride, pad;
+};
+int64_t conv_oh(const struct conv_shape *s); /* (ih + 2 pad - kh) / stride + 1 */
+int64_t conv_ow(const struct conv_shape *s);
+
+/* y [n, oc, oh, ow] blocked. */
+NODISCARD enum err_code k_conv_forward(struct nn *nn, const struct conv_shape *s, const float *x,
+                                       const float *w, float *y, struct err *e);
+/* dx like x; only for blocked inputs. */
+NODISCARD enum err_code k_conv_backward_data(struct nn *nn, const struct conv_shape *s,
+                                             const float *dy, const float *w, float *dx,
+                                             struct err *e);
+/* dw [oc, ic, kh, kw] is added to. */
+NODISCARD enum err_code k_conv_backward_weights(struct nn *nn, const struct conv_shape *s,
+                                                const float *x, const float *dy, float *dw,
+                                                struct err *e);
+
+/* ---- batch norm over N, H, W (blocked), with optional residual and ReLU fused ----
+ * y = act(gamma (x - mean) / sqrt(var + eps) + beta [+ residual]), act = ReLU or identity. */
+struct bn_shape {
+    int64_t n, c, h, w;
+};
+/* Batch statistics: mean[c], var[c] (biased) are written. residual may be NULL. y may be x's buffer
+ * only if the caller does not need x for backward. */
+NODISCARD enum err_code k_batchnorm_train(struct nn *nn, const struct bn_shape *s, const float *x,
+                                          const float *gamma, const float *beta, float eps,
+                                          const float *residual, bool relu, float *y, float *mean,
+                                          float *var, struct err *e);
+/* With given statistics (evaluation). */
+NODISCARD enum err_code k_batchnorm_eval(struct nn *nn, const struct bn_shape *s, const float *x,
+                                         const float *gamma, const float *beta, float eps,
+                                         const float *mean, const float *var, const float *residual,
+                                         bool relu, float *y, struct err *e);
+/* Backward of k_batchnorm_train. dgamma, dbeta [c] are added to. dres (NULL if there was no
+ * residual) is overwritten with the gradient after the ReLU. dx may be dy's buffer. */
+NODISCARD enum err_code k_batchnorm_train_backward(struct nn *nn, const struct bn_shape *s,
+                                                   const float *x, const float *y, const float *dy,
+                                                   const float *gamma, const float *mean,
+                                                   const float *var, float eps, bool relu,
+                                                   float *dx, float *dgamma, float *dbeta,
+                                                   float *dres, struct err *e);
+/* Backward of k_batchnorm_eval (statistics are constants): for methods that differentiate through a
+ * network in evaluation mode. Same conventions. */
+NODISCARD enum err_code k_batchnorm_eval_backward(struct nn *nn, const struct bn_shape *s,
+                                                  const float *x, const float *y, const float *dy,
+                                                  const float *gamma, const float *mean,
+                                                  const float *var, float eps, bool relu, float *dx,
+                                                  float *dgamma, float *dbeta, float *dres,
+                                                  struct err *e);
+
+/* ---- pooling (blocked) ---- */
+/* k x k windows; padding never wins. argmax [n, c/b, oh, ow, b] holds the winner's index in its
+ * window (first of equals). */
+NODISCARD enum err_code k_maxpool_forward(struct nn *nn, const struct bn_shape *s, int k,
+                                          int stride, int pad, const float *x, float *y,
+                                          uint8_t *argmax, struct err *e);
+NODISCARD enum err_code k_maxpool_backward(struct nn *nn, const struct bn_shape *s, int k,
+                                           int stride, int pad, const float *dy,
+                                           const uint8_t *argmax, float *dx, struct err *e);
+/* Mean over space and `frames` consecutive images: x [n, c, h, w] blocked -> y [n / frames, c]
+ * plain. */
+NODISCARD enum err_code k_meanpool_forward(struct nn *nn, const struct bn_shape *s, int frames,
+                                           const float *x, float *y, struct err *e);
+NODISCARD enum err_code k_meanpool_backward(struct nn *nn, const struct bn_shape *s, int frames,
+                                            const float *dy, float *dx, struct err *e);
+
+/* ---- dense ---- */
+/* C [m, n] = alpha op(A) op(B) + beta C, row-major, op = transpose if ta / tb. Single module that
+ * owns GEMM (P "Decisions" 3); the bits do not depend on the thread count. */
+NODISCARD enum err_code k_gemm(struct nn *nn, bool ta, bool tb, int64_t m, int64_t n, int64_t k,
+                               float alpha, const float *a, int64_t lda, const float *b,
+                               int64_t ldb, float beta, float *c, int64_t ldc, struct err *e);
+
+/* ---- element-wise over `count` floats ---- */
+NODISCARD enum err_code k_add(struct nn *nn, int64_t count, const float *a, float *inout,
+                              struct err *e); /* inout += a */
+
+/* One Adam step with coupled L2 (g = grad + weight_decay * w), bias-corrected, in place, for one
+ * parameter block. step counts from 1. torch.optim.Adam's formula and order of operations:
+ * w -= lr / (1 - beta1^t) * m / (sqrt(v) / sqrt(1 - beta2^t) + eps). */
+struct adam_step {
+    double lr, beta1, beta2, eps, weight_decay;
+    int64_t step;
+};
+NODISCARD enum err_code k_adam(struct nn *nn, const struct adam_step *a, int64_t count, float *w,
+                               const float *grad, float *m, float *v, struct err *e);
+
+/* ---- layout, for tests and inspection ---- */
+NODISCARD enum err_code k_to_blocked(struct nn *nn, const struct bn_shape *s, const float *plain,
+                                     float *blocked, struct err *e);
+NODISCARD enum err_code k_to_plain(struct nn *nn, const struct bn_shape *s, const float *blocked,
+                                   float *plain, struct err *e);
+
+#endif
