@@ -1,5 +1,4 @@
 /* SPDX-License-Identifier: MIT */
-#define _GNU_SOURCE /* renameat2, F_OFD_SETLK */
 #include "common/base/atomic_file.h"
 
 #include "common/base/file.h"

@@ -1,5 +1,4 @@
 /* SPDX-License-Identifier: MIT */
-#define _GNU_SOURCE
 #include "common/base/cli.h"
 
 #include "common/base/parallel.h"

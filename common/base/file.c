@@ -1,5 +1,4 @@
 /* SPDX-License-Identifier: MIT */
-#define _GNU_SOURCE
 #include "common/base/file.h"
 
 #include "common/base/mem.h"
