@@ -36,10 +36,15 @@ struct jpeg_rect {
  * rectangle, [rect.h][*stride], whose first pixel is the rectangle's; owned by d, valid until its
  * next call. The pixels equal those of a full decode of the same picture, except that libjpeg's
  * upsampling ignores neighbours outside the decoded columns at the outermost 2 columns; a margin is
- * decoded to avoid that, so they are equal. A warning of libjpeg (corrupt data) is an ERR_FORMAT.
- */
+ * decoded to avoid that, so they are equal. A warning of libjpeg (corrupt data) is an ERR_FORMAT;
+ * damage below the rectangle is not looked at. Only baseline files are read. */
 NODISCARD enum err_code jpeg_decoder_rect(struct jpeg_decoder *d, const uint8_t *data, size_t len,
                                           struct jpeg_rect rect, const uint8_t **rgb,
                                           size_t *stride, struct err *e);
+/* The same with four bytes per pixel; the fourth is undefined. For code that works on whole words.
+ */
+NODISCARD enum err_code jpeg_decoder_rect_rgbx(struct jpeg_decoder *d, const uint8_t *data,
+                                               size_t len, struct jpeg_rect rect,
+                                               const uint8_t **rgbx, size_t *stride, struct err *e);
 
 #endif
