@@ -1,0 +1,76 @@
+# SPDX-License-Identifier: MIT
+# The front door. `make` builds into build/bin/; see README.md.
+#
+#   make           build (installs missing Debian packages first)
+#   make demo      raw synthetic clips -> trained models, one table, pictures, under demo/
+#   make test      build and run all tests
+#   make bench     measure beside the peers (docs/performance.md)
+#   make asan      the tests under AddressSanitizer and UBSan; likewise make tsan
+#   make coverage  branch coverage of the tests
+#   make format    clang-format over everything
+#   make install   PREFIX=/usr/local
+#   make clean
+
+PRESET := release
+BUILD := build
+JOBS := $(shell nproc)
+PREFIX := /usr/local
+CMAKE_ARGS :=
+SOURCES = $(shell git ls-files '*.c' '*.h')
+
+.PHONY: all packages configure demo test bench asan tsan coverage format check-format check-layers \
+        install clean
+
+all: configure
+	@cmake --build $(BUILD) -j $(JOBS)
+
+packages:
+	@scripts/install-packages
+
+configure: packages
+	@[ -f $(BUILD)/CMakeCache.txt ] || cmake --preset $(PRESET) -B $(BUILD) $(CMAKE_ARGS) >/dev/null
+
+demo: all
+	@BIN=$(BUILD)/bin scripts/demo demo
+
+test: all
+	@cd $(BUILD) && ctest --output-on-failure -j $(JOBS)
+
+bench: all
+	@cmake --build $(BUILD) -j $(JOBS) --target benches
+	@bench/run $(BUILD)
+
+asan:
+	@scripts/install-packages
+	@$(MAKE) --no-print-directory test PRESET=asan BUILD=build-asan
+
+tsan:
+	@$(MAKE) --no-print-directory test PRESET=tsan BUILD=build-tsan
+
+coverage:
+	@scripts/install-packages gcovr
+	@$(MAKE) --no-print-directory test PRESET=coverage BUILD=build-coverage
+	@gcovr --root . --object-directory build-coverage --exclude tests --branches --print-summary
+
+format:
+	@scripts/install-packages clang-format
+	@clang-format -i $(SOURCES)
+
+check-format:
+	@scripts/install-packages clang-format
+	@clang-format --dry-run -Werror $(SOURCES)
+
+# prep/ and train/ share files, not code; common/ looks downwards only (docs/design.md).
+check-layers:
+	@! grep -nE '#include "(prep|train|tests)/' -r common
+	@! grep -nE '#include "(train|tests)/' -r prep
+	@! grep -nE '#include "(prep|tests)/' -r train
+	@! grep -nE '#include "common/(data|nn)/' -r common/base
+	@! grep -nE '#include "common/nn/' -r common/data
+	@! grep -nE '#include "common/data/' -r common/nn
+
+install: all
+	@cmake --install $(BUILD) --prefix $(PREFIX)
+
+clean:
+	@rm -rf build build-* demo

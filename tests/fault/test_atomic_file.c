@@ -1,0 +1,174 @@
+/* SPDX-License-Identifier: MIT */
+/* An output file appears whole or not at all: kills, second writers, existing files. */
+#include "tests/support/cmocka.h"
+
+#include "common/base/atomic_file.h"
+#include "common/base/file.h"
+
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+static char dir[] = "atomic-file-XXXXXX";
+
+static int enter(void **state)
+{
+    (void)state;
+    return mkdtemp(dir) == NULL || chdir(dir) != 0;
+}
+
+static int leave(void **state)
+{
+    (void)state;
+    (void)unlink("out");
+    return chdir("..") != 0 || rmdir(dir) != 0; /* fails when anything else was left behind */
+}
+
+static void expect_content(const char *text)
+{
+    struct file_view v;
+    struct err e = {0};
+
+    assert_int_equal(file_read(&v, "out", 1 << 20, &e), ERR_OK);
+    assert_int_equal(v.len, strlen(text));
+    assert_memory_equal(v.data, text, v.len);
+    file_view_free(&v);
+}
+
+static void expect_no_partial(void)
+{
+    assert_int_not_equal(access(".out.partial", F_OK), 0);
+}
+
+static void test_replaces_only_with_force(void **state)
+{
+    struct err e = {0};
+    (void)state;
+
+    (void)unlink("out");
+    assert_int_equal(atomic_file_put("out", "one", 3, false, &e), ERR_OK);
+    assert_int_equal(atomic_file_put("out", "two", 3, false, &e), ERR_EXISTS);
+    assert_non_null(strstr(e.text, "--force"));
+    expect_content("one");
+    err_clear(&e);
+    assert_int_equal(atomic_file_put("out", "two", 3, true, &e), ERR_OK);
+    expect_content("two");
+    expect_no_partial();
+}
+
+static void test_abort_leaves_old(void **state)
+{
+    struct atomic_file *f = NULL;
+    struct err e = {0};
+    (void)state;
+
+    assert_int_equal(atomic_file_put("out", "old", 3, true, &e), ERR_OK);
+    assert_int_equal(atomic_file_open(&f, "out", true, &e), ERR_OK);
+    assert_int_equal(atomic_file_write(f, "new", 3, &e), ERR_OK);
+    atomic_file_abort(f);
+    expect_content("old");
+    expect_no_partial();
+}
+
+static void test_second_writer_is_told(void **state)
+{
+    struct atomic_file *f = NULL, *g = NULL;
+    struct err e = {0};
+    (void)state;
+
+    (void)unlink("out");
+    assert_int_equal(atomic_file_open(&f, "out", false, &e), ERR_OK);
+    assert_int_equal(atomic_file_open(&g, "out", false, &e), ERR_EXISTS);
+    assert_non_null(strstr(e.text, "another process"));
+    err_clear(&e);
+    assert_int_equal(atomic_file_write(f, "first", 5, &e), ERR_OK);
+    assert_int_equal(atomic_file_commit(f, &e), ERR_OK);
+    expect_content("first");
+}
+
+/* Appears between open and commit: still not overwritten without force. */
+static void test_late_rival_is_not_overwritten(void **state)
+{
+    struct atomic_file *f = NULL;
+    struct err e = {0};
+    FILE *rival;
+    (void)state;
+
+    (void)unlink("out");
+    assert_int_equal(atomic_file_open(&f, "out", false, &e), ERR_OK);
+    rival = fopen("out", "w");
+    assert_non_null(rival);
+    fputs("rival", rival);
+    fclose(rival);
+    assert_int_equal(atomic_file_commit(f, &e), ERR_EXISTS);
+    expect_content("rival");
+    expect_no_partial();
+}
+
+/* A child that is killed after some writes leaves the old file, and the next writer takes over. */
+static void test_kill_leaves_old_and_next_succeeds(void **state)
+{
+    static const char block[1 << 20];
+    struct err e = {0};
+    (void)state;
+
+    assert_int_equal(atomic_file_put("out", "old", 3, true, &e), ERR_OK);
+    for (int writes = 0; writes < 4; writes++) {
+        pid_t child = fork();
+        int status;
+
+        assert_true(child >= 0);
+        if (child == 0) {
+            struct atomic_file *f = NULL;
+
+            if (atomic_file_open(&f, "out", true, &e) != ERR_OK)
+                _exit(1);
+            for (int i = 0; i < writes; i++)
+                if (atomic_file_write(f, block, sizeof block, &e) != ERR_OK)
+                    _exit(1);
+            raise(SIGKILL);
+        }
+        assert_int_equal(waitpid(child, &status, 0), child);
+        assert_true(WIFSIGNALED(status));
+        expect_content("old");
+        assert_int_equal(atomic_file_put("out", "old", 3, true, &e), ERR_OK);
+        expect_content("old");
+        expect_no_partial();
+    }
+}
+
+static void test_only_regular_files_are_read(void **state)
+{
+    struct file_view v;
+    struct err e = {0};
+    (void)state;
+
+    assert_int_equal(mkfifo("fifo", 0600), 0);
+    assert_int_equal(file_read(&v, "fifo", 10, &e), ERR_FORMAT);
+    assert_int_equal(unlink("fifo"), 0);
+    err_clear(&e);
+    assert_int_equal(file_map(&v, ".", &e), ERR_FORMAT);
+    err_clear(&e);
+    assert_int_equal(file_map(&v, "absent", &e), ERR_IO);
+    err_clear(&e);
+    assert_int_equal(atomic_file_put("out", "0123456789", 10, true, &e), ERR_OK);
+    assert_int_equal(file_read(&v, "out", 9, &e), ERR_DATA);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_replaces_only_with_force),
+        cmocka_unit_test(test_abort_leaves_old),
+        cmocka_unit_test(test_second_writer_is_told),
+        cmocka_unit_test(test_late_rival_is_not_overwritten),
+        cmocka_unit_test(test_kill_leaves_old_and_next_succeeds),
+        cmocka_unit_test(test_only_regular_files_are_read),
+    };
+
+    return cmocka_run_group_tests(tests, enter, leave);
+}

@@ -1,0 +1,190 @@
+/* SPDX-License-Identifier: MIT */
+/* Errors, memory, hashes, numbers on the command line, parallel loops. */
+#include "tests/support/cmocka.h"
+
+#include "common/base/cli.h"
+#include "common/base/hash.h"
+#include "common/base/mem.h"
+#include "common/base/parallel.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+static void test_err_first_wins_and_context(void **state)
+{
+    struct err e = {0};
+    (void)state;
+
+    assert_int_equal(err_set(&e, ERR_FORMAT, "byte %d", 7), ERR_FORMAT);
+    assert_int_equal(err_set(&e, ERR_IO, "later"), ERR_FORMAT);
+    assert_int_equal(err_in(&e, "file %s", "a"), ERR_FORMAT);
+    assert_string_equal(e.text, "file a: byte 7");
+    err_clear(&e);
+    assert_int_equal(err_in(&e, "nothing"), ERR_OK);
+    assert_string_equal(e.text, "");
+}
+
+static void test_err_long_text_is_marked(void **state)
+{
+    struct err e = {0};
+    char *big = test_malloc(2 * ERR_TEXT_SIZE);
+    (void)state;
+
+    memset(big, 'x', 2 * ERR_TEXT_SIZE - 1);
+    big[2 * ERR_TEXT_SIZE - 1] = '\0';
+    assert_int_equal(err_set(&e, ERR_DATA, "%s", big), ERR_DATA);
+    assert_string_equal(e.text + ERR_TEXT_SIZE - 4, "...");
+    assert_int_equal(err_in(&e, "%s", big), ERR_DATA);
+    assert_int_equal(strlen(e.text), ERR_TEXT_SIZE - 1);
+    assert_string_equal(e.text + ERR_TEXT_SIZE - 4, "...");
+    test_free(big);
+}
+
+static void test_err_lines_stop_at_twenty(void **state)
+{
+    struct err e = {0};
+    int lines = 1;
+    (void)state;
+
+    for (int i = 1; i <= 30; i++)
+        assert_int_equal(err_add_line(&e, ERR_DATA, "m.tsv:%d: bad", i), ERR_DATA);
+    for (const char *p = e.text; *p != '\0'; p++)
+        lines += *p == '\n';
+    assert_int_equal(lines, 20);
+    assert_non_null(strstr(e.text, "m.tsv:20: bad"));
+    assert_null(strstr(e.text, "m.tsv:21: bad"));
+}
+
+static void test_exit_statuses(void **state)
+{
+    (void)state;
+    assert_int_equal(err_exit_status(ERR_OK), 0);
+    assert_int_equal(err_exit_status(ERR_IO), 1);
+    assert_int_equal(err_exit_status(ERR_USAGE), 2);
+    assert_int_equal(err_exit_status(ERR_REJECTED), 3);
+    assert_int_equal(err_exit_status(ERR_CHECKSUM), 4);
+    assert_int_equal(err_exit_status(ERR_STOPPED), 75);
+}
+
+static void test_mem_refuses_overflow(void **state)
+{
+    struct err e = {0};
+    size_t cap = 0;
+    void *p = NULL;
+    (void)state;
+
+    assert_int_equal(mem_array(&p, SIZE_MAX / 2, 3, "x", &e), ERR_NOMEM);
+    assert_null(p);
+    err_clear(&e);
+    assert_int_equal(mem_aligned(&p, SIZE_MAX, 1, "x", &e), ERR_NOMEM);
+    err_clear(&e);
+    assert_int_equal(mem_grow(&p, &cap, SIZE_MAX, 8, "x", &e), ERR_NOMEM);
+    err_clear(&e);
+    assert_int_equal(mem_aligned(&p, 3, 4, "x", &e), ERR_OK);
+    assert_int_equal((uintptr_t)p % 64, 0);
+    free(p);
+}
+
+static void test_hashes_known_answers(void **state)
+{
+    struct err e = {0};
+    uint8_t digest[SHA256_SIZE];
+    char hex[SHA256_HEX_SIZE];
+    (void)state;
+
+    assert_int_equal(hash_crc32c(0, "123456789", 9), 0xe3069283u); /* RFC 3720 B.4 */
+    assert_int_equal(hash_crc32c(hash_crc32c(0, "1234", 4), "56789", 5), 0xe3069283u);
+    assert_int_equal(hash_crc32c(0, "", 0), 0);
+    assert_int_equal(sha256_bytes("abc", 3, digest, &e), ERR_OK); /* FIPS 180-4 */
+    sha256_hex(digest, hex);
+    assert_string_equal(hex, "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad");
+}
+
+static void test_numbers_are_parsed_whole(void **state)
+{
+    static const char *const bad_int[] = {"",    " 1",  "1 ", "1x", "+1",
+                                          "0x1", "1.0", "11", "-1", "99999999999999999999"};
+    static const char *const bad_double[] = {"", " 1", "1x", "nan", "inf", "-0.1", "3", "1,5"};
+    struct err e = {0};
+    int64_t i;
+    double d;
+    uint64_t u;
+    (void)state;
+
+    for (size_t k = 0; k < sizeof bad_int / sizeof *bad_int; k++) {
+        assert_int_equal(cli_int(&i, bad_int[k], 0, 10, "--n", &e), ERR_USAGE);
+        err_clear(&e);
+    }
+    for (size_t k = 0; k < sizeof bad_double / sizeof *bad_double; k++) {
+        assert_int_equal(cli_double(&d, bad_double[k], 0, 2, "--r", &e), ERR_USAGE);
+        err_clear(&e);
+    }
+    assert_int_equal(cli_int(&i, "10", 0, 10, "--n", &e), ERR_OK);
+    assert_int_equal(i, 10);
+    assert_int_equal(cli_double(&d, "0.5", 0, 2, "--r", &e), ERR_OK);
+    assert_true(d == 0.5);
+    assert_int_equal(cli_u64(&u, "18446744073709551615", "--seed", &e), ERR_OK);
+    assert_true(u == UINT64_MAX);
+    assert_int_equal(cli_u64(&u, "-1", "--seed", &e), ERR_USAGE);
+}
+
+static void test_choice_suggests(void **state)
+{
+    static const char *const names[] = {"reference", "uniform", NULL};
+    struct err e = {0};
+    int i = -1;
+    (void)state;
+
+    assert_int_equal(cli_choice(&i, "uniform", names, "--grid", &e), ERR_OK);
+    assert_int_equal(i, 1);
+    assert_int_equal(cli_choice(&i, "unifrom", names, "--grid", &e), ERR_USAGE);
+    assert_non_null(strstr(e.text, "did you mean 'uniform'"));
+}
+
+struct cover {
+    int32_t seen[1000];
+    int busy[8];
+    int overlap;
+};
+
+static void visit(void *ctx, int64_t i, int worker)
+{
+    struct cover *c = ctx;
+
+    if (__atomic_fetch_add(&c->busy[worker], 1, __ATOMIC_SEQ_CST) != 0)
+        __atomic_store_n(&c->overlap, 1, __ATOMIC_SEQ_CST);
+    __atomic_fetch_add(&c->seen[i], 1, __ATOMIC_SEQ_CST);
+    __atomic_fetch_sub(&c->busy[worker], 1, __ATOMIC_SEQ_CST);
+}
+
+static void test_parallel_covers_each_once(void **state)
+{
+    (void)state;
+    for (int threads = 0; threads <= 8; threads++) {
+        struct cover c = {0};
+
+        parallel_for(threads, 1000, visit, &c);
+        for (int i = 0; i < 1000; i++)
+            assert_int_equal(c.seen[i], 1);
+        assert_false(c.overlap);
+    }
+    parallel_for(4, 0, visit, NULL);
+    assert_true(parallel_cores() >= 1);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_err_first_wins_and_context),
+        cmocka_unit_test(test_err_long_text_is_marked),
+        cmocka_unit_test(test_err_lines_stop_at_twenty),
+        cmocka_unit_test(test_exit_statuses),
+        cmocka_unit_test(test_mem_refuses_overflow),
+        cmocka_unit_test(test_hashes_known_answers),
+        cmocka_unit_test(test_numbers_are_parsed_whole),
+        cmocka_unit_test(test_choice_suggests),
+        cmocka_unit_test(test_parallel_covers_each_once),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
