@@ -4,9 +4,9 @@
 
 #include "common/data/tensorfile.h"
 
-/* Shard sets: a folder of container files "NAME-00000.safetensors" ... and "index.jsonl", which is
- * written last. A folder without index is not a set. Samples are numbered 0..n-1 through the shards
- * in order. docs/formats/shards.md.
+/* Shard sets: a folder of container files "PREFIX-00000-<12 hex digits>.safetensors" ... and
+ * "index.jsonl", which is written last. A folder without index is not a set. Samples are numbered
+ * 0..n-1 through the shards in order. docs/formats/shards.md.
  *
  * A set has a list of fields, the same in every shard:
  *   fixed   one value of fixed shape per sample: tensor [n, dim...] of the field's dtype
@@ -52,10 +52,15 @@ NODISCARD enum err_code shard_writer_open(struct shard_writer **w, const char *d
  * docs/formats/shards.md ("synib.tool", "synib.config", "synib.seed", "synib.parent", ...). */
 NODISCARD enum err_code shard_writer_meta(struct shard_writer *w, const char *key,
                                           const char *value, struct err *e);
-/* Appends one sample: values[n_fields] in field order; copied. */
+/* As shard_writer_meta, but for the index alone, and at any time before commit: for what is known
+ * only after the last sample, such as a digest. */
+NODISCARD enum err_code shard_writer_index_meta(struct shard_writer *w, const char *key,
+                                                const char *value, struct err *e);
+/* Appends one sample: values[n_fields] in field order; copied. A ragged value has at least one
+ * byte. */
 NODISCARD enum err_code shard_writer_add(struct shard_writer *w, const struct shard_value *values,
                                          struct err *e);
-/* Writes what is left and the index; frees w on failure too. */
+/* Writes what is left and the index; frees w on failure too. ERR_DATA without any sample. */
 NODISCARD enum err_code shard_writer_commit(struct shard_writer *w, struct err *e);
 void shard_writer_abort(struct shard_writer *w);
 

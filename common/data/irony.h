@@ -1,0 +1,68 @@
+/* SPDX-License-Identifier: MIT */
+#ifndef COMMON_DATA_IRONY_H
+#define COMMON_DATA_IRONY_H
+
+#include "common/data/fields.h"
+
+/* Writes one split of an irony dataset, as an overlay over two base sets or self-contained, with
+ * the same content digest either way (docs/formats/irony.md). Used by synib-irony; read back
+ * through common/data/dataset.h.
+ *
+ * Threads: one writer, one thread. */
+struct irony_writer;
+
+struct irony_writer_options {
+    bool materialise;      /* false: overlay */
+    bool force;            /* replace an existing set */
+    uint64_t target_bytes; /* as in struct shard_options */
+};
+
+struct irony_row {
+    const char *clip;    /* whose video */
+    const char *donor;   /* whose audio; NULL = its own */
+    int32_t donor_index; /* position of the donor in this split; -1 = none */
+    int32_t label;       /* 0..6 */
+    int32_t base_label;  /* 0..5; must be the video base's */
+    int32_t donor_label; /* 0..5; -1 = none */
+    int32_t actor;       /* must be the video base's */
+};
+
+/* The base sets are borrowed until commit or abort. Their names, label and actor are checked
+ * against every row. Also sets the metadata synib.layout, synib.video.digest and
+ * synib.audio.digest. */
+NODISCARD enum err_code irony_writer_open(struct irony_writer **w, const char *dir,
+                                          const struct shard_set *video,
+                                          const struct shard_set *audio,
+                                          const struct irony_writer_options *opt, struct err *e);
+/* Provenance; before the first row. */
+NODISCARD enum err_code irony_writer_meta(struct irony_writer *w, const char *key,
+                                          const char *value, struct err *e);
+/* flags of the sample = flags of its video | flags of its audio, taken from the bases. ERR_DATA
+ * when a clip is not in its base. */
+NODISCARD enum err_code irony_writer_add(struct irony_writer *w, const struct irony_row *row,
+                                         struct err *e);
+/* Frees w, on failure too. digest (may be NULL): the content digest, hex, 65 bytes. */
+NODISCARD enum err_code irony_writer_commit(struct irony_writer *w, char digest[65], struct err *e);
+void irony_writer_abort(struct irony_writer *w);
+
+/* Finds samples of a base set by clip name. */
+struct clip_index;
+/* Reads every clip name of field `field` (U8 [24]) of a set; ERR_DATA when a name stands twice. */
+NODISCARD enum err_code clip_index_new(struct clip_index **x, const struct shard_set *s, int field,
+                                       struct err *e);
+void clip_index_free(struct clip_index *x);
+/* Sample number, -1 if absent. */
+int64_t clip_index_find(const struct clip_index *x, const char *clip);
+
+/* The content digest of docs/formats/irony.md, over samples in order. One object per thread. */
+struct irony_digest;
+NODISCARD enum err_code irony_digest_new(struct irony_digest **d, int bins, int frames,
+                                         struct err *e);
+/* s with its media; every field is used. */
+NODISCARD enum err_code irony_digest_add(struct irony_digest *d, const struct sample *s,
+                                         struct err *e);
+/* Frees d, on failure too. */
+NODISCARD enum err_code irony_digest_end(struct irony_digest *d, char hex[65], struct err *e);
+void irony_digest_abort(struct irony_digest *d);
+
+#endif
