@@ -81,7 +81,8 @@ static void test_round_trip(void **state)
 
     for (size_t i = 0; i < sizeof f->rgb; i++)
         sum += ((double)full[i] - f->rgb[i]) * ((double)full[i] - f->rgb[i]);
-    assert_true(10 * log10(255.0 * 255.0 * sizeof f->rgb / sum) > 30);
+    /* The noise and the coloured chessboard under 4:2:0 cost most; a wrong channel costs 20 dB. */
+    assert_true(10 * log10(255.0 * 255.0 * sizeof f->rgb / sum) > 28);
     assert_int_equal(jpeg_decoder_size(f->d, f->jpeg, f->len, &w, &h, &e), ERR_OK);
     assert_int_equal(w, W);
     assert_int_equal(h, H);
