@@ -1,0 +1,87 @@
+/* SPDX-License-Identifier: MIT */
+#ifndef COMMON_NN_OPS_H
+#define COMMON_NN_OPS_H
+
+#include "common/nn/tape.h"
+
+/* The differentiable operations. Each returns a tensor that the tape owns, or NULL once the tape
+ * holds an error (see tape.h); wrong shapes are ERR_INTERNAL. Sums over many elements accumulate in
+ * double. x, y below are [B, D] plain unless said otherwise; a backward pass *adds to* the
+ * gradients of its inputs. */
+
+/* ---- convolutional part; y is blocked ---- */
+/* x [N, C, H, W]: blocked, or plain when C is not a multiple of the block (then x must not need a
+ * gradient). w [OC, C, KH, KW] plain. */
+struct tensor *op_conv2d(struct tape *t, struct tensor *x, struct tensor *w, int stride, int pad);
+
+/* One batch-norm layer: weights and running statistics [C], as torch.nn.BatchNorm2d. */
+struct batchnorm {
+    struct param *gamma, *beta;               /* `weight`, `bias` */
+    struct param *running_mean, *running_var; /* buffers */
+    struct param *batches;                    /* counter `num_batches_tracked` */
+};
+/* y = gamma (x - mean) / sqrt(var + 1e-5) + beta [+ residual], then ReLU if `relu`. Training: mean
+ * and biased variance of the batch over N, H, W; running = 0.9 running + 0.1 batch, where the
+ * running variance takes the unbiased one. Otherwise the running statistics, as constants. */
+struct tensor *op_batchnorm(struct tape *t, struct tensor *x, const struct batchnorm *bn,
+                            struct tensor *residual, bool relu);
+/* k x k windows; padding never wins; of equals the first gets the gradient. */
+struct tensor *op_maxpool(struct tape *t, struct tensor *x, int k, int stride, int pad);
+/* Mean over space and `frames` consecutive images: [N, C, H, W] -> plain [N / frames, C]. */
+struct tensor *op_meanpool(struct tape *t, struct tensor *x, int frames);
+
+/* ---- dense part ---- */
+/* y [B, O] = x w^T + b; w [O, D], b [O] or NULL. */
+struct tensor *op_linear(struct tape *t, struct tensor *x, struct tensor *w, struct tensor *b);
+struct tensor *op_relu(struct tape *t, struct tensor *x);
+/* Over the last dimension, biased variance; gamma and beta [D], or both NULL for no affine part. */
+struct tensor *op_layernorm(struct tape *t, struct tensor *x, struct tensor *gamma,
+                            struct tensor *beta, float eps);
+/* [B, D1], [B, D2] -> [B, D1 + D2]. */
+struct tensor *op_concat(struct tape *t, struct tensor *a, struct tensor *b);
+/* Same shape and layout. */
+struct tensor *op_add(struct tape *t, struct tensor *a, struct tensor *b);
+struct tensor *op_scale(struct tape *t, struct tensor *x, float factor);
+/* The same values as a constant; shares x's memory. */
+struct tensor *op_detach(struct tape *t, struct tensor *x);
+
+/* Where random numbers of a sample come from: Philox at (seed, stream, epoch, row[b]), column d
+ * being draw d. rows are the dataset's sample indices, so that a sample gets the same numbers
+ * wherever it stands in a batch. Give every use in a step (clean pass, masked passes) a stream of
+ * its own, e.g. rng_stream("dropout.clean"). */
+struct noise_key {
+    uint64_t seed;
+    uint32_t stream;
+    uint32_t epoch;      /* or step: whatever must change between two uses of a sample */
+    const uint32_t *row; /* [B]; borrowed for the call */
+};
+/* Training: y = x / (1 - p) where uniform >= p, else 0. Otherwise, or with p = 0: x itself. */
+struct tensor *op_dropout(struct tape *t, struct tensor *x, float p, const struct noise_key *key);
+
+/* y = (1 - m) z + m fill, element by element (R section 4.1). m is a constant; gradients reach z
+ * and, if it needs one, fill. */
+struct tensor *op_mix(struct tape *t, struct tensor *z, struct tensor *mask, struct tensor *fill);
+
+/* ---- losses: scalars, mean over the batch, natural logarithm ---- */
+/* logits [B, K], label[b] in 0..K-1 (ERR_DATA otherwise), borrowed until backward. */
+struct tensor *op_cross_entropy(struct tape *t, struct tensor *logits, const int32_t *label);
+
+enum kl_direction {
+    KL_MODEL_REFERENCE, /* sum p log(p / r): the paper's, App. C.2 */
+    KL_REFERENCE_MODEL, /* sum r log(r / p): the released code's "unimodal_anchor" */
+};
+/* p = softmax(logits), r = softmax(reference), or uniform if reference is NULL. No gradient goes
+ * into the reference. Minimal (0) at p = r in both directions. */
+struct tensor *op_kl(struct tape *t, struct tensor *logits, struct tensor *reference,
+                     enum kl_direction direction);
+
+/* sum of weight[i] * term[i] over n scalars, added in this order. A NULL term is an error passed
+ * on, not a zero. */
+struct tensor *op_weighted_sum(struct tape *t, int n, struct tensor *const *term,
+                               const double *weight);
+
+/* ---- readout, no tape ---- */
+/* prob [B, K] = softmax of each row; in place is fine. */
+void softmax_rows(int64_t rows, int64_t classes, const float *logits, float *prob);
+
+#endif

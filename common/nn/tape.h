@@ -1,0 +1,85 @@
+/* SPDX-License-Identifier: MIT */
+#ifndef COMMON_NN_TAPE_H
+#define COMMON_NN_TAPE_H
+
+#include "common/base/err.h"
+#include "common/nn/kernels.h"
+#include "common/nn/param.h"
+#include "common/nn/tensor.h"
+
+/* Reverse-mode differentiation of what has just been computed.
+ *
+ *     tape_begin(t, TAPE_TRAIN);
+ *     x = tape_constant(t, 2, (int64_t[]){B, D}, batch);
+ *     loss = op_cross_entropy(t, op_linear(t, x, tape_param(t, w), tape_param(t, b)), labels);
+ *     params_zero_grad(ps);
+ *     TRY(tape_backward(t, loss, e));
+ *
+ * Operations (common/nn/ops.h) compute at once and are recorded in order. Errors are sticky: the
+ * first one is kept in the tape, from then on every operation returns NULL, and an operation given
+ * NULL returns NULL; so model code needs no checks, and tape_backward or tape_error reports it.
+ *
+ * Memory: every buffer comes from a free list of the tape, sorted by size. Once a pass of some
+ * shapes has been seen, further passes of the same shapes allocate nothing. The list never holds
+ * more than the largest pass needed: buffers that only another shape used are given back first.
+ * During tape_backward gradients, and blocked activations unless TAPE_KEEP, are released as soon as
+ * nothing can use them.
+ *
+ * Order: backward runs the nodes in reverse; a tensor used n times collects its n gradients in that
+ * order. So bits depend neither on threads nor on addresses.
+ *
+ * Threads: one at a time; the kernels use the team of nn. */
+struct tape;
+
+enum tape_flags {
+    TAPE_TRAIN = 1, /* batch statistics in batch norm (running ones are updated), dropout active */
+    TAPE_KEEP = 2,  /* several tape_backward over this pass: activations stay */
+};
+
+NODISCARD enum err_code tape_new(struct tape **t, struct nn *nn, struct err *e);
+void tape_free(struct tape *t);
+
+/* Forgets the last pass (its tensors become invalid, its error is cleared) and starts another. */
+void tape_begin(struct tape *t, unsigned flags);
+
+/* ---- leaves: memory of the caller's that must outlive the pass ---- */
+/* No gradient. */
+struct tensor *tape_constant(struct tape *t, int rank, const int64_t *dim, const float *data);
+/* With a gradient, *added to* grad (same shape and layout) by tape_backward. */
+struct tensor *tape_leaf(struct tape *t, int rank, const int64_t *dim, enum tensor_layout layout,
+                         float *data, float *grad);
+/* A weight; while p->frozen, or of another kind than weight, a constant. */
+struct tensor *tape_param(struct tape *t, struct param *p);
+/* A plain constant whose data the tape owns and the caller fills: masks, noise. */
+struct tensor *tape_scratch(struct tape *t, int rank, const int64_t *dim);
+
+/* ---- modes inside a pass ---- */
+/* Between these nothing is recorded: results are constants (nested pairs count). */
+void tape_no_grad_begin(struct tape *t);
+void tape_no_grad_end(struct tape *t);
+bool tape_training(const struct tape *t);
+/* Returns the old mode: reference predictions without dropout inside a training step. */
+bool tape_set_training(struct tape *t, bool training);
+
+/* The caller will not use x again. Where nothing is recorded its memory is reused at once: an
+ * evaluation pass then needs the memory of two layers instead of all. Never on a tensor that a
+ * detached alias shares. */
+void tape_drop(struct tape *t, struct tensor *x);
+
+/* Adds d loss / d leaf to the gradient of every leaf; loss is a scalar. Without TAPE_KEEP at most
+ * once per pass; with it any number of times, on any scalars. Reports the sticky error, if any;
+ * ERR_NONFINITE if the loss is not finite (then no gradient is touched). */
+NODISCARD enum err_code tape_backward(struct tape *t, struct tensor *loss, struct err *e);
+
+/* The sticky error of this pass, for passes without backward. */
+NODISCARD enum err_code tape_error(const struct tape *t, struct err *e);
+
+/* The value of a scalar; NaN for NULL. */
+float tape_value(const struct tensor *scalar);
+
+/* Bytes in the free list and in use, and how many buffers were ever allocated (tests: constant
+ * from the second step on). */
+size_t tape_bytes(const struct tape *t);
+uint64_t tape_allocations(const struct tape *t);
+
+#endif
