@@ -31,6 +31,8 @@ enum sample_flag {
     FLAG_KNOWN_ISSUE = 1 << 6,    /* listed in manifests/known-issues.tsv, accepted */
     FLAG_REENCODED = 1 << 7,      /* video codec is not VP6 */
     FLAG_CLIPPED_AUDIO = 1 << 8,
+    FLAG_ODD_STRUCTURE = 1 << 9,   /* the official bytes, but the FLV breaks a rule of its format */
+    FLAG_DONOR_FALLBACK = 1 << 10, /* irony: the restricted donor pool was empty */
 };
 /* Name of one bit, e.g. "short_video"; NULL for unknown bits. */
 const char *sample_flag_name(enum sample_flag bit);
