@@ -11,10 +11,11 @@
 
 /* From a JPEG to the network's input: crop, resize, flip, normalise. R section 1.4.
  *
- * Resizing is Pillow's antialiased bilinear filter, bit for bit: a triangle of the scale's width,
- * columns first, 22-bit fixed-point weights, rounded to 8 bits after each pass. (The authors resize
- * float tensors with the same filter, without the two roundings: values differ by at most about one
- * part in 255.) The result does not depend on the CPU. */
+ * Resizing is the antialiased bilinear filter of Pillow (before 13, which may begin with the rows),
+ * bit for bit: a triangle of the scale's width, columns first, 22-bit fixed-point weights, rounded
+ * to 8 bits after each pass. The authors resize float tensors with the same filter, without the two
+ * roundings: values differ by at most about one part in 255. The result does not depend on the CPU.
+ */
 
 enum { IMAGE_MAX_SIZE = 1024 };
 
