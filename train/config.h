@@ -1,0 +1,86 @@
+/* SPDX-License-Identifier: MIT */
+#ifndef TRAIN_CONFIG_H
+#define TRAIN_CONFIG_H
+
+#include "common/base/err.h"
+
+#include <stddef.h>
+#include <stdint.h>
+
+/* Every setting of a training run. Values come from a preset file (manifests/presets/NAME.conf) and
+ * from --set; this module holds names, types and ranges but no defaults, so a preset names them
+ * all. docs/formats/presets.md lists the keys. */
+
+enum schedule_kind { SCHEDULE_CONSTANT, SCHEDULE_LINEAR_WARMUP, SCHEDULE_RESTARTS };
+enum stop_rule { STOP_ACCURACY, STOP_ANY };
+enum init_kind { INIT_PRETRAINED, INIT_SCRATCH };
+enum synib_reference { REFERENCE_UNMASKED, REFERENCE_MASKED, REFERENCE_UNIFORM };
+enum mask_kind { MASK_RANDOM };
+enum fill_kind { FILL_EMA, FILL_SHUFFLE, FILL_ZEROS };
+
+struct config {
+    int64_t audio_pool, video_size;
+    int64_t augment; /* bool */
+    int64_t width, trunk;
+    double dropout;
+    int64_t layernorm; /* bool */
+    int64_t init;      /* enum init_kind */
+    double lr, weight_decay, beta1, beta2, eps;
+    int64_t batch, epochs, patience;
+    int64_t schedule, warmup_steps, t0_steps; /* schedule: enum schedule_kind */
+    int64_t stop_rule;                        /* enum stop_rule */
+    double pretrain_audio_lr, pretrain_video_lr, pretrain_weight_decay;
+    int64_t pretrain_batch, pretrain_epochs, pretrain_patience;
+    double unimodal_weight;
+    double lambda, masked_ce;
+    int64_t reference;       /* enum synib_reference */
+    int64_t reverse, detach; /* bools */
+    int64_t mask;            /* enum mask_kind */
+    double mask_p;
+    int64_t fill; /* enum fill_kind */
+    double ema_momentum, ema_var_floor;
+    int64_t checkpoint_steps;
+};
+
+/* What a setting can change; a run depends on, and records, the settings of its method's scopes
+ * only. Two runs are the same when those are equal. */
+enum config_scope {
+    SCOPE_AUDIO = 1 << 0, /* an audio encoder and its head */
+    SCOPE_VIDEO = 1 << 1,
+    SCOPE_FUSED = 1 << 2, /* joint training of a fusion trunk */
+    SCOPE_SYNIB = 1 << 3,
+    SCOPE_NONE = 0, /* never changes what is learned: not recorded */
+};
+
+/* Parts of a preset that belong to one method start with a line "[METHOD]"; the names that may
+ * stand there. NULL-terminated. */
+extern const char *const config_sections[];
+
+/* Reads preset `name`: a path when it holds a '/' or ends in ".conf", else NAME.conf in the first
+ * of $SYNIB_MANIFESTS/presets, ../../manifests/presets and ../share/synib/manifests/presets beside
+ * the running program that has it. Lines of other methods' sections are checked and skipped.
+ * ERR_USAGE names file and line: unknown key (with the nearest), value out of its range, a key
+ * twice, a key missing. */
+NODISCARD enum err_code config_load(struct config *c, const char *name, const char *method,
+                                    struct err *e);
+/* The same from memory; `name` stands for the path. */
+NODISCARD enum err_code config_parse(struct config *c, const char *name, const char *method,
+                                     const char *text, size_t len, struct err *e);
+/* One "key=value" as given to --set. */
+NODISCARD enum err_code config_set(struct config *c, const char *assignment, struct err *e);
+/* Rules that involve several settings; call after the last config_set. */
+NODISCARD enum err_code config_check(const struct config *c, struct err *e);
+
+/* "key = value" lines, in table order, of the settings in `scopes` (~0u: all of them); reads back
+ * to the same values. Caller frees. */
+NODISCARD enum err_code config_text(char **out, const struct config *c, unsigned scopes,
+                                    struct err *e);
+/* The same with what each setting means and the values it takes, for --print-config. */
+NODISCARD enum err_code config_describe(char **out, const struct config *c, struct err *e);
+
+/* ERR_DATA with one line per key whose value differs between two config_text results, "" when a key
+ * is missing on one side; `what` starts each line. ERR_OK when equal. */
+NODISCARD enum err_code config_compare(const char *recorded, const char *wanted, const char *what,
+                                       struct err *e);
+
+#endif
