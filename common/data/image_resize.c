@@ -6,14 +6,15 @@
 #include <stdlib.h>
 #include <string.h>
 
+#ifdef __x86_64__
+#include <immintrin.h>
+#endif
+
 enum {
     PRECISION = 22, /* Pillow's PRECISION_BITS: 32 - 8 - 2 */
     LANES = 16,     /* bytes worked on at once: four RGBX pixels */
     QUAD = 4,       /* rows that go through the first pass together */
 };
-
-typedef int32_t i32x16 __attribute__((vector_size(64)));
-typedef uint8_t u8x16 __attribute__((vector_size(16)));
 
 /* For every output position: where its sources begin, how many they are, their weights. */
 struct axis {
@@ -44,61 +45,116 @@ struct resizer {
     rows_fn *combine;
 };
 
-/* Weights are not negative and sum to 2^22 give or take half a unit per tap, so the sums below stay
- * within 0..255 after the shift: nothing needs clipping. */
-static inline __attribute__((always_inline)) void columns_body(const struct axis *a, int size,
-                                                               const uint8_t *quad, uint8_t *rows,
-                                                               size_t stride)
+/* Three versions of the same integer arithmetic. Weights are not negative and sum to 2^22 give or
+ * take half a unit per tap, so the sums stay within 0..255 after the shift: nothing needs clipping,
+ * and the narrowing conversions below lose nothing. */
+static const int32_t HALF = 1 << (PRECISION - 1);
+
+static void columns_plain(const struct axis *a, int size, const uint8_t *quad, uint8_t *rows,
+                          size_t stride)
 {
     for (int x = 0; x < size; x++) {
         const int32_t *w = a->weight + (size_t)x * (size_t)a->taps;
         const uint8_t *p = quad + (size_t)a->first[x] * LANES;
-        i32x16 sum = (i32x16){0} + (1 << (PRECISION - 1));
-        u8x16 v;
+        int32_t sum[LANES];
 
-        for (int t = 0; t < a->count[x]; t++) {
-            memcpy(&v, p + (size_t)t * LANES, sizeof v);
-            sum += __builtin_convertvector(v, i32x16) * w[t];
-        }
-        v = __builtin_convertvector(sum >> PRECISION, u8x16);
-        for (size_t r = 0; r < QUAD; r++)
-            memcpy(rows + r * stride + (size_t)x * 4, (const uint8_t *)&v + r * 4, 4);
+        for (int i = 0; i < LANES; i++)
+            sum[i] = HALF;
+        for (int t = 0; t < a->count[x]; t++, p += LANES)
+            for (int i = 0; i < LANES; i++)
+                sum[i] += p[i] * w[t];
+        for (int i = 0; i < LANES; i++)
+            rows[(size_t)(i / 4) * stride + (size_t)(x * 4 + i % 4)] =
+                (uint8_t)(sum[i] >> PRECISION);
     }
 }
 
-static inline __attribute__((always_inline)) void rows_body(const int32_t *weight, int count,
-                                                            const uint8_t *rows, size_t stride,
-                                                            uint8_t *out, size_t bytes)
+static void rows_plain(const int32_t *weight, int count, const uint8_t *rows, size_t stride,
+                       uint8_t *out, size_t bytes)
 {
-    for (size_t i = 0; i < bytes; i += LANES) {
-        i32x16 sum = (i32x16){0} + (1 << (PRECISION - 1));
-        u8x16 v;
+    for (size_t i = 0; i < bytes; i++) {
+        int32_t sum = HALF;
 
-        for (int t = 0; t < count; t++) {
-            memcpy(&v, rows + (size_t)t * stride + i, sizeof v);
-            sum += __builtin_convertvector(v, i32x16) * weight[t];
-        }
-        v = __builtin_convertvector(sum >> PRECISION, u8x16);
-        memcpy(out + i, &v, sizeof v);
+        for (int t = 0; t < count; t++)
+            sum += rows[(size_t)t * stride + i] * weight[t];
+        out[i] = (uint8_t)(sum >> PRECISION);
     }
 }
 
-/* The same integer arithmetic, compiled for three widths of vector unit. */
-#define KERNELS(name, attribute)                                                              \
-    attribute static void columns_##name(const struct axis *a, int size, const uint8_t *quad, \
-                                         uint8_t *rows, size_t stride)                        \
-    {                                                                                         \
-        columns_body(a, size, quad, rows, stride);                                            \
-    }                                                                                         \
-    attribute static void rows_##name(const int32_t *weight, int count, const uint8_t *rows,  \
-                                      size_t stride, uint8_t *out, size_t bytes)              \
-    {                                                                                         \
-        rows_body(weight, count, rows, stride, out, bytes);                                   \
-    }
-KERNELS(plain, )
 #ifdef __x86_64__
-KERNELS(avx2, __attribute__((target("avx2"))))
-KERNELS(avx512, __attribute__((target("avx512f,avx512bw,avx512vl"))))
+static inline void store_quad(__m128i v, uint8_t *rows, size_t stride)
+{
+    uint32_t pixel[QUAD];
+
+    memcpy(pixel, &v, sizeof v);
+    for (size_t r = 0; r < QUAD; r++)
+        memcpy(rows + r * stride, &pixel[r], sizeof pixel[r]);
+}
+
+__attribute__((target("avx512f,avx512bw,avx512vl"))) static __m128i weigh_avx512(
+    const int32_t *weight, int count, const uint8_t *p, size_t step)
+{
+    __m512i sum = _mm512_set1_epi32(HALF);
+
+    for (int t = 0; t < count; t++, p += step) {
+        __m512i v = _mm512_cvtepu8_epi32(_mm_loadu_si128((const void *)p));
+        sum = _mm512_add_epi32(sum, _mm512_mullo_epi32(v, _mm512_set1_epi32(weight[t])));
+    }
+    return _mm512_cvtepi32_epi8(_mm512_srli_epi32(sum, PRECISION));
+}
+
+__attribute__((target("avx512f,avx512bw,avx512vl"))) static void columns_avx512(
+    const struct axis *a, int size, const uint8_t *quad, uint8_t *rows, size_t stride)
+{
+    for (int x = 0; x < size; x++)
+        store_quad(weigh_avx512(a->weight + (size_t)x * (size_t)a->taps, a->count[x],
+                                quad + (size_t)a->first[x] * LANES, LANES),
+                   rows + (size_t)x * 4, stride);
+}
+
+__attribute__((target("avx512f,avx512bw,avx512vl"))) static void rows_avx512(
+    const int32_t *weight, int count, const uint8_t *rows, size_t stride, uint8_t *out,
+    size_t bytes)
+{
+    for (size_t i = 0; i < bytes; i += LANES)
+        _mm_storeu_si128((void *)(out + i), weigh_avx512(weight, count, rows + i, stride));
+}
+
+__attribute__((target("avx2"))) static __m128i weigh_avx2(const int32_t *weight, int count,
+                                                          const uint8_t *p, size_t step)
+{
+    __m256i lo = _mm256_set1_epi32(HALF), hi = lo, words;
+
+    for (int t = 0; t < count; t++, p += step) {
+        __m256i w = _mm256_set1_epi32(weight[t]);
+        __m128i v = _mm_loadu_si128((const void *)p);
+        lo = _mm256_add_epi32(lo, _mm256_mullo_epi32(_mm256_cvtepu8_epi32(v), w));
+        v = _mm_srli_si128(v, 8);
+        hi = _mm256_add_epi32(hi, _mm256_mullo_epi32(_mm256_cvtepu8_epi32(v), w));
+    }
+    /* Packing works on 128-bit halves: lo and hi come out as 0 2 1 3 in groups of four. */
+    words = _mm256_packus_epi32(_mm256_srli_epi32(lo, PRECISION), _mm256_srli_epi32(hi, PRECISION));
+    words = _mm256_permute4x64_epi64(words, _MM_SHUFFLE(3, 1, 2, 0));
+    return _mm_packus_epi16(_mm256_castsi256_si128(words), _mm256_extracti128_si256(words, 1));
+}
+
+__attribute__((target("avx2"))) static void columns_avx2(const struct axis *a, int size,
+                                                         const uint8_t *quad, uint8_t *rows,
+                                                         size_t stride)
+{
+    for (int x = 0; x < size; x++)
+        store_quad(weigh_avx2(a->weight + (size_t)x * (size_t)a->taps, a->count[x],
+                              quad + (size_t)a->first[x] * LANES, LANES),
+                   rows + (size_t)x * 4, stride);
+}
+
+__attribute__((target("avx2"))) static void rows_avx2(const int32_t *weight, int count,
+                                                      const uint8_t *rows, size_t stride,
+                                                      uint8_t *out, size_t bytes)
+{
+    for (size_t i = 0; i < bytes; i += LANES)
+        _mm_storeu_si128((void *)(out + i), weigh_avx2(weight, count, rows + i, stride));
+}
 #endif
 
 static bool choose_kernels(struct resizer *r, enum resize_unit unit)
