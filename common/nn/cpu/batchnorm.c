@@ -1,0 +1,497 @@
+/* SPDX-License-Identifier: MIT */
+#include "common/base/parallel.h"
+#include "common/nn/cpu/cpu.h"
+
+#include <math.h>
+
+/* Batch norm over a blocked tensor. Memory traffic decides the time, so a pass reads each value
+ * once: sums are taken over segments that stay in the first-level cache, with float32 lanes inside
+ * a segment and double between segments.
+ *
+ * Work is cut into tasks (group of images, block of channels), numbered with the block running
+ * fastest as it does in memory; their sums are added in group order. */
+
+enum {
+    SEGMENT = 128,   /* pixels: 8 KiB, so the second look at a segment comes from L1 */
+    MAX_GROUPS = 32, /* enough tasks for 16 threads even with few channel blocks */
+    MAX_BLOCK = 16,
+    WAYS = 2 /* independent accumulators hide the latency of an addition */
+};
+
+/* Forward: mean and sum of squared deviations; backward: sums of dy and of dy (x - mean). */
+struct sums {
+    double a[MAX_BLOCK];
+    double b[MAX_BLOCK];
+    double count; /* pixels seen; forward only */
+};
+
+struct bn_run {
+    const struct bn_shape *s;
+    int block;
+    int64_t groups;
+    const float *x, *y, *dy, *residual;
+    const float *gamma, *beta, *mean, *var;
+    float eps;
+    bool relu;
+    bool constant; /* backward: the statistics do not depend on x */
+    float *out;    /* y or dx */
+    float *dres;
+    float *mean_out, *var_out, *dgamma, *dbeta;
+    struct sums *sums; /* [groups][channel blocks] */
+};
+
+/* The piece of work with number `task`: planes of one channel block in consecutive images. */
+struct piece {
+    int64_t cb, first, end; /* images first..end-1 */
+    int64_t stride;         /* floats from plane to plane */
+    int64_t offset;         /* of the first plane */
+    int64_t pixels;         /* per plane */
+};
+
+static struct piece piece_of(const struct bn_run *r, int64_t task)
+{
+    int64_t blocks = r->s->c / r->block;
+    int64_t group = task / blocks;
+    struct piece p;
+
+    p.cb = task % blocks;
+    p.first = group * r->s->n / r->groups;
+    p.end = (group + 1) * r->s->n / r->groups;
+    p.pixels = r->s->h * r->s->w;
+    p.stride = blocks * p.pixels * r->block;
+    p.offset = p.first * p.stride + p.cb * p.pixels * r->block;
+    return p;
+}
+
+static int64_t tasks_of(const struct bn_run *r)
+{
+    return r->groups * (r->s->c / r->block);
+}
+
+/* ---- statistics ---- */
+
+/* Joins `count` pixels with mean m and squared deviations q to the sums (Chan et al. 1983). */
+static void join_moments(struct sums *to, double count, const double *m, const double *q, int b)
+{
+    double total = to->count + count;
+    double share = count / total;
+    double cross = to->count * share;
+
+    for (int l = 0; l < b; l++) {
+        double delta = m[l] - to->a[l];
+        to->a[l] += delta * share;
+        to->b[l] += q[l] + delta * delta * cross;
+    }
+    to->count = total;
+}
+
+/* Moments of at most SEGMENT pixels: the float32 mean first, then deviations from it, whose own sum
+ * removes the mean's rounding. */
+INLINE void segment_moments(const float *x, int64_t pixels, const int b, struct sums *to)
+{
+    double mean[MAX_BLOCK], squares[MAX_BLOCK];
+
+    for (int l = 0; l < b; l += LANES) {
+        v8f sum[WAYS] = {{0}}, square[WAYS] = {{0}}, rest[WAYS] = {{0}};
+        v8f centre;
+        int64_t p = 0;
+        for (; p + WAYS <= pixels; p += WAYS)
+            for (int way = 0; way < WAYS; way++)
+                sum[way] += V8F_CONST(x + (p + way) * b + l);
+        for (; p < pixels; p++)
+            sum[0] += V8F_CONST(x + p * b + l);
+        centre = (sum[0] + sum[1]) / (float)pixels;
+        for (p = 0; p + WAYS <= pixels; p += WAYS) {
+            for (int way = 0; way < WAYS; way++) {
+                v8f d = V8F_CONST(x + (p + way) * b + l) - centre;
+                rest[way] += d;
+                square[way] += d * d;
+            }
+        }
+        for (; p < pixels; p++) {
+            v8f d = V8F_CONST(x + p * b + l) - centre;
+            rest[0] += d;
+            square[0] += d * d;
+        }
+        for (int k = 0; k < LANES; k++) {
+            double r = ((double)rest[0][k] + rest[1][k]) / (double)pixels;
+            mean[l + k] = centre[k] + r;
+            squares[l + k] = (double)square[0][k] + square[1][k] - r * r * (double)pixels;
+        }
+    }
+    join_moments(to, (double)pixels, mean, squares, b);
+}
+
+INLINE void task_moments(const struct bn_run *r, int64_t task, const int b)
+{
+    struct piece p = piece_of(r, task);
+    struct sums sums = {0};
+
+    for (int64_t n = p.first; n < p.end; n++) {
+        const float *x = r->x + p.offset + (n - p.first) * p.stride;
+        for (int64_t at = 0; at < p.pixels; at += SEGMENT) {
+            int64_t len = at + SEGMENT < p.pixels ? SEGMENT : p.pixels - at;
+            segment_moments(x + at * b, len, b, &sums);
+        }
+    }
+    r->sums[task] = sums;
+}
+
+static void moments(void *ctx, int64_t task, int worker)
+{
+    const struct bn_run *r = ctx;
+
+    (void)worker;
+    if (r->block == 16)
+        task_moments(r, task, 16);
+    else
+        task_moments(r, task, 8);
+}
+
+static void finish_moments(const struct bn_run *r)
+{
+    int64_t blocks = r->s->c / r->block;
+
+    for (int64_t cb = 0; cb < blocks; cb++) {
+        struct sums all = r->sums[cb];
+        for (int64_t g = 1; g < r->groups; g++) {
+            const struct sums *add = &r->sums[g * blocks + cb];
+            join_moments(&all, add->count, add->a, add->b, r->block);
+        }
+        for (int l = 0; l < r->block; l++) {
+            r->mean_out[cb * r->block + l] = (float)all.a[l];
+            r->var_out[cb * r->block + l] = (float)(all.b[l] / all.count);
+        }
+    }
+}
+
+/* ---- forward ---- */
+
+/* gamma / sqrt(var + eps), rounded once; the same in forward and backward. */
+static void scales(const struct bn_run *r, int64_t cb, float *scale)
+{
+    for (int l = 0; l < r->block; l++) {
+        int64_t c = cb * r->block + l;
+        scale[l] = (float)(r->gamma[c] / sqrt((double)r->var[c] + r->eps));
+    }
+}
+
+INLINE void plane_apply(const struct bn_run *r, const float *x, const float *residual, float *y,
+                        int64_t pixels, const float *scale, const float *mean, const float *beta,
+                        const int b, const bool add, const bool relu)
+{
+    (void)r;
+    for (int64_t p = 0; p < pixels; p++) {
+        for (int l = 0; l < b; l += LANES) {
+            v8f v = (V8F_CONST(x + p * b + l) - V8F_CONST(mean + l)) * V8F_CONST(scale + l) +
+                    V8F_CONST(beta + l);
+            if (add)
+                v += V8F_CONST(residual + p * b + l);
+            if (relu) /* NaN is not below 0 and stays */
+                v = V8F_KEEP(~(v < 0), v);
+            V8F(y + p * b + l) = v;
+        }
+    }
+}
+
+INLINE void task_apply(const struct bn_run *r, int64_t task, const int b)
+{
+    struct piece p = piece_of(r, task);
+    const float *mean = r->mean + p.cb * b;
+    const float *beta = r->beta + p.cb * b;
+    float scale[MAX_BLOCK] __attribute__((aligned(64)));
+
+    scales(r, p.cb, scale);
+    for (int64_t n = p.first; n < p.end; n++) {
+        int64_t at = p.offset + (n - p.first) * p.stride;
+        const float *x = r->x + at;
+        const float *residual = r->residual != NULL ? r->residual + at : NULL;
+        float *y = r->out + at;
+        if (residual != NULL && r->relu)
+            plane_apply(r, x, residual, y, p.pixels, scale, mean, beta, b, true, true);
+        else if (residual != NULL)
+            plane_apply(r, x, residual, y, p.pixels, scale, mean, beta, b, true, false);
+        else if (r->relu)
+            plane_apply(r, x, residual, y, p.pixels, scale, mean, beta, b, false, true);
+        else
+            plane_apply(r, x, residual, y, p.pixels, scale, mean, beta, b, false, false);
+    }
+}
+
+static void apply(void *ctx, int64_t task, int worker)
+{
+    const struct bn_run *r = ctx;
+
+    (void)worker;
+    if (r->block == 16)
+        task_apply(r, task, 16);
+    else
+        task_apply(r, task, 8);
+}
+
+static enum err_code begin(struct nn *nn, struct bn_run *r, struct err *e)
+{
+    TRY(nn_check_blocked(nn, r->s, "batch norm", e));
+    r->block = nn->block;
+    r->groups = r->s->n < MAX_GROUPS ? r->s->n : MAX_GROUPS;
+    TRY(nn_scratch(nn, SCRATCH_SUMS, (size_t)tasks_of(r) * sizeof(struct sums), &r->sums, e));
+out:
+    return e->code;
+}
+
+enum err_code k_batchnorm_train(struct nn *nn, const struct bn_shape *s, const float *x,
+                                const float *gamma, const float *beta, float eps,
+                                const float *residual, bool relu, float *y, float *mean, float *var,
+                                struct err *e)
+{
+    struct bn_run run = {.s = s,
+                         .x = x,
+                         .residual = residual,
+                         .gamma = gamma,
+                         .beta = beta,
+                         .mean = mean,
+                         .var = var,
+                         .eps = eps,
+                         .relu = relu,
+                         .out = y,
+                         .mean_out = mean,
+                         .var_out = var};
+
+    TRY(begin(nn, &run, e));
+    parallel_for(nn->threads, tasks_of(&run), moments, &run);
+    finish_moments(&run);
+    parallel_for(nn->threads, tasks_of(&run), apply, &run);
+out:
+    return e->code;
+}
+
+enum err_code k_batchnorm_eval(struct nn *nn, const struct bn_shape *s, const float *x,
+                               const float *gamma, const float *beta, float eps, const float *mean,
+                               const float *var, const float *residual, bool relu, float *y,
+                               struct err *e)
+{
+    struct bn_run run = {.s = s,
+                         .x = x,
+                         .residual = residual,
+                         .gamma = gamma,
+                         .beta = beta,
+                         .mean = mean,
+                         .var = var,
+                         .eps = eps,
+                         .relu = relu,
+                         .out = y};
+
+    TRY(begin(nn, &run, e));
+    parallel_for(nn->threads, tasks_of(&run), apply, &run);
+out:
+    return e->code;
+}
+
+/* ---- backward ----
+ * g = dy where y > 0 (or everywhere); dbeta = sum g; dgamma = sum g (x - mean) / sigma;
+ * dx = gamma / sigma (g - dbeta / M - (x - mean) dgamma / (M sigma)), M pixels per channel;
+ * with constant statistics only the first term. */
+
+/* Sums of one segment; writes g to dres if there is one. */
+INLINE void segment_gradients(const float *x, const float *y, const float *dy, float *dres,
+                              int64_t pixels, const float *mean, const int b, const bool relu,
+                              const bool keep, struct sums *to)
+{
+    for (int l = 0; l < b; l += LANES) {
+        v8f sum[WAYS] = {{0}}, product[WAYS] = {{0}};
+        for (int64_t p = 0; p < pixels; p++) {
+            int64_t at = p * b + l;
+            v8f g = V8F_CONST(dy + at);
+            if (relu)
+                g = V8F_KEEP(~(V8F_CONST(y + at) <= 0), g);
+            if (keep)
+                V8F(dres + at) = g;
+            sum[p % WAYS] += g;
+            product[p % WAYS] += g * (V8F_CONST(x + at) - V8F_CONST(mean + l));
+        }
+        for (int k = 0; k < LANES; k++) {
+            to->a[l + k] += (double)sum[0][k] + sum[1][k];
+            to->b[l + k] += (double)product[0][k] + product[1][k];
+        }
+    }
+}
+
+INLINE void task_gradients(const struct bn_run *r, int64_t task, const int b)
+{
+    struct piece p = piece_of(r, task);
+    const float *mean = r->mean + p.cb * b;
+    struct sums sums = {0};
+
+    for (int64_t n = p.first; n < p.end; n++) {
+        for (int64_t from = 0; from < p.pixels; from += SEGMENT) {
+            int64_t len = from + SEGMENT < p.pixels ? SEGMENT : p.pixels - from;
+            int64_t at = p.offset + (n - p.first) * p.stride + from * b;
+            const float *x = r->x + at;
+            const float *y = r->relu ? r->y + at : NULL;
+            float *dres = r->dres != NULL ? r->dres + at : NULL;
+            if (dres != NULL && r->relu)
+                segment_gradients(x, y, r->dy + at, dres, len, mean, b, true, true, &sums);
+            else if (dres != NULL)
+                segment_gradients(x, y, r->dy + at, dres, len, mean, b, false, true, &sums);
+            else if (r->relu)
+                segment_gradients(x, y, r->dy + at, dres, len, mean, b, true, false, &sums);
+            else
+                segment_gradients(x, y, r->dy + at, dres, len, mean, b, false, false, &sums);
+        }
+    }
+    r->sums[task] = sums;
+}
+
+static void gradients(void *ctx, int64_t task, int worker)
+{
+    const struct bn_run *r = ctx;
+
+    (void)worker;
+    if (r->block == 16)
+        task_gradients(r, task, 16);
+    else
+        task_gradients(r, task, 8);
+}
+
+/* Leaves the totals of each channel block in the sums of group 0. */
+static void finish_gradients(const struct bn_run *r)
+{
+    int64_t blocks = r->s->c / r->block;
+
+    for (int64_t cb = 0; cb < blocks; cb++) {
+        struct sums *all = &r->sums[cb];
+        for (int64_t g = 1; g < r->groups; g++) {
+            for (int l = 0; l < r->block; l++) {
+                all->a[l] += r->sums[g * blocks + cb].a[l];
+                all->b[l] += r->sums[g * blocks + cb].b[l];
+            }
+        }
+        for (int l = 0; l < r->block; l++) {
+            int64_t c = cb * r->block + l;
+            r->dbeta[c] += (float)all->a[l];
+            r->dgamma[c] += (float)(all->b[l] / sqrt((double)r->var[c] + r->eps));
+        }
+    }
+}
+
+/* dx = scale (g - shift - (x - mean) slope); g is dres where there is one. */
+INLINE void plane_dx(const float *x, const float *y, const float *dy, float *dx, int64_t pixels,
+                     const float *scale, const float *shift, const float *slope, const float *mean,
+                     const int b, const bool mask, const bool constant)
+{
+    for (int64_t p = 0; p < pixels; p++) {
+        for (int l = 0; l < b; l += LANES) {
+            int64_t at = p * b + l;
+            v8f g = V8F_CONST(dy + at);
+            if (mask)
+                g = V8F_KEEP(~(V8F_CONST(y + at) <= 0), g);
+            if (!constant)
+                g = g - V8F_CONST(shift + l) -
+                    (V8F_CONST(x + at) - V8F_CONST(mean + l)) * V8F_CONST(slope + l);
+            V8F(dx + at) = g * V8F_CONST(scale + l);
+        }
+    }
+}
+
+INLINE void task_dx(const struct bn_run *r, int64_t task, const int b)
+{
+    struct piece p = piece_of(r, task);
+    const struct sums *all = &r->sums[p.cb];
+    const float *mean = r->mean + p.cb * b;
+    double count = (double)r->s->n * (double)p.pixels;
+    const float *g = r->dres != NULL ? r->dres : r->dy;
+    bool mask = r->relu && r->dres == NULL;
+    float scale[MAX_BLOCK] __attribute__((aligned(64)));
+    float shift[MAX_BLOCK] __attribute__((aligned(64)));
+    float slope[MAX_BLOCK] __attribute__((aligned(64)));
+
+    scales(r, p.cb, scale);
+    for (int l = 0; l < b; l++) {
+        shift[l] = (float)(all->a[l] / count);
+        slope[l] = (float)(all->b[l] / count / ((double)r->var[p.cb * b + l] + r->eps));
+    }
+    for (int64_t n = p.first; n < p.end; n++) {
+        int64_t at = p.offset + (n - p.first) * p.stride;
+        const float *x = r->x + at;
+        const float *y = mask ? r->y + at : NULL;
+        if (r->constant && mask)
+            plane_dx(x, y, g + at, r->out + at, p.pixels, scale, shift, slope, mean, b, true, true);
+        else if (r->constant)
+            plane_dx(x, y, g + at, r->out + at, p.pixels, scale, shift, slope, mean, b, false,
+                     true);
+        else if (mask)
+            plane_dx(x, y, g + at, r->out + at, p.pixels, scale, shift, slope, mean, b, true,
+                     false);
+        else
+            plane_dx(x, y, g + at, r->out + at, p.pixels, scale, shift, slope, mean, b, false,
+                     false);
+    }
+}
+
+static void input_gradient(void *ctx, int64_t task, int worker)
+{
+    const struct bn_run *r = ctx;
+
+    (void)worker;
+    if (r->block == 16)
+        task_dx(r, task, 16);
+    else
+        task_dx(r, task, 8);
+}
+
+static enum err_code backward(struct nn *nn, struct bn_run *run, struct err *e)
+{
+    TRY(begin(nn, run, e));
+    parallel_for(nn->threads, tasks_of(run), gradients, run);
+    finish_gradients(run);
+    parallel_for(nn->threads, tasks_of(run), input_gradient, run);
+out:
+    return e->code;
+}
+
+enum err_code k_batchnorm_train_backward(struct nn *nn, const struct bn_shape *s, const float *x,
+                                         const float *y, const float *dy, const float *gamma,
+                                         const float *mean, const float *var, float eps, bool relu,
+                                         float *dx, float *dgamma, float *dbeta, float *dres,
+                                         struct err *e)
+{
+    struct bn_run run = {.s = s,
+                         .x = x,
+                         .y = y,
+                         .dy = dy,
+                         .gamma = gamma,
+                         .mean = mean,
+                         .var = var,
+                         .eps = eps,
+                         .relu = relu,
+                         .out = dx,
+                         .dres = dres,
+                         .dgamma = dgamma,
+                         .dbeta = dbeta};
+
+    return backward(nn, &run, e);
+}
+
+enum err_code k_batchnorm_eval_backward(struct nn *nn, const struct bn_shape *s, const float *x,
+                                        const float *y, const float *dy, const float *gamma,
+                                        const float *mean, const float *var, float eps, bool relu,
+                                        float *dx, float *dgamma, float *dbeta, float *dres,
+                                        struct err *e)
+{
+    struct bn_run run = {.s = s,
+                         .x = x,
+                         .y = y,
+                         .dy = dy,
+                         .gamma = gamma,
+                         .mean = mean,
+                         .var = var,
+                         .eps = eps,
+                         .relu = relu,
+                         .constant = true,
+                         .out = dx,
+                         .dres = dres,
+                         .dgamma = dgamma,
+                         .dbeta = dbeta};
+
+    return backward(nn, &run, e);
+}

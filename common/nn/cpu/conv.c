@@ -1,0 +1,197 @@
+/* SPDX-License-Identifier: MIT */
+#include "common/base/parallel.h"
+#include "common/nn/cpu/conv_cache.h"
+
+#include <string.h>
+
+/* Convolutions: single-threaded oneDNN primitives over fixed chunks of the batch, one chunk per
+ * task of the team. Weight gradients are summed over chunks in chunk order. */
+
+struct conv_run {
+    struct nn *nn;
+    struct conv_op *op;
+    const float *src; /* first image of the whole batch */
+    float *dst;
+    float *wei[2];   /* CONV_FORWARD, CONV_DATA: weights in each primitive's format */
+    float *partials; /* CONV_WEIGHTS: [chunks], each `partial_bytes` apart */
+    size_t partial_bytes;
+    dnnl_status_t status; /* the first that failed, whichever that is; atomic */
+};
+
+static void fail(struct conv_run *r, dnnl_status_t rc)
+{
+    if (rc != dnnl_success)
+        __atomic_store_n(&r->status, rc, __ATOMIC_RELAXED);
+}
+
+static int64_t chunk_begin(const struct conv_op *op, int64_t chunk)
+{
+    return chunk * op->shape.n / op->chunks;
+}
+
+/* Which of the op's primitives a chunk takes. */
+static int chunk_prim(const struct conv_op *op, int64_t chunk)
+{
+    return chunk_begin(op, chunk + 1) - chunk_begin(op, chunk) == op->prims[0].images ? 0 : 1;
+}
+
+static float *partial_of(const struct conv_run *r, int64_t chunk)
+{
+    return (float *)((char *)r->partials + (size_t)chunk * r->partial_bytes);
+}
+
+static void run_chunk(void *ctx, int64_t chunk, int worker)
+{
+    struct conv_run *r = ctx;
+    const struct conv_op *op = r->op;
+    int which = chunk_prim(op, chunk);
+    const struct conv_args *a = &op->prims[which].args[worker];
+    int64_t first = chunk_begin(op, chunk);
+    bool weights = op->pass == CONV_WEIGHTS;
+    float *wei = weights ? partial_of(r, chunk) : r->wei[which];
+    const dnnl_exec_arg_t forward[] = {{DNNL_ARG_SRC, a->src},
+                                       {DNNL_ARG_WEIGHTS, a->wei},
+                                       {DNNL_ARG_DST, a->dst},
+                                       {DNNL_ARG_SCRATCHPAD, a->scratchpad}};
+    const dnnl_exec_arg_t data[] = {{DNNL_ARG_DIFF_DST, a->src},
+                                    {DNNL_ARG_WEIGHTS, a->wei},
+                                    {DNNL_ARG_DIFF_SRC, a->dst},
+                                    {DNNL_ARG_SCRATCHPAD, a->scratchpad}};
+    const dnnl_exec_arg_t grads[] = {{DNNL_ARG_SRC, a->src},
+                                     {DNNL_ARG_DIFF_WEIGHTS, a->wei},
+                                     {DNNL_ARG_DIFF_DST, a->dst},
+                                     {DNNL_ARG_SCRATCHPAD, a->scratchpad}};
+    const dnnl_exec_arg_t *args = weights ? grads : op->pass == CONV_DATA ? data : forward;
+
+    fail(r, dnnl_memory_set_data_handle(a->src, (void *)(r->src + first * op->src_image)));
+    fail(r, dnnl_memory_set_data_handle(a->dst, r->dst + first * op->dst_image));
+    fail(r, dnnl_memory_set_data_handle(a->wei, wei));
+    fail(r, dnnl_memory_set_data_handle(a->scratchpad, r->nn->worker_scratch[worker].data));
+    fail(r, dnnl_primitive_execute(op->prims[which].conv, r->nn->streams[worker], 4, args));
+}
+
+/* ---- weights into the primitives' formats ---- */
+
+struct reorder_run {
+    struct conv_run *conv;
+    const float *plain;
+};
+
+static void reorder_in(void *ctx, int64_t i, int worker)
+{
+    struct reorder_run *r = ctx;
+    struct conv_prim *p = &r->conv->op->prims[i];
+    const dnnl_exec_arg_t args[] = {{DNNL_ARG_FROM, p->plain}, {DNNL_ARG_TO, p->blocked}};
+
+    fail(r->conv, dnnl_memory_set_data_handle(p->plain, (void *)r->plain));
+    fail(r->conv, dnnl_memory_set_data_handle(p->blocked, r->conv->wei[i]));
+    fail(r->conv, dnnl_primitive_execute(p->reorder, r->conv->nn->streams[worker], 2, args));
+}
+
+static enum err_code run_with_weights(struct nn *nn, enum conv_pass pass,
+                                      const struct conv_shape *s, const float *src, const float *w,
+                                      float *dst, struct err *e)
+{
+    struct conv_run run = {.nn = nn, .src = src, .dst = dst};
+    struct reorder_run reorder = {.conv = &run, .plain = w};
+    int formats;
+
+    TRY(conv_op_get(nn, pass, s, &run.op, e));
+    formats = run.op->same_format ? 1 : 2;
+    for (int i = 0; i < formats; i++)
+        TRY(nn_scratch(nn, i == 0 ? SCRATCH_WEIGHTS_0 : SCRATCH_WEIGHTS_1,
+                       run.op->prims[i].wei_bytes, &run.wei[i], e));
+    if (formats == 1)
+        run.wei[1] = run.wei[0];
+    parallel_for(nn->threads, formats, reorder_in, &reorder);
+    TRY(nn_dnnl(run.status, "weights order", e));
+    parallel_for(nn->threads, run.op->chunks, run_chunk, &run);
+    TRY(nn_dnnl(run.status, "convolution", e));
+out:
+    return err_in(e, "convolution");
+}
+
+enum err_code k_conv_forward(struct nn *nn, const struct conv_shape *s, const float *x,
+                             const float *w, float *y, struct err *e)
+{
+    return run_with_weights(nn, CONV_FORWARD, s, x, w, y, e);
+}
+
+enum err_code k_conv_backward_data(struct nn *nn, const struct conv_shape *s, const float *dy,
+                                   const float *w, float *dx, struct err *e)
+{
+    return run_with_weights(nn, CONV_DATA, s, dy, w, dx, e);
+}
+
+/* ---- weight gradients ---- */
+
+enum { SUM_STRIP = 16384 }; /* floats per task: a few of them fit a core's L1 or L2 */
+
+struct sum_run {
+    struct conv_run *conv;
+    int which;     /* primitive, so format, of the partials to add */
+    int64_t first; /* its first chunk: the sum replaces that one */
+    int64_t count; /* floats */
+};
+
+static void sum_strip(void *ctx, int64_t strip, int worker)
+{
+    const struct sum_run *s = ctx;
+    const struct conv_op *op = s->conv->op;
+    int64_t begin = strip * SUM_STRIP;
+    int64_t end = begin + SUM_STRIP < s->count ? begin + SUM_STRIP : s->count;
+    float *sum = partial_of(s->conv, s->first);
+
+    (void)worker;
+    for (int64_t chunk = s->first + 1; chunk < op->chunks; chunk++) {
+        const float *add = partial_of(s->conv, chunk);
+        if (!op->same_format && chunk_prim(op, chunk) != s->which)
+            continue;
+        for (int64_t i = begin; i < end; i++)
+            sum[i] += add[i];
+    }
+}
+
+static void reorder_out(void *ctx, int64_t i, int worker)
+{
+    struct sum_run *s = ctx;
+    struct conv_run *r = s->conv;
+    struct conv_prim *p = &r->op->prims[s->which];
+    const dnnl_exec_arg_t args[] = {{DNNL_ARG_FROM, p->blocked}, {DNNL_ARG_TO, p->plain}};
+
+    (void)i;
+    fail(r, dnnl_memory_set_data_handle(p->blocked, partial_of(r, s->first)));
+    fail(r, dnnl_memory_set_data_handle(p->plain, r->wei[0]));
+    fail(r, dnnl_primitive_execute(p->reorder, r->nn->streams[worker], 2, args));
+}
+
+enum err_code k_conv_backward_weights(struct nn *nn, const struct conv_shape *s, const float *x,
+                                      const float *dy, float *dw, struct err *e)
+{
+    struct conv_run run = {.nn = nn, .src = x, .dst = (float *)dy};
+    int64_t count = s->oc * s->ic * s->kh * s->kw;
+    size_t bytes;
+
+    TRY(conv_op_get(nn, CONV_WEIGHTS, s, &run.op, e));
+    bytes = run.op->prims[0].wei_bytes;
+    if (run.op->n_prims == 2 && run.op->prims[1].wei_bytes > bytes)
+        bytes = run.op->prims[1].wei_bytes;
+    run.partial_bytes = (bytes + 63) / 64 * 64;
+    TRY(nn_scratch(nn, SCRATCH_PARTIALS, run.partial_bytes * (size_t)run.op->chunks, &run.partials,
+                   e));
+    TRY(nn_scratch(nn, SCRATCH_PLAIN, (size_t)count * sizeof(float), &run.wei[0], e));
+    parallel_for(nn->threads, run.op->chunks, run_chunk, &run);
+    TRY(nn_dnnl(run.status, "convolution", e));
+    for (int i = 0; i < (run.op->same_format ? 1 : 2); i++) {
+        struct sum_run sum = {.conv = &run, .which = i};
+        while (!run.op->same_format && chunk_prim(run.op, sum.first) != i)
+            sum.first++;
+        sum.count = (int64_t)(run.op->prims[i].wei_bytes / sizeof(float));
+        parallel_for(nn->threads, (sum.count + SUM_STRIP - 1) / SUM_STRIP, sum_strip, &sum);
+        parallel_for(1, 1, reorder_out, &sum);
+        TRY(nn_dnnl(run.status, "weights order", e));
+        TRY(k_add(nn, count, run.wei[0], dw, e));
+    }
+out:
+    return err_in(e, "convolution, weight gradient");
+}

@@ -1,0 +1,316 @@
+/* SPDX-License-Identifier: MIT */
+#include "common/nn/cpu/conv_cache.h"
+
+#include "common/base/mem.h"
+#include "common/base/parallel.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+int64_t conv_oh(const struct conv_shape *s)
+{
+    return (s->ih + 2 * s->pad - s->kh) / s->stride + 1;
+}
+
+int64_t conv_ow(const struct conv_shape *s)
+{
+    return (s->iw + 2 * s->pad - s->kw) / s->stride + 1;
+}
+
+/* ---- the fixed rules ---- */
+
+/* How many chunks. */
+static int64_t chunk_count(enum conv_pass pass, const struct conv_shape *s)
+{
+    int64_t chunks = 1;
+    int64_t max = 16;
+
+    (void)pass;
+    while (chunks * 2 <= max && chunks * 2 <= s->n)
+        chunks *= 2;
+    return chunks;
+}
+
+/* F(4,3) Winograd exists for 3x3, stride 1 with AVX-512. */
+static bool wants_winograd(const struct nn *nn, const struct conv_shape *s)
+{
+    return nn->block == 16 && s->kh == 3 && s->kw == 3 && s->stride == 1 && s->pad == 1 &&
+           s->ic % 16 == 0;
+}
+
+/* ---- primitives ---- */
+
+struct conv_mds {
+    dnnl_memory_desc_t x, w, y;
+};
+
+static enum err_code make_mds(const struct nn *nn, const struct conv_shape *s, int64_t images,
+                              struct conv_mds *mds, struct err *e)
+{
+    const dnnl_dims_t x = {images, s->ic, s->ih, s->iw};
+    const dnnl_dims_t w = {s->oc, s->ic, s->kh, s->kw};
+    const dnnl_dims_t y = {images, s->oc, conv_oh(s), conv_ow(s)};
+    dnnl_format_tag_t blocked = nn->block == 16 ? dnnl_nChw16c : dnnl_nChw8c;
+    dnnl_format_tag_t x_tag = s->ic % nn->block == 0 ? blocked : dnnl_nchw;
+
+    TRY(nn_dnnl(dnnl_memory_desc_init_by_tag(&mds->x, 4, x, dnnl_f32, x_tag), "input", e));
+    TRY(nn_dnnl(dnnl_memory_desc_init_by_tag(&mds->w, 4, w, dnnl_f32, dnnl_format_tag_any),
+                "weights", e));
+    TRY(nn_dnnl(dnnl_memory_desc_init_by_tag(&mds->y, 4, y, dnnl_f32, blocked), "output", e));
+out:
+    return e->code;
+}
+
+static dnnl_status_t conv_desc(enum conv_pass pass, dnnl_alg_kind_t alg, const struct conv_shape *s,
+                               const struct conv_mds *mds, dnnl_convolution_desc_t *desc)
+{
+    const dnnl_dims_t stride = {s->stride, s->stride};
+    const dnnl_dims_t pad = {s->pad, s->pad};
+
+    switch (pass) {
+    case CONV_FORWARD: /* "inference" only means that weights may be transformed beforehand */
+        return dnnl_convolution_forward_desc_init(desc, dnnl_forward_inference, alg, &mds->x,
+                                                  &mds->w, NULL, &mds->y, stride, pad, pad);
+    case CONV_DATA:
+        return dnnl_convolution_backward_data_desc_init(desc, alg, &mds->x, &mds->w, &mds->y,
+                                                        stride, pad, pad);
+    case CONV_WEIGHTS:
+        return dnnl_convolution_backward_weights_desc_init(desc, alg, &mds->x, &mds->w, NULL,
+                                                           &mds->y, stride, pad, pad);
+    }
+    return dnnl_invalid_arguments;
+}
+
+/* Backward passes want a forward descriptor as a hint. */
+static dnnl_status_t make_pd(struct nn *nn, enum conv_pass pass, dnnl_alg_kind_t alg,
+                             const struct conv_shape *s, const struct conv_mds *mds,
+                             dnnl_primitive_desc_t *pd)
+{
+    dnnl_convolution_desc_t desc;
+    dnnl_primitive_desc_t hint = NULL;
+    dnnl_primitive_attr_t attr = NULL;
+    dnnl_status_t rc = dnnl_primitive_attr_create(&attr);
+
+    if (rc == dnnl_success)
+        rc = dnnl_primitive_attr_set_scratchpad_mode(attr, dnnl_scratchpad_mode_user);
+    if (rc == dnnl_success && pass != CONV_FORWARD) {
+        rc = conv_desc(CONV_FORWARD, dnnl_convolution_direct, s, mds, &desc);
+        if (rc == dnnl_success)
+            rc = dnnl_primitive_desc_create(&hint, &desc, NULL, nn->engine, NULL);
+    }
+    if (rc == dnnl_success)
+        rc = conv_desc(pass, alg, s, mds, &desc);
+    if (rc == dnnl_success)
+        rc = dnnl_primitive_desc_create(pd, &desc, attr, nn->engine, hint);
+    if (hint != NULL)
+        dnnl_primitive_desc_destroy(hint);
+    if (attr != NULL)
+        dnnl_primitive_attr_destroy(attr);
+    return rc;
+}
+
+static enum err_code make_args(struct nn *nn, struct conv_prim *p, enum conv_pass pass,
+                               const struct conv_mds *mds, const dnnl_memory_desc_t *pad,
+                               struct err *e)
+{
+    const dnnl_memory_desc_t *src = pass == CONV_DATA ? &mds->y : &mds->x;
+    const dnnl_memory_desc_t *dst = pass == CONV_DATA ? &mds->x : &mds->y;
+
+    TRY(mem_array(&p->args, (size_t)nn->threads, sizeof *p->args, "convolution arguments", e));
+    for (int i = 0; i < nn->threads; i++) {
+        struct conv_args *a = &p->args[i];
+        TRY(nn_dnnl(dnnl_memory_create(&a->src, src, nn->engine, DNNL_MEMORY_NONE), "memory", e));
+        TRY(nn_dnnl(dnnl_memory_create(&a->dst, dst, nn->engine, DNNL_MEMORY_NONE), "memory", e));
+        TRY(nn_dnnl(dnnl_memory_create(&a->wei, &p->wei_md, nn->engine, DNNL_MEMORY_NONE), "memory",
+                    e));
+        TRY(nn_dnnl(dnnl_memory_create(&a->scratchpad, pad, nn->engine, DNNL_MEMORY_NONE), "memory",
+                    e));
+    }
+    TRY(nn_worker_scratch(nn, dnnl_memory_desc_get_size(pad), e));
+out:
+    return e->code;
+}
+
+static enum err_code make_reorder(struct nn *nn, struct conv_prim *p, enum conv_pass pass,
+                                  const struct conv_shape *s, struct err *e)
+{
+    const dnnl_dims_t dims = {s->oc, s->ic, s->kh, s->kw};
+    dnnl_memory_desc_t plain;
+    dnnl_primitive_desc_t pd = NULL;
+    bool out = pass == CONV_WEIGHTS;
+
+    TRY(nn_dnnl(dnnl_memory_desc_init_by_tag(&plain, 4, dims, dnnl_f32, dnnl_oihw), "weights", e));
+    TRY(nn_dnnl(dnnl_reorder_primitive_desc_create(&pd, out ? &p->wei_md : &plain, nn->engine,
+                                                   out ? &plain : &p->wei_md, nn->engine, NULL),
+                "weights order", e));
+    TRY(nn_dnnl(dnnl_primitive_create(&p->reorder, pd), "weights order", e));
+    TRY(nn_dnnl(dnnl_memory_create(&p->plain, &plain, nn->engine, DNNL_MEMORY_NONE), "memory", e));
+    TRY(nn_dnnl(dnnl_memory_create(&p->blocked, &p->wei_md, nn->engine, DNNL_MEMORY_NONE), "memory",
+                e));
+out:
+    if (pd != NULL)
+        dnnl_primitive_desc_destroy(pd);
+    return e->code;
+}
+
+static enum err_code make_prim(struct nn *nn, enum conv_pass pass, const struct conv_shape *s,
+                               int64_t images, struct conv_prim *p, struct err *e)
+{
+    struct conv_mds mds;
+    dnnl_primitive_desc_t pd = NULL;
+    dnnl_status_t rc = dnnl_unimplemented;
+
+    p->images = images;
+    TRY(make_mds(nn, s, images, &mds, e));
+    if (wants_winograd(nn, s)) {
+        rc = make_pd(nn, pass, dnnl_convolution_winograd, s, &mds, &pd);
+        p->winograd = rc == dnnl_success;
+    }
+    if (rc == dnnl_unimplemented)
+        rc = make_pd(nn, pass, dnnl_convolution_direct, s, &mds, &pd);
+    TRY(nn_dnnl(rc, "convolution", e));
+    p->wei_md = *dnnl_primitive_desc_query_md(
+        pd, pass == CONV_WEIGHTS ? dnnl_query_diff_weights_md : dnnl_query_weights_md, 0);
+    p->wei_bytes = dnnl_memory_desc_get_size(&p->wei_md);
+    TRY(make_args(nn, p, pass, &mds, dnnl_primitive_desc_query_md(pd, dnnl_query_scratchpad_md, 0),
+                  e));
+    TRY(nn_dnnl(dnnl_primitive_create(&p->conv, pd), "convolution", e));
+    TRY(make_reorder(nn, p, pass, s, e));
+out:
+    if (pd != NULL)
+        dnnl_primitive_desc_destroy(pd);
+    return e->code;
+}
+
+static void memory_free(dnnl_memory_t m)
+{
+    if (m != NULL)
+        dnnl_memory_destroy(m);
+}
+
+static void prim_free(struct conv_prim *p, int threads)
+{
+    for (int i = 0; p->args != NULL && i < threads; i++) {
+        memory_free(p->args[i].src);
+        memory_free(p->args[i].dst);
+        memory_free(p->args[i].wei);
+        memory_free(p->args[i].scratchpad);
+    }
+    free(p->args);
+    memory_free(p->plain);
+    memory_free(p->blocked);
+    if (p->conv != NULL)
+        dnnl_primitive_destroy(p->conv);
+    if (p->reorder != NULL)
+        dnnl_primitive_destroy(p->reorder);
+}
+
+static void op_free(struct conv_op *op, int threads)
+{
+    if (op == NULL)
+        return;
+    for (int i = 0; i < op->n_prims; i++)
+        prim_free(&op->prims[i], threads);
+    free(op);
+}
+
+void conv_ops_free(struct nn *nn)
+{
+    for (size_t i = 0; i < nn->n_conv_ops; i++)
+        op_free(nn->conv_ops[i], nn->threads);
+    free(nn->conv_ops);
+    nn->conv_ops = NULL;
+    nn->n_conv_ops = nn->cap_conv_ops = 0;
+}
+
+static enum err_code check_shape(const struct nn *nn, enum conv_pass pass,
+                                 const struct conv_shape *s, struct err *e)
+{
+    bool sizes = s->n >= 1 && s->ic >= 1 && s->ih >= 1 && s->iw >= 1 && s->oc >= 1 && s->kh >= 1 &&
+                 s->kw >= 1 && s->stride >= 1 && s->pad >= 0;
+
+    if (!sizes || s->ih + 2 * s->pad < s->kh || s->iw + 2 * s->pad < s->kw)
+        return err_set(e, ERR_INTERNAL,
+                       "convolution: %lld x %lld x %lld with a %lld x %lld window: the window must "
+                       "fit and all sizes be at least 1",
+                       (long long)s->ic, (long long)s->ih, (long long)s->iw, (long long)s->kh,
+                       (long long)s->kw);
+    if (s->oc % nn->block != 0 || (s->ic % nn->block != 0 && s->ic >= nn->block))
+        return err_set(e, ERR_INTERNAL,
+                       "convolution: %lld to %lld channels: must be multiples of %d (input of the "
+                       "first layer: fewer than %d)",
+                       (long long)s->ic, (long long)s->oc, nn->block, nn->block);
+    if (pass == CONV_DATA && s->ic % nn->block != 0)
+        return err_set(e, ERR_INTERNAL, "convolution: no input gradient for plain inputs");
+    return ERR_OK;
+}
+
+struct make_job {
+    struct nn *nn;
+    struct conv_op *op;
+    struct err *e;
+};
+
+/* On a thread that oneDNN sees as single: it sizes its scratchpads by the number of threads. */
+static void make_op(void *ctx, int64_t i, int worker)
+{
+    struct make_job *job = ctx;
+    struct conv_op *op = job->op;
+    const struct conv_shape *s = &op->shape;
+    int64_t lo = s->n / op->chunks;
+    int64_t hi = (s->n + op->chunks - 1) / op->chunks;
+
+    (void)i;
+    (void)worker;
+    op->n_prims = 1;
+    if (make_prim(job->nn, op->pass, s, hi, &op->prims[0], job->e) != ERR_OK || lo == hi)
+        return;
+    op->n_prims = 2;
+    if (make_prim(job->nn, op->pass, s, lo, &op->prims[1], job->e) == ERR_OK)
+        op->same_format = dnnl_memory_desc_equal(&op->prims[0].wei_md, &op->prims[1].wei_md) == 1;
+}
+
+static bool same_shape(const struct conv_shape *a, const struct conv_shape *b)
+{
+    return a->n == b->n && a->ic == b->ic && a->ih == b->ih && a->iw == b->iw && a->oc == b->oc &&
+           a->kh == b->kh && a->kw == b->kw && a->stride == b->stride && a->pad == b->pad;
+}
+
+enum err_code conv_op_get(struct nn *nn, enum conv_pass pass, const struct conv_shape *s,
+                          struct conv_op **out, struct err *e)
+{
+    struct conv_op *op = NULL;
+    struct make_job job = {.nn = nn, .e = e};
+
+    *out = NULL;
+    for (size_t i = 0; i < nn->n_conv_ops; i++) {
+        if (nn->conv_ops[i]->pass == pass && same_shape(&nn->conv_ops[i]->shape, s)) {
+            *out = nn->conv_ops[i];
+            return ERR_OK;
+        }
+    }
+    TRY(check_shape(nn, pass, s, e));
+    TRY(mem_grow(&nn->conv_ops, &nn->cap_conv_ops, nn->n_conv_ops + 1, sizeof *nn->conv_ops,
+                 "convolutions", e));
+    TRY(mem_array(&op, 1, sizeof *op, "convolution", e));
+    op->pass = pass;
+    op->shape = *s;
+    op->chunks = chunk_count(pass, s);
+    op->same_format = true;
+    op->src_image = s->ic * s->ih * s->iw;
+    op->dst_image = s->oc * conv_oh(s) * conv_ow(s);
+    if (pass == CONV_DATA) {
+        int64_t swap = op->src_image;
+        op->src_image = op->dst_image;
+        op->dst_image = swap;
+    }
+    job.op = op;
+    parallel_for(1, 1, make_op, &job);
+    TRY(e->code);
+    nn->conv_ops[nn->n_conv_ops++] = op;
+    *out = op;
+    op = NULL;
+out:
+    op_free(op, nn->threads);
+    return e->code;
+}

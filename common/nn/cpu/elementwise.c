@@ -1,0 +1,90 @@
+/* SPDX-License-Identifier: MIT */
+#include "common/base/parallel.h"
+#include "common/nn/cpu/cpu.h"
+
+#include <math.h>
+
+/* Floats per task: large enough to pay for handing it out, small enough to share a weight block. */
+enum { STRIP = 16384 };
+
+static int64_t strips(int64_t count)
+{
+    return (count + STRIP - 1) / STRIP;
+}
+
+static int64_t strip_end(int64_t begin, int64_t count)
+{
+    return begin + STRIP < count ? begin + STRIP : count;
+}
+
+struct add_run {
+    int64_t count;
+    const float *a;
+    float *inout;
+};
+
+static void add_strip(void *ctx, int64_t i, int worker)
+{
+    const struct add_run *r = ctx;
+    int64_t end = strip_end(i * STRIP, r->count);
+    const float *restrict a = r->a;
+    float *restrict inout = r->inout;
+
+    (void)worker;
+    for (int64_t k = i * STRIP; k < end; k++)
+        inout[k] += a[k];
+}
+
+enum err_code k_add(struct nn *nn, int64_t count, const float *a, float *inout, struct err *e)
+{
+    struct add_run run = {.count = count, .a = a, .inout = inout};
+
+    (void)e;
+    parallel_for(nn->threads, strips(count), add_strip, &run);
+    return ERR_OK;
+}
+
+struct adam_run {
+    int64_t count;
+    float *w, *m, *v;
+    const float *grad;
+    float weight_decay, rest1, beta2, rest2, root_correction2, eps, minus_step;
+};
+
+/* torch.optim.Adam (2.x, one tensor): m by lerp, v by mul and addcmul, w by addcdiv; its scalars
+ * are computed in double and used as float32. */
+static void adam_strip(void *ctx, int64_t i, int worker)
+{
+    const struct adam_run r = *(const struct adam_run *)ctx;
+    int64_t end = strip_end(i * STRIP, r.count);
+    float *restrict w = r.w;
+    float *restrict m = r.m;
+    float *restrict v = r.v;
+    const float *restrict grad = r.grad;
+
+    (void)worker;
+    for (int64_t k = i * STRIP; k < end; k++) {
+        float g = grad[k] + r.weight_decay * w[k];
+        m[k] = m[k] + r.rest1 * (g - m[k]);
+        v[k] = v[k] * r.beta2 + r.rest2 * g * g;
+        w[k] = w[k] + r.minus_step * m[k] / (sqrtf(v[k]) / r.root_correction2 + r.eps);
+    }
+}
+
+enum err_code k_adam(struct nn *nn, const struct adam_step *a, int64_t count, float *w,
+                     const float *grad, float *m, float *v, struct err *e)
+{
+    struct adam_run run = {.count = count, .w = w, .m = m, .v = v, .grad = grad};
+
+    if (a->step < 1)
+        return err_set(e, ERR_INTERNAL, "Adam: step %lld: counts from 1", (long long)a->step);
+    run.weight_decay = (float)a->weight_decay;
+    run.rest1 = (float)(1 - a->beta1);
+    run.beta2 = (float)a->beta2;
+    run.rest2 = (float)(1 - a->beta2);
+    run.root_correction2 = (float)sqrt(1 - pow(a->beta2, (double)a->step));
+    run.eps = (float)a->eps;
+    run.minus_step = (float)(-a->lr / (1 - pow(a->beta1, (double)a->step)));
+    parallel_for(nn->threads, strips(count), adam_strip, &run);
+    return ERR_OK;
+}
