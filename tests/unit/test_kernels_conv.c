@@ -1,0 +1,226 @@
+/* SPDX-License-Identifier: MIT */
+#include "tests/support/kernel_ref.h"
+
+#include "tests/support/cmocka.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+/* Convolutions against the definition in double. Tolerances are relative to the largest value:
+ * float32 sums of up to 48 x 9 (direct) and the F(4,3) transforms, whose constants reach 5.25 and
+ * cost about 4 bits (measured here: up to 1e-6). */
+static const double TOLERANCE = 4e-6;
+
+static const struct conv_shape SHAPES[] = {
+    {.n = 1, .ic = 16, .ih = 5, .iw = 7, .oc = 16, .kh = 3, .kw = 3, .stride = 1, .pad = 1},
+    {.n = 3, .ic = 16, .ih = 8, .iw = 8, .oc = 32, .kh = 3, .kw = 3, .stride = 1, .pad = 1},
+    {.n = 5, .ic = 48, .ih = 7, .iw = 7, .oc = 48, .kh = 3, .kw = 3, .stride = 1, .pad = 1},
+    {.n = 19, .ic = 32, .ih = 9, .iw = 6, .oc = 32, .kh = 3, .kw = 3, .stride = 1, .pad = 1},
+    {.n = 37, .ic = 16, .ih = 1, .iw = 2, .oc = 16, .kh = 3, .kw = 3, .stride = 1, .pad = 1},
+    {.n = 2, .ic = 64, .ih = 13, .iw = 11, .oc = 64, .kh = 3, .kw = 3, .stride = 1, .pad = 1},
+    {.n = 4, .ic = 16, .ih = 9, .iw = 12, .oc = 32, .kh = 3, .kw = 3, .stride = 2, .pad = 1},
+    {.n = 3, .ic = 32, .ih = 8, .iw = 7, .oc = 16, .kh = 3, .kw = 3, .stride = 2, .pad = 1},
+    {.n = 6, .ic = 32, .ih = 9, .iw = 8, .oc = 48, .kh = 1, .kw = 1, .stride = 2, .pad = 0},
+    {.n = 2, .ic = 16, .ih = 4, .iw = 4, .oc = 16, .kh = 1, .kw = 1, .stride = 1, .pad = 0},
+    {.n = 2, .ic = 3, .ih = 20, .iw = 22, .oc = 16, .kh = 7, .kw = 7, .stride = 2, .pad = 3},
+    {.n = 17, .ic = 3, .ih = 15, .iw = 17, .oc = 32, .kh = 7, .kw = 7, .stride = 2, .pad = 3},
+    {.n = 3, .ic = 1, .ih = 33, .iw = 19, .oc = 16, .kh = 7, .kw = 7, .stride = 2, .pad = 3},
+    {.n = 1, .ic = 1, .ih = 17, .iw = 12, .oc = 64, .kh = 7, .kw = 7, .stride = 2, .pad = 3},
+};
+enum { N_SHAPES = sizeof SHAPES / sizeof SHAPES[0] };
+
+/* One shape's data, plain and as the kernels want it, and results. */
+struct data {
+    int64_t nx, ny, nw;
+    float *x, *dy, *w;  /* plain */
+    float *kx, *kdy;    /* for the kernels */
+    float *y, *dx, *dw; /* results of the kernels, their layout */
+};
+
+static struct data make_data(const struct conv_shape *s, int block)
+{
+    struct data d = {.nx = s->n * s->ic * s->ih * s->iw,
+                     .ny = s->n * s->oc * conv_oh(s) * conv_ow(s),
+                     .nw = s->oc * s->ic * s->kh * s->kw};
+
+    d.x = ref_random(d.nx, 1);
+    d.dy = ref_random(d.ny, 2);
+    d.w = ref_random(d.nw, 3);
+    d.kx = s->ic % block == 0 ? ref_blocked(d.x, s->n, s->ic, s->ih * s->iw, block)
+                              : ref_random(d.nx, 1);
+    d.kdy = ref_blocked(d.dy, s->n, s->oc, conv_oh(s) * conv_ow(s), block);
+    d.y = ref_random(d.ny, 4); /* outputs are overwritten: junk must not show */
+    d.dx = ref_random(d.nx, 5);
+    d.dw = ref_floats(d.nw);
+    return d;
+}
+
+static void free_data(struct data *d)
+{
+    free(d->x);
+    free(d->dy);
+    free(d->w);
+    free(d->kx);
+    free(d->kdy);
+    free(d->y);
+    free(d->dx);
+    free(d->dw);
+}
+
+static void run(struct nn *nn, const struct conv_shape *s, struct data *d)
+{
+    struct err e = {0};
+
+    if (k_conv_forward(nn, s, d->kx, d->w, d->y, &e) != ERR_OK ||
+        k_conv_backward_weights(nn, s, d->kx, d->kdy, d->dw, &e) != ERR_OK)
+        fail_msg("%s", e.text);
+    if (s->ic % nn_block(nn) == 0 && k_conv_backward_data(nn, s, d->kdy, d->w, d->dx, &e) != ERR_OK)
+        fail_msg("%s", e.text);
+}
+
+static void expect(const char *what, const struct conv_shape *s, const float *got, double *want,
+                   int64_t count)
+{
+    double error = ref_error(got, want, count);
+
+    if (!(error <= TOLERANCE))
+        fail_msg("%s of %lld images %lld x %lld x %lld to %lld, %lld x %lld: error %g", what,
+                 (long long)s->n, (long long)s->ic, (long long)s->ih, (long long)s->iw,
+                 (long long)s->oc, (long long)s->kh, (long long)s->kw, error);
+    free(want);
+}
+
+static void test_against_definition(void **state)
+{
+    struct nn *nn = ref_nn(2);
+    int block = nn_block(nn);
+
+    (void)state;
+    for (int i = 0; i < N_SHAPES; i++) {
+        const struct conv_shape *s = &SHAPES[i];
+        struct data d = make_data(s, block);
+        float *y, *dx;
+        run(nn, s, &d);
+        y = ref_plain(d.y, s->n, s->oc, conv_oh(s) * conv_ow(s), block);
+        expect("output", s, y, ref_conv_forward(s, d.x, d.w), d.ny);
+        expect("weight gradient", s, d.dw, ref_conv_weights(s, d.x, d.dy), d.nw);
+        if (s->ic % block == 0) {
+            dx = ref_plain(d.dx, s->n, s->ic, s->ih * s->iw, block);
+            expect("input gradient", s, dx, ref_conv_data(s, d.dy, d.w), d.nx);
+            free(dx);
+        }
+        free(y);
+        free_data(&d);
+    }
+    nn_free(nn);
+}
+
+/* The team's size must not show in a single bit, nor may a second call differ from the first. */
+static void test_same_bits(void **state)
+{
+    static const int THREADS[] = {1, 2, 3, 7, 2};
+
+    (void)state;
+    for (int i = 0; i < N_SHAPES; i++) {
+        const struct conv_shape *s = &SHAPES[i];
+        struct data first = {0};
+        for (int t = 0; t < 5; t++) {
+            struct nn *nn = ref_nn(THREADS[t]);
+            struct data d = make_data(s, nn_block(nn));
+            run(nn, s, &d);
+            memset(d.dw, 0, (size_t)d.nw * sizeof *d.dw);
+            run(nn, s, &d);
+            nn_free(nn);
+            if (t == 0) {
+                first = d;
+                continue;
+            }
+            assert_memory_equal(d.y, first.y, (size_t)d.ny * sizeof *d.y);
+            assert_memory_equal(d.dx, first.dx, (size_t)d.nx * sizeof *d.dx);
+            assert_memory_equal(d.dw, first.dw, (size_t)d.nw * sizeof *d.dw);
+            free_data(&d);
+        }
+        free_data(&first);
+    }
+}
+
+static void test_weight_gradient_is_added(void **state)
+{
+    struct nn *nn = ref_nn(2);
+    struct conv_shape s = SHAPES[1];
+    struct data d = make_data(&s, nn_block(nn));
+    float *twice = ref_floats(d.nw);
+    struct err e = {0};
+
+    (void)state;
+    run(nn, &s, &d);
+    for (int64_t i = 0; i < d.nw; i++)
+        twice[i] = 5 + d.dw[i];
+    for (int64_t i = 0; i < d.nw; i++)
+        d.dw[i] = 5;
+    assert_int_equal(k_conv_backward_weights(nn, &s, d.kx, d.kdy, d.dw, &e), ERR_OK);
+    assert_memory_equal(d.dw, twice, (size_t)d.nw * sizeof *twice);
+    free(twice);
+    free_data(&d);
+    nn_free(nn);
+}
+
+/* A NaN in one image reaches its output, and no other image's. */
+static void test_nan_shows(void **state)
+{
+    struct nn *nn = ref_nn(2);
+    struct conv_shape s = SHAPES[3];
+    struct data d = make_data(&s, nn_block(nn));
+    int64_t image = s.oc * conv_oh(&s) * conv_ow(&s);
+    int64_t nans = 0;
+
+    (void)state;
+    d.kx[5 * s.ic * s.ih * s.iw + 7] = __builtin_nanf("");
+    run(nn, &s, &d);
+    for (int64_t i = 0; i < d.ny; i++) {
+        if (d.y[i] == d.y[i])
+            continue;
+        nans++;
+        assert_int_equal(i / image, 5);
+    }
+    assert_true(nans > 0);
+    free_data(&d);
+    nn_free(nn);
+}
+
+static void test_refuses_impossible_shapes(void **state)
+{
+    struct nn *nn = ref_nn(1);
+    struct conv_shape good = SHAPES[0];
+    struct conv_shape bad[] = {good, good, good, good};
+    float *buffer = ref_floats(1 << 14);
+
+    (void)state;
+    bad[0].n = 0;
+    bad[1].oc = 17;
+    bad[2].ic = 2 * nn_block(nn) + 4;
+    bad[3].ih = bad[3].iw = 1, bad[3].pad = 0;
+    for (int i = 0; i < 4; i++) {
+        struct err e = {0};
+        assert_int_equal(k_conv_forward(nn, &bad[i], buffer, buffer, buffer, &e), ERR_INTERNAL);
+    }
+    bad[0] = SHAPES[10];
+    {
+        struct err e = {0};
+        assert_int_equal(k_conv_backward_data(nn, &bad[0], buffer, buffer, buffer, &e),
+                         ERR_INTERNAL);
+    }
+    free(buffer);
+    nn_free(nn);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_against_definition),        cmocka_unit_test(test_same_bits),
+        cmocka_unit_test(test_weight_gradient_is_added),  cmocka_unit_test(test_nan_shows),
+        cmocka_unit_test(test_refuses_impossible_shapes),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
