@@ -41,6 +41,7 @@ struct param {
     float *grad;     /* weights: added to by tape_backward, zeroed by params_zero_grad */
     float *m, *v;    /* weights: Adam's moments */
     int64_t counter; /* counters */
+    float fill;      /* buffers: the value they start with */
     size_t offset;   /* of data in its block, in floats */
 };
 

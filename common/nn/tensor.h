@@ -36,7 +36,7 @@ struct tensor {
     bool needs_grad; /* on a path from a leaf with a gradient to the loss */
     bool owns_data;  /* data belongs to the tape's free list */
     bool owns_grad;  /* so does grad; false for leaves */
-    int producer;    /* index of the tape's node, -1 for leaves and constants */
+    int uses;        /* recorded operations that read or made it */
 };
 
 /* Number of elements. */

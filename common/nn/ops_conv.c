@@ -1,0 +1,302 @@
+/* SPDX-License-Identifier: MIT */
+#include "common/nn/ops.h"
+#include "common/nn/tape_impl.h"
+
+/* torch.nn.BatchNorm2d's defaults, which the reference encoders use (R section 3.1). */
+static const float BN_EPS = 1e-5f;
+static const float BN_MOMENTUM = 0.1f;
+
+static struct bn_shape image_shape(const struct tensor *x)
+{
+    return (struct bn_shape){.n = x->dim[0], .c = x->dim[1], .h = x->dim[2], .w = x->dim[3]};
+}
+
+static bool is_blocked(struct tape *t, const char *op, const struct tensor *x)
+{
+    if (x->rank == 4 && x->layout == TENSOR_BLOCKED)
+        return true;
+    err_set(tape_err(t), ERR_INTERNAL, "%s: the operand is not a blocked image", op);
+    return false;
+}
+
+static void conv2d_backward(struct tape *t, struct node *n)
+{
+    struct tensor *x = n->in[0], *w = n->in[1];
+    float *dw = grad_accumulator(t, w);
+    float *dx;
+
+    if (dw != NULL && k_conv_backward_weights(tape_nn(t), &n->u.conv, x->data, n->out->grad, dw,
+                                              tape_err(t)) != ERR_OK)
+        return;
+    dx = grad_open(t, x);
+    if (dx != NULL && k_conv_backward_data(tape_nn(t), &n->u.conv, n->out->grad, w->data, dx,
+                                           tape_err(t)) != ERR_OK)
+        return;
+    grad_close(t, x, dx);
+}
+
+struct tensor *op_conv2d(struct tape *t, struct tensor *x, struct tensor *w, int stride, int pad)
+{
+    struct tensor *in[] = {x, w};
+    struct tensor *y;
+    struct node *n;
+    struct conv_shape s;
+    int block = nn_block(tape_nn(t));
+
+    if (!tape_ready(t, "conv2d", 2, in))
+        return NULL;
+    if (x->rank != 4 || w->rank != 4 || x->dim[1] != w->dim[1] || w->layout != TENSOR_PLAIN ||
+        w->dim[0] % block != 0 ||
+        x->layout != (x->dim[1] % block == 0 ? TENSOR_BLOCKED : TENSOR_PLAIN) ||
+        (x->layout == TENSOR_PLAIN && x->needs_grad)) {
+        err_set(tape_err(t), ERR_INTERNAL, "conv2d: shapes or layouts do not fit");
+        return NULL;
+    }
+    s = (struct conv_shape){.n = x->dim[0],
+                            .ic = x->dim[1],
+                            .ih = x->dim[2],
+                            .iw = x->dim[3],
+                            .oc = w->dim[0],
+                            .kh = w->dim[2],
+                            .kw = w->dim[3],
+                            .stride = stride,
+                            .pad = pad};
+    y = tape_result(t, 4, (int64_t[]){s.n, s.oc, conv_oh(&s), conv_ow(&s)}, TENSOR_BLOCKED);
+    if (y == NULL ||
+        k_conv_forward(tape_nn(t), &s, x->data, w->data, y->data, tape_err(t)) != ERR_OK)
+        return NULL;
+    n = tape_record(t, y, 2, in, conv2d_backward);
+    if (n != NULL)
+        n->u.conv = s;
+    return tape_done(t, y);
+}
+
+typedef enum err_code batchnorm_backward_fn(struct nn *nn, const struct bn_shape *s, const float *x,
+                                            const float *y, const float *dy, const float *gamma,
+                                            const float *mean, const float *var, float eps,
+                                            bool relu, float *dx, float *dgamma, float *dbeta,
+                                            float *dres, struct err *e);
+
+static void batchnorm_backward(struct tape *t, struct node *n)
+{
+    struct tensor *x = n->in[0], *gamma = n->in[1], *beta = n->in[2], *residual = n->in[3];
+    float *dgamma = grad_accumulator(t, gamma);
+    float *dbeta = grad_accumulator(t, beta);
+    float *scratch = NULL; /* takes what nobody asked for: the kernel always writes all three */
+    float *dres = grad_open(t, residual);
+    float *unwanted = NULL;
+    const float *dy = n->out->grad;
+    batchnorm_backward_fn *kernel;
+    float *dx;
+
+    if (residual != NULL && !residual->needs_grad)
+        dres = unwanted = tape_buffer(t, tensor_count(residual));
+    if (!gamma->needs_grad)
+        dgamma = scratch = tape_buffer(t, 2 * gamma->dim[0]);
+    if (!beta->needs_grad) {
+        if (scratch == NULL)
+            scratch = tape_buffer(t, 2 * gamma->dim[0]);
+        dbeta = scratch != NULL ? scratch + gamma->dim[0] : NULL;
+    }
+    dx = grad_steal(n, x);
+    if (dx == NULL)
+        dx = x->needs_grad ? grad_open(t, x) : tape_buffer(t, tensor_count(x));
+    kernel = n->u.bn.training ? k_batchnorm_train_backward : k_batchnorm_eval_backward;
+    if (tape_err(t)->code == ERR_OK &&
+        kernel(tape_nn(t), &n->u.bn.shape, x->data, n->out->data, dy, gamma->data, n->u.bn.mean,
+               n->u.bn.var, BN_EPS, n->u.bn.relu, dx, dgamma, dbeta, dres, tape_err(t)) != ERR_OK)
+        err_in(tape_err(t), "batchnorm");
+    if (x->needs_grad)
+        grad_close(t, x, dx);
+    else
+        tape_buffer_release(t, dx);
+    if (unwanted != NULL)
+        tape_buffer_release(t, unwanted);
+    else
+        grad_close(t, residual, dres);
+    tape_buffer_release(t, scratch);
+}
+
+/* running = 0.9 running + 0.1 batch, the variance unbiased, as torch does it. */
+static void update_running(const struct batchnorm *bn, const struct bn_shape *s, const float *mean,
+                           const float *var)
+{
+    double count = (double)s->n * (double)s->h * (double)s->w;
+    float unbias = (float)(count / (count - 1));
+
+    for (int64_t c = 0; c < s->c; c++) {
+        float *m = &bn->running_mean->data[c];
+        float *v = &bn->running_var->data[c];
+
+        *m = (1 - BN_MOMENTUM) * *m + BN_MOMENTUM * mean[c];
+        *v = (1 - BN_MOMENTUM) * *v + BN_MOMENTUM * (var[c] * unbias);
+    }
+    bn->batches->counter++;
+}
+
+static bool batchnorm_fits(struct tape *t, const struct tensor *x, const struct batchnorm *bn,
+                           const struct tensor *residual)
+{
+    if (!is_blocked(t, "batchnorm", x))
+        return false;
+    if (bn->gamma->count != x->dim[1]) {
+        err_set(tape_err(t), ERR_INTERNAL, "batchnorm: %s has %lld channels, its input %lld",
+                bn->gamma->name, (long long)bn->gamma->count, (long long)x->dim[1]);
+        return false;
+    }
+    for (int i = 0; residual != NULL && i < 4; i++) {
+        if (residual->layout != TENSOR_BLOCKED || residual->dim[i] != x->dim[i]) {
+            err_set(tape_err(t), ERR_INTERNAL, "batchnorm: the residual has another shape");
+            return false;
+        }
+    }
+    if (tape_training(t) && x->dim[0] * x->dim[2] * x->dim[3] == 1) {
+        err_set(tape_err(t), ERR_USAGE,
+                "%s: batch norm of a single value per channel has no variance: use a larger "
+                "batch or input",
+                bn->gamma->name);
+        return false;
+    }
+    return true;
+}
+
+struct tensor *op_batchnorm(struct tape *t, struct tensor *x, const struct batchnorm *bn,
+                            struct tensor *residual, bool relu)
+{
+    struct tensor *in[] = {x, tape_param(t, bn->gamma), tape_param(t, bn->beta), residual};
+    const float *mean = bn->running_mean->data;
+    const float *var = bn->running_var->data;
+    bool training = tape_training(t);
+    float *batch = NULL;
+    struct tensor *y;
+    struct node *n;
+    struct bn_shape s;
+
+    if (!tape_ready(t, "batchnorm", residual != NULL ? 4 : 3, in) ||
+        !batchnorm_fits(t, x, bn, residual))
+        return NULL;
+    s = image_shape(x);
+    y = tape_result(t, 4, x->dim, TENSOR_BLOCKED);
+    /* In evaluation mode this keeps the statistics of now: a training pass may move the running
+     * ones before backward reads them. */
+    batch = tape_buffer(t, 2 * s.c);
+    if (y == NULL || batch == NULL)
+        return NULL;
+    if (training) {
+        if (k_batchnorm_train(tape_nn(t), &s, x->data, in[1]->data, in[2]->data, BN_EPS,
+                              residual != NULL ? residual->data : NULL, relu, y->data, batch,
+                              batch + s.c, tape_err(t)) != ERR_OK)
+            return NULL;
+        update_running(bn, &s, batch, batch + s.c);
+    } else {
+        for (int64_t c = 0; c < s.c; c++) {
+            batch[c] = mean[c];
+            batch[s.c + c] = var[c];
+        }
+        if (k_batchnorm_eval(tape_nn(t), &s, x->data, in[1]->data, in[2]->data, BN_EPS, mean, var,
+                             residual != NULL ? residual->data : NULL, relu, y->data,
+                             tape_err(t)) != ERR_OK)
+            return NULL;
+    }
+    n = tape_record(t, y, 4, in, batchnorm_backward);
+    if (n != NULL) {
+        n->save[0] = batch;
+        n->u.bn.shape = s;
+        n->u.bn.mean = batch;
+        n->u.bn.var = batch + s.c;
+        n->u.bn.relu = relu;
+        n->u.bn.training = training;
+    } else {
+        tape_buffer_release(t, batch);
+    }
+    return tape_done(t, y);
+}
+
+static void maxpool_backward(struct tape *t, struct node *n)
+{
+    struct tensor *x = n->in[0];
+    float *dx = grad_open(t, x);
+
+    if (dx != NULL && k_maxpool_backward(tape_nn(t), &n->u.pool.shape, n->u.pool.k,
+                                         n->u.pool.stride, n->u.pool.pad, n->out->grad,
+                                         (const uint8_t *)n->save[0], dx, tape_err(t)) != ERR_OK)
+        return;
+    grad_close(t, x, dx);
+}
+
+struct tensor *op_maxpool(struct tape *t, struct tensor *x, int k, int stride, int pad)
+{
+    struct tensor *in[] = {x};
+    struct tensor *y;
+    struct node *n;
+    struct bn_shape s;
+    float *winners;
+
+    if (!tape_ready(t, "maxpool", 1, in) || !is_blocked(t, "maxpool", x))
+        return NULL;
+    if (k < 1 || k > 15 || stride < 1 || pad < 0 || 2 * pad > k) {
+        err_set(tape_err(t), ERR_INTERNAL, "maxpool: window %d, stride %d, padding %d", k, stride,
+                pad);
+        return NULL;
+    }
+    s = image_shape(x);
+    y = tape_result(
+        t, 4,
+        (int64_t[]){s.n, s.c, (s.h + 2 * pad - k) / stride + 1, (s.w + 2 * pad - k) / stride + 1},
+        TENSOR_BLOCKED);
+    if (y == NULL)
+        return NULL;
+    winners = tape_buffer(t, (tensor_count(y) + 3) / 4); /* a byte for each output */
+    if (winners == NULL || k_maxpool_forward(tape_nn(t), &s, k, stride, pad, x->data, y->data,
+                                             (uint8_t *)winners, tape_err(t)) != ERR_OK)
+        return NULL;
+    n = tape_record(t, y, 1, in, maxpool_backward);
+    if (n != NULL) {
+        n->save[0] = winners;
+        n->u.pool.shape = s;
+        n->u.pool.k = k;
+        n->u.pool.stride = stride;
+        n->u.pool.pad = pad;
+    } else {
+        tape_buffer_release(t, winners);
+    }
+    return tape_done(t, y);
+}
+
+static void meanpool_backward(struct tape *t, struct node *n)
+{
+    struct tensor *x = n->in[0];
+    float *dx = grad_open(t, x);
+
+    if (dx != NULL && k_meanpool_backward(tape_nn(t), &n->u.pool.shape, n->u.pool.frames,
+                                          n->out->grad, dx, tape_err(t)) != ERR_OK)
+        return;
+    grad_close(t, x, dx);
+}
+
+struct tensor *op_meanpool(struct tape *t, struct tensor *x, int frames)
+{
+    struct tensor *in[] = {x};
+    struct tensor *y;
+    struct node *n;
+    struct bn_shape s;
+
+    if (!tape_ready(t, "meanpool", 1, in) || !is_blocked(t, "meanpool", x))
+        return NULL;
+    s = image_shape(x);
+    if (frames < 1 || s.n % frames != 0) {
+        err_set(tape_err(t), ERR_INTERNAL, "meanpool: %lld images are not a multiple of %d frames",
+                (long long)s.n, frames);
+        return NULL;
+    }
+    y = tape_result(t, 2, (int64_t[]){s.n / frames, s.c}, TENSOR_PLAIN);
+    if (y == NULL ||
+        k_meanpool_forward(tape_nn(t), &s, frames, x->data, y->data, tape_err(t)) != ERR_OK)
+        return NULL;
+    n = tape_record(t, y, 1, in, meanpool_backward);
+    if (n != NULL) {
+        n->u.pool.shape = s;
+        n->u.pool.frames = frames;
+    }
+    return tape_done(t, y);
+}

@@ -1,0 +1,428 @@
+/* SPDX-License-Identifier: MIT */
+#include "common/base/rng.h"
+#include "common/nn/ops.h"
+#include "common/nn/tape_impl.h"
+
+#include <math.h>
+#include <string.h>
+
+static bool is_matrix(struct tape *t, const char *op, const struct tensor *x)
+{
+    if (x->rank == 2 && x->layout == TENSOR_PLAIN)
+        return true;
+    err_set(tape_err(t), ERR_INTERNAL, "%s: the operand is not a plain [B, D]", op);
+    return false;
+}
+
+static bool same_shape(struct tape *t, const char *op, const struct tensor *a,
+                       const struct tensor *b)
+{
+    bool same = a->rank == b->rank && a->layout == b->layout;
+
+    for (int i = 0; same && i < a->rank; i++)
+        same = a->dim[i] == b->dim[i];
+    if (!same)
+        err_set(tape_err(t), ERR_INTERNAL, "%s: the operands differ in shape", op);
+    return same;
+}
+
+/* An unsaved result of x's shape. */
+static struct tensor *like(struct tape *t, const struct tensor *x)
+{
+    return tape_result(t, x->rank, x->dim, x->layout);
+}
+
+/* db[j] += sum over rows of dy[i][j]. */
+static void add_column_sums(int64_t rows, int64_t cols, const float *dy, float *db)
+{
+    for (int64_t j = 0; j < cols; j++) {
+        double sum = 0;
+
+        for (int64_t i = 0; i < rows; i++)
+            sum += (double)dy[i * cols + j];
+        db[j] += (float)sum;
+    }
+}
+
+static void linear_backward(struct tape *t, struct node *n)
+{
+    struct tensor *x = n->in[0], *w = n->in[1], *b = n->in[2];
+    int64_t rows = x->dim[0], in = x->dim[1], out = w->dim[0];
+    const float *dy = n->out->grad;
+    float *dw = grad_accumulator(t, w);
+    float *db = grad_accumulator(t, b);
+    float *dx;
+
+    if (dw != NULL && k_gemm(tape_nn(t), true, false, out, in, rows, 1, dy, out, x->data, in, 1, dw,
+                             in, tape_err(t)) != ERR_OK)
+        return;
+    if (db != NULL)
+        add_column_sums(rows, out, dy, db);
+    dx = grad_open(t, x);
+    if (dx != NULL && k_gemm(tape_nn(t), false, false, rows, in, out, 1, dy, out, w->data, in, 0,
+                             dx, in, tape_err(t)) != ERR_OK)
+        return;
+    grad_close(t, x, dx);
+}
+
+struct tensor *op_linear(struct tape *t, struct tensor *x, struct tensor *w, struct tensor *b)
+{
+    struct tensor *in[] = {x, w, b};
+    struct tensor *y;
+    int64_t rows, width, out;
+
+    if (!tape_ready(t, "linear", b != NULL ? 3 : 2, in) || !is_matrix(t, "linear", x) ||
+        !is_matrix(t, "linear", w))
+        return NULL;
+    rows = x->dim[0];
+    width = x->dim[1];
+    out = w->dim[0];
+    if (w->dim[1] != width || (b != NULL && (b->rank != 1 || b->dim[0] != out))) {
+        err_set(tape_err(t), ERR_INTERNAL, "linear: [%lld, %lld] does not fit [%lld, %lld]",
+                (long long)rows, (long long)width, (long long)out, (long long)w->dim[1]);
+        return NULL;
+    }
+    y = tape_result(t, 2, (int64_t[]){rows, out}, TENSOR_PLAIN);
+    if (y == NULL)
+        return NULL;
+    for (int64_t i = 0; b != NULL && i < rows; i++)
+        memcpy(y->data + i * out, b->data, (size_t)out * sizeof(float));
+    if (k_gemm(tape_nn(t), false, true, rows, out, width, 1, x->data, width, w->data, width,
+               b != NULL ? 1 : 0, y->data, out, tape_err(t)) != ERR_OK)
+        return NULL;
+    (void)tape_record(t, y, 3, in, linear_backward);
+    return tape_done(t, y);
+}
+
+static void relu_backward(struct tape *t, struct node *n)
+{
+    struct tensor *x = n->in[0];
+    int64_t count = tensor_count(x);
+    float *dx = grad_open(t, x);
+
+    for (int64_t i = 0; dx != NULL && i < count; i++)
+        dx[i] = n->out->data[i] > 0 ? n->out->grad[i] : 0;
+    grad_close(t, x, dx);
+}
+
+struct tensor *op_relu(struct tape *t, struct tensor *x)
+{
+    struct tensor *y;
+    int64_t count;
+
+    if (!tape_ready(t, "relu", 1, &x))
+        return NULL;
+    y = like(t, x);
+    if (y == NULL)
+        return NULL;
+    count = tensor_count(x);
+    for (int64_t i = 0; i < count; i++)
+        y->data[i] = x->data[i] < 0 ? 0 : x->data[i]; /* so that NaN stays NaN */
+    (void)tape_record(t, y, 1, &x, relu_backward);
+    return tape_done(t, y);
+}
+
+/* save[0] holds the normalised rows, then 1 / deviation of each row. */
+static void layernorm_backward(struct tape *t, struct node *n)
+{
+    struct tensor *x = n->in[0], *gamma = n->in[1], *beta = n->in[2];
+    int64_t rows = x->dim[0], d = x->dim[1];
+    const float *xhat = n->save[0], *scale = n->save[0] + rows * d;
+    const float *dy = n->out->grad;
+    float *dgamma = grad_accumulator(t, gamma);
+    float *dbeta = grad_accumulator(t, beta);
+    float *dx = grad_open(t, x);
+
+    for (int64_t j = 0; dgamma != NULL && j < d; j++) {
+        double sum = 0;
+
+        for (int64_t i = 0; i < rows; i++)
+            sum += (double)dy[i * d + j] * (double)xhat[i * d + j];
+        dgamma[j] += (float)sum;
+    }
+    if (dbeta != NULL)
+        add_column_sums(rows, d, dy, dbeta);
+    for (int64_t i = 0; dx != NULL && i < rows; i++) {
+        const float *g = dy + i * d, *h = xhat + i * d;
+        double sum = 0, dot = 0;
+
+        for (int64_t j = 0; j < d; j++) {
+            double v = gamma != NULL ? (double)g[j] * (double)gamma->data[j] : (double)g[j];
+
+            sum += v;
+            dot += v * (double)h[j];
+        }
+        for (int64_t j = 0; j < d; j++) {
+            double v = gamma != NULL ? (double)g[j] * (double)gamma->data[j] : (double)g[j];
+
+            dx[i * d + j] =
+                (float)((double)scale[i] * (v - (sum + (double)h[j] * dot) / (double)d));
+        }
+    }
+    grad_close(t, x, dx);
+}
+
+static bool layernorm_fits(struct tape *t, const struct tensor *x, const struct tensor *gamma,
+                           const struct tensor *beta)
+{
+    if (!is_matrix(t, "layernorm", x))
+        return false;
+    if (gamma != NULL && (gamma->rank != 1 || gamma->dim[0] != x->dim[1] || beta->rank != 1 ||
+                          beta->dim[0] != x->dim[1])) {
+        err_set(tape_err(t), ERR_INTERNAL, "layernorm: the affine part has another size");
+        return false;
+    }
+    return true;
+}
+
+struct tensor *op_layernorm(struct tape *t, struct tensor *x, struct tensor *gamma,
+                            struct tensor *beta, float eps)
+{
+    struct tensor *in[] = {x, gamma, beta};
+    struct tensor *y;
+    struct node *n;
+    int64_t rows, d;
+    float *saved;
+
+    if (!tape_ready(t, "layernorm", gamma != NULL || beta != NULL ? 3 : 1, in) ||
+        !layernorm_fits(t, x, gamma, beta))
+        return NULL;
+    rows = x->dim[0];
+    d = x->dim[1];
+    y = like(t, x);
+    saved = tape_buffer(t, rows * d + rows);
+    if (y == NULL || saved == NULL)
+        return NULL;
+    for (int64_t i = 0; i < rows; i++) {
+        const float *row = x->data + i * d;
+        double mean = 0, var = 0, scale;
+
+        for (int64_t j = 0; j < d; j++)
+            mean += (double)row[j];
+        mean /= (double)d;
+        for (int64_t j = 0; j < d; j++)
+            var += ((double)row[j] - mean) * ((double)row[j] - mean);
+        scale = 1 / sqrt(var / (double)d + (double)eps);
+        saved[rows * d + i] = (float)scale;
+        for (int64_t j = 0; j < d; j++) {
+            double h = ((double)row[j] - mean) * scale;
+
+            saved[i * d + j] = (float)h;
+            y->data[i * d + j] = gamma == NULL
+                                     ? (float)h
+                                     : (float)(h * (double)gamma->data[j] + (double)beta->data[j]);
+        }
+    }
+    n = tape_record(t, y, 3, in, layernorm_backward);
+    if (n != NULL)
+        n->save[0] = saved;
+    else
+        tape_buffer_release(t, saved);
+    return tape_done(t, y);
+}
+
+static void concat_backward(struct tape *t, struct node *n)
+{
+    int64_t rows = n->out->dim[0], width = n->out->dim[1], at = 0;
+
+    for (int k = 0; k < 2; k++) {
+        struct tensor *x = n->in[k];
+        int64_t d = x->dim[1];
+        float *dx = grad_open(t, x);
+
+        for (int64_t i = 0; dx != NULL && i < rows; i++)
+            memcpy(dx + i * d, n->out->grad + i * width + at, (size_t)d * sizeof(float));
+        grad_close(t, x, dx);
+        at += d;
+    }
+}
+
+struct tensor *op_concat(struct tape *t, struct tensor *a, struct tensor *b)
+{
+    struct tensor *in[] = {a, b};
+    struct tensor *y;
+    int64_t rows, width;
+
+    if (!tape_ready(t, "concat", 2, in) || !is_matrix(t, "concat", a) || !is_matrix(t, "concat", b))
+        return NULL;
+    rows = a->dim[0];
+    width = a->dim[1] + b->dim[1];
+    if (b->dim[0] != rows) {
+        err_set(tape_err(t), ERR_INTERNAL, "concat: %lld and %lld rows", (long long)rows,
+                (long long)b->dim[0]);
+        return NULL;
+    }
+    y = tape_result(t, 2, (int64_t[]){rows, width}, TENSOR_PLAIN);
+    if (y == NULL)
+        return NULL;
+    for (int64_t i = 0; i < rows; i++) {
+        float *row = y->data + i * width;
+
+        memcpy(row, a->data + i * a->dim[1], (size_t)a->dim[1] * sizeof(float));
+        memcpy(row + a->dim[1], b->data + i * b->dim[1], (size_t)b->dim[1] * sizeof(float));
+    }
+    (void)tape_record(t, y, 2, in, concat_backward);
+    return tape_done(t, y);
+}
+
+static void add_backward(struct tape *t, struct node *n)
+{
+    for (int k = 0; k < 2; k++) {
+        float *dx = grad_open(t, n->in[k]);
+
+        if (dx != NULL)
+            memcpy(dx, n->out->grad, (size_t)tensor_count(n->out) * sizeof(float));
+        grad_close(t, n->in[k], dx);
+    }
+}
+
+struct tensor *op_add(struct tape *t, struct tensor *a, struct tensor *b)
+{
+    struct tensor *in[] = {a, b};
+    struct tensor *y;
+
+    if (!tape_ready(t, "add", 2, in) || !same_shape(t, "add", a, b))
+        return NULL;
+    y = like(t, a);
+    if (y == NULL)
+        return NULL;
+    memcpy(y->data, a->data, (size_t)tensor_count(a) * sizeof(float));
+    if (k_add(tape_nn(t), tensor_count(b), b->data, y->data, tape_err(t)) != ERR_OK)
+        return NULL;
+    (void)tape_record(t, y, 2, in, add_backward);
+    return tape_done(t, y);
+}
+
+static void scale_backward(struct tape *t, struct node *n)
+{
+    struct tensor *x = n->in[0];
+    int64_t count = tensor_count(x);
+    float *dx = grad_open(t, x);
+
+    for (int64_t i = 0; dx != NULL && i < count; i++)
+        dx[i] = n->u.factor * n->out->grad[i];
+    grad_close(t, x, dx);
+}
+
+struct tensor *op_scale(struct tape *t, struct tensor *x, float factor)
+{
+    struct tensor *y;
+    struct node *n;
+    int64_t count;
+
+    if (!tape_ready(t, "scale", 1, &x))
+        return NULL;
+    y = like(t, x);
+    if (y == NULL)
+        return NULL;
+    count = tensor_count(x);
+    for (int64_t i = 0; i < count; i++)
+        y->data[i] = factor * x->data[i];
+    n = tape_record(t, y, 1, &x, scale_backward);
+    if (n != NULL)
+        n->u.factor = factor;
+    return tape_done(t, y);
+}
+
+struct tensor *op_detach(struct tape *t, struct tensor *x)
+{
+    if (!tape_ready(t, "detach", 1, &x))
+        return NULL;
+    return tape_alias(t, x->rank, x->dim, x->layout, x->data);
+}
+
+/* dx = dy * save[0], element by element. */
+static void multiply_backward(struct tape *t, struct node *n)
+{
+    struct tensor *x = n->in[0];
+    int64_t count = tensor_count(x);
+    float *dx = grad_open(t, x);
+
+    for (int64_t i = 0; dx != NULL && i < count; i++)
+        dx[i] = n->out->grad[i] * n->save[0][i];
+    grad_close(t, x, dx);
+}
+
+struct tensor *op_dropout(struct tape *t, struct tensor *x, float p, const struct noise_key *key)
+{
+    struct tensor *y;
+    struct node *n;
+    int64_t rows, d;
+    float *factor;
+
+    if (!tape_ready(t, "dropout", 1, &x) || !is_matrix(t, "dropout", x))
+        return NULL;
+    if (!(p >= 0 && p < 1)) {
+        err_set(tape_err(t), ERR_USAGE, "dropout: probability %g: must be in [0, 1)", (double)p);
+        return NULL;
+    }
+    if (!tape_training(t) || p == 0)
+        return x;
+    if (key == NULL || key->row == NULL) {
+        err_set(tape_err(t), ERR_INTERNAL, "dropout: no key in training");
+        return NULL;
+    }
+    rows = x->dim[0];
+    d = x->dim[1];
+    y = like(t, x);
+    factor = tape_buffer(t, rows * d);
+    if (y == NULL || factor == NULL)
+        return NULL;
+    for (int64_t i = 0; i < rows; i++) {
+        struct rng r = rng_at(key->seed, key->stream, key->epoch, key->row[i]);
+
+        for (int64_t j = i * d; j < (i + 1) * d; j++) {
+            factor[j] = rng_float(&r) >= p ? 1 / (1 - p) : 0;
+            y->data[j] = x->data[j] * factor[j];
+        }
+    }
+    n = tape_record(t, y, 1, &x, multiply_backward);
+    if (n != NULL)
+        n->save[0] = factor;
+    else
+        tape_buffer_release(t, factor);
+    return tape_done(t, y);
+}
+
+static void mix_backward(struct tape *t, struct node *n)
+{
+    struct tensor *z = n->in[0], *fill = n->in[1];
+    const float *m = n->u.mask->data, *dy = n->out->grad;
+    int64_t count = tensor_count(z);
+    float *dz = grad_open(t, z);
+    float *dfill;
+
+    for (int64_t i = 0; dz != NULL && i < count; i++)
+        dz[i] = (1 - m[i]) * dy[i];
+    grad_close(t, z, dz);
+    dfill = grad_open(t, fill);
+    for (int64_t i = 0; dfill != NULL && i < count; i++)
+        dfill[i] = m[i] * dy[i];
+    grad_close(t, fill, dfill);
+}
+
+struct tensor *op_mix(struct tape *t, struct tensor *z, struct tensor *mask, struct tensor *fill)
+{
+    struct tensor *in[] = {z, fill, mask};
+    struct tensor *y;
+    struct node *n;
+    int64_t count;
+
+    if (!tape_ready(t, "mix", 3, in) || !same_shape(t, "mix", z, mask) ||
+        !same_shape(t, "mix", z, fill))
+        return NULL;
+    if (mask->needs_grad) {
+        err_set(tape_err(t), ERR_INTERNAL, "mix: the mask must be a constant");
+        return NULL;
+    }
+    y = like(t, z);
+    if (y == NULL)
+        return NULL;
+    count = tensor_count(z);
+    for (int64_t i = 0; i < count; i++)
+        y->data[i] = (1 - mask->data[i]) * z->data[i] + mask->data[i] * fill->data[i];
+    n = tape_record(t, y, 3, in, mix_backward);
+    if (n != NULL)
+        n->u.mask = mask;
+    return tape_done(t, y);
+}
