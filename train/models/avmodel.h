@@ -22,7 +22,8 @@ struct avmodel_options {
     bool use[AV_MODALITIES];       /* which encoders, with their heads, exist */
     bool fusion;                   /* needs both */
     bool log_variance;             /* extra head on the trunk, for a Gaussian regulariser */
-    bool detach_heads;             /* unimodal losses do not train the encoders (R section 3.4) */
+    bool detach_heads;             /* unimodal losses do not reach the encoders (R section
+ 3.4); false for unimodal training */
     int width;                     /* of the encoders: 64 in the paper, a multiple of 16 */
     int trunk;                     /* T: 64 */
     int classes;                   /* K: 7 */
