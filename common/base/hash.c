@@ -46,6 +46,11 @@ enum err_code sha256_end(struct sha256 *h, uint8_t out[SHA256_SIZE], struct err 
     return ok ? ERR_OK : err_set(e, ERR_NOMEM, "libcrypto: cannot compute SHA-256");
 }
 
+void sha256_abort(struct sha256 *h)
+{
+    EVP_MD_CTX_free((EVP_MD_CTX *)h);
+}
+
 enum err_code sha256_bytes(const void *data, size_t len, uint8_t out[SHA256_SIZE], struct err *e)
 {
     struct sha256 *h = sha256_new();

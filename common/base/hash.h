@@ -22,6 +22,9 @@ void sha256_add(struct sha256 *h, const void *data, size_t len);
 /* Writes the digest and frees h, on failure too (h may be NULL: that is the failure). */
 NODISCARD enum err_code sha256_end(struct sha256 *h, uint8_t out[SHA256_SIZE], struct err *e);
 
+/* Frees h without a digest; NULL is fine. */
+void sha256_abort(struct sha256 *h);
+
 NODISCARD enum err_code sha256_bytes(const void *data, size_t len, uint8_t out[SHA256_SIZE],
                                      struct err *e);
 
