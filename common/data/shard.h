@@ -70,6 +70,8 @@ struct shard_set;
 /* Opens the index and every shard (mapped), checks sizes, headers and that all agree. Data are
  * verified per sample and field on their first use. */
 NODISCARD enum err_code shard_set_open(struct shard_set **s, const char *dir, struct err *e);
+/* One shard alone, as a set of its own; its digest is "", because that stands in the index. */
+NODISCARD enum err_code shard_set_open_file(struct shard_set **s, const char *path, struct err *e);
 void shard_set_close(struct shard_set *s);
 
 const char *shard_set_dir(const struct shard_set *s);
@@ -85,6 +87,9 @@ const char *shard_set_digest(const struct shard_set *s);
 int shard_set_shards(const struct shard_set *s);
 const struct tensorfile *shard_set_shard(const struct shard_set *s, int shard, int64_t *first,
                                          int64_t *count);
+
+/* Bytes of a fixed field's value: the product of its dims times its dtype's size. */
+size_t shard_field_bytes(const struct shard_field *f);
 
 /* The bytes of one sample's field: a loan until close, verified against its CRC32C on first use
  * (any thread). ERR_CHECKSUM: "FILE: sample I (CLIP) field F: crc32c differs (byte N)". */

@@ -17,7 +17,8 @@ enum dtype { DTYPE_U8, DTYPE_I32, DTYPE_I64, DTYPE_F32 };
 enum { TENSOR_MAX_RANK = 5, TENSORFILE_MAX_TENSORS = 1024, TENSORFILE_ALIGN = 64 };
 
 size_t dtype_size(enum dtype t);
-const char *dtype_name(enum dtype t); /* as in safetensors: "U8" "I32" "I64" "F32" */
+const char *dtype_name(enum dtype t);              /* as in safetensors: "U8" "I32" "I64" "F32" */
+bool dtype_parse(enum dtype *t, const char *name); /* false: not one of ours */
 
 /* One tensor's name and shape. rank 0 is a scalar. */
 struct tensor_info {
@@ -62,6 +63,10 @@ NODISCARD enum err_code tensorfile_open_mem(struct tensorfile **f, const char *n
 void tensorfile_close(struct tensorfile *f);
 
 const char *tensorfile_path(const struct tensorfile *f);
+/* Length of the file in bytes, and its SHA-256. */
+uint64_t tensorfile_size(const struct tensorfile *f);
+NODISCARD enum err_code tensorfile_digest(const struct tensorfile *f, uint8_t digest[32],
+                                          struct err *e);
 const char *tensorfile_kind(const struct tensorfile *f);
 /* A metadata string, NULL if absent; loan until close. */
 const char *tensorfile_meta(const struct tensorfile *f, const char *key);
@@ -77,7 +82,7 @@ const void *tensorfile_data(const struct tensorfile *f, int i);
 uint64_t tensorfile_offset(const struct tensorfile *f, int i);
 /* Checks tensor i against its checksum: ERR_CHECKSUM names file, tensor and offset. */
 NODISCARD enum err_code tensorfile_verify(const struct tensorfile *f, int i, struct err *e);
-/* Checks all tensors and padding. */
+/* Checks all tensors (padding is checked on opening); one line per damaged tensor. */
 NODISCARD enum err_code tensorfile_verify_all(const struct tensorfile *f, struct err *e);
 
 #endif

@@ -1,0 +1,326 @@
+/* SPDX-License-Identifier: MIT */
+#include "common/data/tensorfile_format.h"
+
+#include "common/base/atomic_file.h"
+#include "common/base/bytes.h"
+#include "common/base/hash.h"
+#include "common/base/mem.h"
+
+#include <inttypes.h>
+#include <jansson.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+struct declared {
+    char *name;
+    enum dtype dtype;
+    int rank;
+    int64_t dim[TENSOR_MAX_RANK];
+    uint64_t bytes;
+};
+
+struct tensorfile_writer {
+    char *path;
+    struct atomic_file *out;
+    struct sha256 *hash; /* of everything written */
+    json_t *meta;
+    struct declared *tensor;
+    size_t count, cap;
+    bool started; /* header is written, nothing may be declared any more */
+    uint64_t header_bytes;
+    uint32_t header_crc;
+    size_t current; /* tensor that the next data belong to */
+    uint64_t got;   /* bytes of it so far */
+    uint32_t crc;   /* of those */
+    uint8_t *table; /* CRC32C per tensor, little-endian */
+};
+
+static enum err_code put(struct tensorfile_writer *w, const void *data, size_t len, struct err *e)
+{
+    sha256_add(w->hash, data, len);
+    return atomic_file_write(w->out, data, len, e);
+}
+
+static void writer_free(struct tensorfile_writer *w)
+{
+    if (w == NULL)
+        return;
+    atomic_file_abort(w->out);
+    sha256_abort(w->hash);
+    for (size_t i = 0; i < w->count; i++)
+        free(w->tensor[i].name);
+    free(w->tensor);
+    free(w->table);
+    free(w->path);
+    json_decref(w->meta);
+    free(w);
+}
+
+void tensorfile_writer_abort(struct tensorfile_writer *w)
+{
+    writer_free(w);
+}
+
+enum err_code tensorfile_writer_open(struct tensorfile_writer **out, const char *path,
+                                     const char *kind, bool force, struct err *e)
+{
+    struct tensorfile_writer *w = NULL;
+
+    *out = NULL;
+    if (!tf_kind_ok(kind))
+        TRY(err_set(e, ERR_INTERNAL, "%s: '%s' is no kind of container", path, kind));
+    TRY(mem_array(&w, 1, sizeof *w, path, e));
+    TRY(mem_string(&w->path, path, e));
+    w->hash = sha256_new();
+    w->meta = json_object();
+    if (w->hash == NULL || w->meta == NULL)
+        TRY(err_set(e, ERR_NOMEM, "%s: no memory for a writer", path));
+    TRY(tensorfile_writer_meta(w, TF_META_CONTAINER, "1", e));
+    TRY(tensorfile_writer_meta(w, TF_META_KIND, kind, e));
+    TRY(atomic_file_open(&w->out, path, force, e));
+    *out = w;
+    w = NULL;
+out:
+    writer_free(w);
+    return e->code;
+}
+
+enum err_code tensorfile_writer_meta(struct tensorfile_writer *w, const char *key,
+                                     const char *value, struct err *e)
+{
+    json_t *text;
+
+    if (w->started)
+        return err_set(e, ERR_INTERNAL, "%s: metadata '%s' comes after data", w->path, key);
+    if (!tf_meta_key_ok(key))
+        return err_set(e, ERR_DATA, "%s: '%s' is not a metadata key", w->path, key);
+    if (json_object_get(w->meta, key) != NULL)
+        return err_set(e, ERR_INTERNAL, "%s: metadata '%s' is set twice", w->path, key);
+    if (json_object_size(w->meta) >= TF_MAX_META)
+        return err_set(e, ERR_DATA, "%s: more than %d metadata entries", w->path, TF_MAX_META);
+    text = json_string(value);
+    if (text == NULL)
+        return err_set(e, ERR_DATA, "%s: value of metadata '%s' is not UTF-8", w->path, key);
+    if (json_object_set_new(w->meta, key, text) != 0)
+        return err_set(e, ERR_NOMEM, "%s: no memory for metadata", w->path);
+    return ERR_OK;
+}
+
+enum err_code tensorfile_writer_declare(struct tensorfile_writer *w, const char *name,
+                                        enum dtype dtype, int rank, const int64_t *dim,
+                                        struct err *e)
+{
+    struct declared t = {.dtype = dtype, .rank = rank};
+
+    if (w->started)
+        return err_set(e, ERR_INTERNAL, "%s: tensor '%s' is declared after data", w->path, name);
+    if (!tf_name_ok(name))
+        return err_set(e, ERR_DATA, "%s: '%s' is not a tensor name", w->path, name);
+    if (w->count >= TENSORFILE_MAX_TENSORS)
+        return err_set(e, ERR_DATA, "%s: more than %d tensors", w->path, TENSORFILE_MAX_TENSORS);
+    if (rank < 0 || rank > TENSOR_MAX_RANK)
+        return err_set(e, ERR_DATA, "%s: tensor '%s': rank %d", w->path, name, rank);
+    if (!tf_tensor_bytes(dtype, rank, dim, &t.bytes))
+        return err_set(e, ERR_DATA, "%s: tensor '%s': a dimension is below 1 or it is too large",
+                       w->path, name);
+    for (size_t i = 0; i < w->count; i++)
+        if (strcmp(w->tensor[i].name, name) == 0)
+            return err_set(e, ERR_DATA, "%s: tensor '%s' is declared twice", w->path, name);
+    for (int i = 0; i < rank; i++)
+        t.dim[i] = dim[i];
+    TRY(mem_grow(&w->tensor, &w->cap, w->count + 1, sizeof *w->tensor, w->path, e));
+    TRY(mem_string(&t.name, name, e));
+    w->tensor[w->count++] = t;
+out:
+    return e->code;
+}
+
+/* Adds one tensor to the header at *at and moves *at to its end. A failed allocation leaves a
+ * smaller object, which header_text() notices. */
+static void add_entry(json_t *root, const char *name, enum dtype dtype, int rank,
+                      const int64_t *dim, uint64_t bytes, uint64_t *at)
+{
+    json_t *shape = json_array();
+
+    for (int i = 0; i < rank; i++)
+        (void)json_array_append_new(shape, json_integer(dim[i]));
+    (void)json_object_set_new(root, name,
+                              json_pack("{s:s, s:o, s:[I, I]}", "dtype", dtype_name(dtype), "shape",
+                                        shape, "data_offsets", (json_int_t)*at,
+                                        (json_int_t)(*at + bytes)));
+    *at += bytes;
+}
+
+static int by_key(const void *a, const void *b)
+{
+    return strcmp(*(const char *const *)a, *(const char *const *)b);
+}
+
+static json_t *sorted_meta(json_t *meta)
+{
+    const char *keys[TF_MAX_META];
+    json_t *sorted = json_object();
+    json_t *value;
+    const char *key;
+    size_t n = 0;
+
+    json_object_foreach(meta, key, value) keys[n++] = key;
+    if (n > 0)
+        qsort(keys, n, sizeof keys[0], by_key);
+    for (size_t i = 0; i < n; i++)
+        (void)json_object_set(sorted, keys[i], json_object_get(meta, keys[i]));
+    return sorted;
+}
+
+/* The header without its padding; free() it. */
+static char *header_text(const struct tensorfile_writer *w)
+{
+    const int64_t count = (int64_t)w->count, trailer = TF_TRAILER_BYTES;
+    json_t *root = json_object();
+    uint64_t at = 0;
+    int pads = 0;
+    size_t want = 1; /* __metadata__ */
+    char *text = NULL;
+
+    (void)json_object_set_new(root, "__metadata__", sorted_meta(w->meta));
+    for (size_t i = 0; i < w->count + 2; i++) {
+        int64_t pad = (int64_t)tf_padding(at);
+        char name[32];
+
+        if (pad > 0) {
+            snprintf(name, sizeof name, TF_PAD_PREFIX "%d", pads++);
+            add_entry(root, name, DTYPE_U8, 1, &pad, (uint64_t)pad, &at);
+        }
+        if (i < w->count)
+            add_entry(root, w->tensor[i].name, w->tensor[i].dtype, w->tensor[i].rank,
+                      w->tensor[i].dim, w->tensor[i].bytes, &at);
+        else if (i == w->count)
+            add_entry(root, TF_CRC_NAME, DTYPE_I32, 1, &count, w->count * 4, &at);
+        else
+            add_entry(root, TF_TRAILER_NAME, DTYPE_U8, 1, &trailer, TF_TRAILER_BYTES, &at);
+        want += pad > 0 ? 2 : 1;
+    }
+    if (json_object_size(root) == want &&
+        json_object_size(json_object_get(root, "__metadata__")) == json_object_size(w->meta))
+        text = json_dumps(root, JSON_COMPACT);
+    json_decref(root);
+    return text;
+}
+
+static enum err_code start(struct tensorfile_writer *w, struct err *e)
+{
+    uint8_t length[TF_LENGTH_BYTES];
+    char *text = NULL, *header = NULL;
+    size_t len, padded;
+
+    if (w->count == 0)
+        return err_set(e, ERR_INTERNAL, "%s: no tensor is declared", w->path);
+    w->started = true;
+    TRY(mem_array(&w->table, w->count, 4, w->path, e));
+    text = header_text(w);
+    if (text == NULL)
+        TRY(err_set(e, ERR_NOMEM, "%s: no memory for the header", w->path));
+    len = strlen(text);
+    padded = len + tf_padding(TF_LENGTH_BYTES + len);
+    if (padded > TF_MAX_HEADER)
+        TRY(err_set(e, ERR_DATA, "%s: the header would have %zu bytes, more than the limit of %d",
+                    w->path, padded, TF_MAX_HEADER));
+    TRY(mem_array(&header, padded, 1, w->path, e));
+    memset(header, ' ', padded);
+    memcpy(header, text, len);
+    store_le64(length, padded);
+    w->header_bytes = padded;
+    w->header_crc = hash_crc32c(hash_crc32c(0, length, sizeof length), header, padded);
+    TRY(put(w, length, sizeof length, e));
+    TRY(put(w, header, padded, e));
+out:
+    free(text);
+    free(header);
+    return e->code;
+}
+
+static enum err_code put_padding(struct tensorfile_writer *w, struct err *e)
+{
+    static const uint8_t zeros[TENSORFILE_ALIGN];
+
+    return put(w, zeros, tf_padding(atomic_file_size(w->out)), e);
+}
+
+enum err_code tensorfile_writer_data(struct tensorfile_writer *w, const void *data, size_t len,
+                                     struct err *e)
+{
+    const uint8_t *p = data;
+
+    if (!w->started)
+        TRY(start(w, e));
+    while (len > 0) {
+        uint64_t left;
+        size_t n;
+
+        if (w->current == w->count)
+            TRY(err_set(e, ERR_INTERNAL, "%s: %zu bytes more than declared", w->path, len));
+        left = w->tensor[w->current].bytes - w->got;
+        n = len < left ? len : (size_t)left;
+        TRY(put(w, p, n, e));
+        w->crc = hash_crc32c(w->crc, p, n);
+        w->got += n;
+        p += n;
+        len -= n;
+        if (n == left) {
+            store_le32(w->table + 4 * w->current, w->crc);
+            w->current++;
+            w->got = 0;
+            w->crc = 0;
+            TRY(put_padding(w, e));
+        }
+    }
+out:
+    return e->code;
+}
+
+static enum err_code finish(struct tensorfile_writer *w, struct err *e)
+{
+    uint8_t trailer[TF_TRAILER_BYTES] = {0};
+    size_t table_bytes = w->count * 4;
+
+    if (w->current != w->count)
+        TRY(err_set(e, ERR_INTERNAL, "%s: tensor %zu of %zu is not complete", w->path, w->current,
+                    w->count));
+    TRY(put(w, w->table, table_bytes, e));
+    TRY(put_padding(w, e));
+    memcpy(trailer, TF_MAGIC, 8);
+    store_le32(trailer + TF_AT_VERSION, TF_VERSION);
+    store_le32(trailer + TF_AT_COUNT, (uint32_t)w->count);
+    store_le64(trailer + TF_AT_FILE_LENGTH, atomic_file_size(w->out) + TF_TRAILER_BYTES);
+    store_le64(trailer + TF_AT_HEADER_LENGTH, w->header_bytes);
+    store_le32(trailer + TF_AT_HEADER_CRC, w->header_crc);
+    store_le32(trailer + TF_AT_TABLE_CRC, hash_crc32c(0, w->table, table_bytes));
+    store_le32(trailer + TF_AT_SELF_CRC, hash_crc32c(0, trailer, TF_AT_SELF_CRC));
+    TRY(put(w, trailer, sizeof trailer, e));
+out:
+    return e->code;
+}
+
+enum err_code tensorfile_writer_commit(struct tensorfile_writer *w, uint8_t digest[32],
+                                       struct err *e)
+{
+    uint8_t sha256[SHA256_SIZE];
+    struct atomic_file *out;
+    struct sha256 *hash;
+
+    if (!w->started)
+        TRY(start(w, e)); /* refuses a file without tensors */
+    TRY(finish(w, e));
+    hash = w->hash;
+    w->hash = NULL;
+    TRY(sha256_end(hash, sha256, e));
+    out = w->out;
+    w->out = NULL;
+    TRY(atomic_file_commit(out, e));
+    if (digest != NULL)
+        memcpy(digest, sha256, sizeof sha256);
+out:
+    writer_free(w);
+    return e->code;
+}

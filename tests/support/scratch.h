@@ -1,0 +1,13 @@
+/* SPDX-License-Identifier: MIT */
+#ifndef TESTS_SUPPORT_SCRATCH_H
+#define TESTS_SUPPORT_SCRATCH_H
+
+/* A folder of its own for each test, removed with all that is in it. cmocka fixtures: *state is the
+ * folder's path. */
+int scratch_setup(void **state);
+int scratch_teardown(void **state);
+
+/* "FOLDER/name" in a fresh string; `state` is the test's *state. Aborts without memory. */
+char *scratch_path(const void *state, const char *name);
+
+#endif
