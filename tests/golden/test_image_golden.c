@@ -5,13 +5,10 @@
 #include "common/data/image.h"
 #include "common/data/image_resize.h"
 #include "common/data/tsv.h"
+#include "tests/support/cmocka.h"
 
-#include <setjmp.h>
-#include <stdarg.h>
 #include <stdlib.h>
 #include <string.h>
-
-#include <cmocka.h>
 
 static uint8_t *paint(int w, int h)
 {

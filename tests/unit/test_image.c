@@ -1,13 +1,10 @@
 /* SPDX-License-Identifier: MIT */
 #include "common/data/image.h"
+#include "tests/support/cmocka.h"
 
 #include <math.h>
-#include <setjmp.h>
-#include <stdarg.h>
 #include <stdlib.h>
 #include <string.h>
-
-#include <cmocka.h>
 
 enum { W = 210, H = 160, SIZE = 48, SEED = 5 };
 

@@ -1,14 +1,11 @@
 /* SPDX-License-Identifier: MIT */
 #include "common/base/rng.h"
 #include "common/data/jpeg.h"
+#include "tests/support/cmocka.h"
 
 #include <math.h>
-#include <setjmp.h>
-#include <stdarg.h>
 #include <stdlib.h>
 #include <string.h>
-
-#include <cmocka.h>
 
 enum { W = 173, H = 131, SEED = 20 };
 
