@@ -25,6 +25,7 @@ struct irony_row {
     int32_t base_label;  /* 0..5; must be the video base's */
     int32_t donor_label; /* 0..5; -1 = none */
     int32_t actor;       /* must be the video base's */
+    uint32_t flags;      /* enum sample_flag, added to those of video and audio; usually 0 */
 };
 
 /* The base sets are borrowed until commit or abort. Their names, label and actor are checked
@@ -37,8 +38,8 @@ NODISCARD enum err_code irony_writer_open(struct irony_writer **w, const char *d
 /* Provenance; before the first row. */
 NODISCARD enum err_code irony_writer_meta(struct irony_writer *w, const char *key,
                                           const char *value, struct err *e);
-/* flags of the sample = flags of its video | flags of its audio, taken from the bases. ERR_DATA
- * when a clip is not in its base. */
+/* flags of the sample = flags of its video | flags of its audio, taken from the bases, |
+ * row->flags. ERR_DATA when a clip is not in its base. */
 NODISCARD enum err_code irony_writer_add(struct irony_writer *w, const struct irony_row *row,
                                          struct err *e);
 /* Frees w, on failure too. digest (may be NULL): the content digest, hex, 65 bytes. */
