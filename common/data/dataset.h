@@ -9,8 +9,8 @@
  *
  * A dataset folder holds one shard set per split: DATA/train, DATA/val, DATA/test
  * (docs/formats/irony.md). An overlay names its base sets (video frames, audio spectrograms) by
- * content digest; they are looked for in `bases`, then in DATA itself, its parent, and the direct
- * sub-folders of both. */
+ * content digest; they are looked for in `bases`, then in DATA itself, then its parent, and in the
+ * direct sub-folders of each. */
 
 enum { CLIP_NAME_SIZE = 24, FRAMES_PER_CLIP = 3, N_EMOTIONS = 6, LABEL_IRONY = 6, N_LABELS = 7 };
 
@@ -71,6 +71,8 @@ const char *dataset_digest(const struct dataset *d);
 /* Provenance of the split's own set. */
 const char *dataset_meta(const struct dataset *d, const char *key);
 bool dataset_is_overlay(const struct dataset *d);
+/* The split's own set, without its bases; a loan until dataset_close. */
+const struct shard_set *dataset_set(const struct dataset *d);
 /* Verifies every byte that the split uses. */
 NODISCARD enum err_code dataset_verify(const struct dataset *d, int jobs, struct err *e);
 

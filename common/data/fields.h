@@ -71,6 +71,12 @@ void fields_materialised(struct shard_field out[N_MATERIALISED_FIELDS], int bins
 NODISCARD enum err_code fields_check(const struct shard_set *s, const struct shard_field *want,
                                      int n, const char *what, struct err *e);
 
+/* The value of a scalar field, verified; 0 in *out on failure. */
+NODISCARD enum err_code field_i32(const struct shard_set *s, int64_t sample, int field,
+                                  int32_t *out, struct err *e);
+NODISCARD enum err_code field_i64(const struct shard_set *s, int64_t sample, int field,
+                                  int64_t *out, struct err *e);
+
 /* `name` zero padded into out; ERR_DATA when it is empty or longer than 23 bytes. */
 NODISCARD enum err_code clip_name_pack(uint8_t out[CLIP_NAME_SIZE], const char *name,
                                        struct err *e);

@@ -25,7 +25,7 @@ struct irony_row {
     int32_t base_label;  /* 0..5; must be the video base's */
     int32_t donor_label; /* 0..5; -1 = none */
     int32_t actor;       /* must be the video base's */
-    uint32_t flags;      /* enum sample_flag, added to those of video and audio; usually 0 */
+    uint32_t flags;      /* what mutation adds to the flags of video and audio, or 0 */
 };
 
 /* The base sets are borrowed until commit or abort. Their names, label and actor are checked
@@ -38,8 +38,8 @@ NODISCARD enum err_code irony_writer_open(struct irony_writer **w, const char *d
 /* Provenance; before the first row. */
 NODISCARD enum err_code irony_writer_meta(struct irony_writer *w, const char *key,
                                           const char *value, struct err *e);
-/* flags of the sample = flags of its video | flags of its audio, taken from the bases, |
- * row->flags. ERR_DATA when a clip is not in its base. */
+/* flags of the sample = flags of its video | flags of its audio | row->flags. ERR_DATA when a clip
+ * is not in its base. */
 NODISCARD enum err_code irony_writer_add(struct irony_writer *w, const struct irony_row *row,
                                          struct err *e);
 /* Frees w, on failure too. digest (may be NULL): the content digest, hex, 65 bytes. */
@@ -55,15 +55,12 @@ void clip_index_free(struct clip_index *x);
 /* Sample number, -1 if absent. */
 int64_t clip_index_find(const struct clip_index *x, const char *clip);
 
-/* The content digest of docs/formats/irony.md, over samples in order. One object per thread. */
-struct irony_digest;
-NODISCARD enum err_code irony_digest_new(struct irony_digest **d, int bins, int frames,
-                                         struct err *e);
-/* s with its media; every field is used. */
-NODISCARD enum err_code irony_digest_add(struct irony_digest *d, const struct sample *s,
-                                         struct err *e);
-/* Frees d, on failure too. */
-NODISCARD enum err_code irony_digest_end(struct irony_digest *d, char hex[65], struct err *e);
-void irony_digest_abort(struct irony_digest *d);
+/* The content digest of docs/formats/irony.md. `digest`: of sample s with its media, every field
+ * used. */
+NODISCARD enum err_code irony_sample_digest(const struct sample *s, int bins, int frames,
+                                            uint8_t digest[32], struct err *e);
+/* Over n sample digests in order; hex has room for 65 bytes. */
+NODISCARD enum err_code irony_content_digest(const uint8_t *digests, int64_t n, int bins,
+                                             int frames, char hex[65], struct err *e);
 
 #endif

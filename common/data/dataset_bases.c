@@ -1,0 +1,89 @@
+/* SPDX-License-Identifier: MIT */
+#include "common/data/dataset_bases.h"
+
+#include "common/base/file.h"
+#include "common/data/shard_format.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+struct search {
+    const char *digest;
+    char *found;           /* folder */
+    struct err unreadable; /* the first index that could not be read: it may be the one */
+};
+
+/* Looks at one folder's index. Whatever is wrong with it matters only if nothing else is found. */
+static enum err_code try_folder(struct search *s, const char *dir, struct err *e)
+{
+    struct file_view view = {0};
+    struct shard_index x = {0};
+    struct err why = {0};
+    char *path = NULL;
+
+    TRY(path_join(&path, dir, SHARD_INDEX_NAME, e));
+    if (access(path, F_OK) != 0)
+        goto out;
+    if (file_read(&view, path, SHARD_MAX_INDEX, &why) == ERR_OK &&
+        shard_index_parse(&x, path, (const char *)view.data, view.len, &why) == ERR_OK) {
+        if (strcmp(x.content, s->digest) == 0)
+            TRY(path_join(&s->found, dir, "", e));
+    } else if (s->unreadable.code == ERR_OK) {
+        s->unreadable = why;
+    }
+out:
+    shard_index_free(&x);
+    file_view_free(&view);
+    free(path);
+    return e->code;
+}
+
+static enum err_code try_tree(struct search *s, const char *dir, struct err *e)
+{
+    struct name_list names = {0};
+    struct err ignored = {0};
+    char *path = NULL;
+
+    TRY(try_folder(s, dir, e));
+    if (s->found != NULL || dir_list(&names, dir, "", &ignored) != ERR_OK)
+        goto out; /* a folder that is not there holds no base */
+    for (size_t i = 0; i < names.count && s->found == NULL; i++) {
+        TRY(path_join(&path, dir, names.name[i], e));
+        TRY(try_folder(s, path, e));
+        free(path);
+        path = NULL;
+    }
+out:
+    free(path);
+    name_list_free(&names);
+    return e->code;
+}
+
+enum err_code dataset_base_open(struct shard_set **out, const char *what, const char *digest,
+                                const char *dir, const char *const *bases, struct err *e)
+{
+    struct search s = {.digest = digest};
+    char *parent = NULL;
+
+    *out = NULL;
+    for (; bases != NULL && *bases != NULL && s.found == NULL; bases++)
+        TRY(try_tree(&s, *bases, e));
+    if (s.found == NULL)
+        TRY(try_tree(&s, dir, e));
+    TRY(path_join(&parent, dir, "..", e));
+    if (s.found == NULL)
+        TRY(try_tree(&s, parent, e));
+    if (s.found == NULL)
+        TRY(err_set(e, ERR_DATA,
+                    "%s: its %s base set (content digest %.16s...) is neither in the folders given "
+                    "by --base nor in or beside %s: name its folder with --base%s%s",
+                    dir, what, digest, dir,
+                    s.unreadable.code != ERR_OK ? "; could not be read: " : "", s.unreadable.text));
+    TRY(shard_set_open(out, s.found, e));
+out:
+    free(s.found);
+    free(parent);
+    return e->code;
+}

@@ -1,0 +1,317 @@
+/* SPDX-License-Identifier: MIT */
+#include "common/data/irony.h"
+
+#include "common/base/bytes.h"
+#include "common/base/hash.h"
+#include "common/base/mem.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* ---- digests ---- */
+
+static void add_length(struct sha256 *h, const void *data, size_t len)
+{
+    uint8_t length[8];
+
+    store_le64(length, len);
+    sha256_add(h, length, sizeof length);
+    sha256_add(h, data, len);
+}
+
+enum err_code irony_sample_digest(const struct sample *s, int bins, int frames, uint8_t digest[32],
+                                  struct err *e)
+{
+    const uint32_t numbers[] = {(uint32_t)s->label, (uint32_t)s->base_label,
+                                (uint32_t)s->donor_label, (uint32_t)s->actor, s->flags};
+    struct sha256 *h = sha256_new();
+    uint8_t word[4];
+
+    sha256_add(h, s->clip, CLIP_NAME_SIZE);
+    sha256_add(h, s->donor, CLIP_NAME_SIZE);
+    for (size_t i = 0; i < sizeof numbers / sizeof numbers[0]; i++) {
+        store_le32(word, numbers[i]);
+        sha256_add(h, word, sizeof word);
+    }
+    for (int f = 0; f < FRAMES_PER_CLIP; f++)
+        add_length(h, s->jpeg[f], s->jpeg_len[f]);
+    add_length(h, s->spectrogram, (size_t)bins * (size_t)frames * sizeof *s->spectrogram);
+    return sha256_end(h, digest, e);
+}
+
+enum err_code irony_content_digest(const uint8_t *digests, int64_t n, int bins, int frames,
+                                   char hex[65], struct err *e)
+{
+    struct sha256 *h = sha256_new();
+    uint8_t digest[SHA256_SIZE];
+    char head[64];
+    int len = snprintf(head, sizeof head, "synib-irony 1\n%d %d\n", bins, frames);
+
+    sha256_add(h, head, (size_t)len);
+    sha256_add(h, digests, (size_t)n * SHA256_SIZE);
+    TRY(sha256_end(h, digest, e));
+    sha256_hex(digest, hex);
+out:
+    return e->code;
+}
+
+/* ---- clips by name ---- */
+
+struct named {
+    char name[CLIP_NAME_SIZE];
+    int64_t sample;
+};
+
+struct clip_index {
+    struct named *item; /* sorted by name */
+    size_t count;
+};
+
+static int by_name(const void *a, const void *b)
+{
+    return strcmp(((const struct named *)a)->name, ((const struct named *)b)->name);
+}
+
+enum err_code clip_index_new(struct clip_index **out, const struct shard_set *s, int field,
+                             struct err *e)
+{
+    struct clip_index *x = NULL;
+
+    *out = NULL;
+    TRY(mem_array(&x, 1, sizeof *x, "clip names", e));
+    x->count = (size_t)shard_set_count(s);
+    TRY(mem_array(&x->item, x->count, sizeof *x->item, "clip names", e));
+    for (size_t i = 0; i < x->count; i++) {
+        struct shard_value v;
+
+        TRY(shard_set_get(s, (int64_t)i, field, &v, e));
+        if (v.len != CLIP_NAME_SIZE || !clip_name_ok(v.data) || *(const char *)v.data == '\0')
+            TRY(err_set(e, ERR_DATA, "%s: sample %zu: is not named like a clip", shard_set_dir(s),
+                        i));
+        memcpy(x->item[i].name, v.data, CLIP_NAME_SIZE);
+        x->item[i].sample = (int64_t)i;
+    }
+    qsort(x->item, x->count, sizeof *x->item, by_name);
+    for (size_t i = 1; i < x->count; i++)
+        if (strcmp(x->item[i - 1].name, x->item[i].name) == 0)
+            TRY(err_set(e, ERR_DATA, "%s: clip %s stands twice", shard_set_dir(s),
+                        x->item[i].name));
+    *out = x;
+    x = NULL;
+out:
+    clip_index_free(x);
+    return e->code;
+}
+
+void clip_index_free(struct clip_index *x)
+{
+    if (x == NULL)
+        return;
+    free(x->item);
+    free(x);
+}
+
+int64_t clip_index_find(const struct clip_index *x, const char *clip)
+{
+    struct named key = {.sample = 0};
+    const struct named *found;
+
+    if (strlen(clip) >= sizeof key.name)
+        return -1;
+    memcpy(key.name, clip, strlen(clip));
+    found = bsearch(&key, x->item, x->count, sizeof *x->item, by_name);
+    return found != NULL ? found->sample : -1;
+}
+
+/* ---- writing ---- */
+
+struct irony_writer {
+    struct shard_writer *out;
+    const struct shard_set *video, *audio; /* borrowed */
+    struct clip_index *video_clips, *audio_clips;
+    bool materialise;
+    int bins, frames;
+    uint8_t *digests;
+    size_t digests_cap;
+    int64_t count;
+};
+
+void irony_writer_abort(struct irony_writer *w)
+{
+    if (w == NULL)
+        return;
+    shard_writer_abort(w->out);
+    clip_index_free(w->video_clips);
+    clip_index_free(w->audio_clips);
+    free(w->digests);
+    free(w);
+}
+
+/* Spectrogram shape of an audio base set; then its whole field list is compared. */
+static enum err_code check_bases(struct irony_writer *w, struct err *e)
+{
+    struct shard_field video[N_VIDEO_FIELDS], audio[N_AUDIO_FIELDS];
+    int at = shard_set_find(w->audio, "audio.logstft");
+
+    if (at >= 0 && shard_set_field(w->audio, at)->rank == 2) {
+        w->bins = (int)shard_set_field(w->audio, at)->dim[0];
+        w->frames = (int)shard_set_field(w->audio, at)->dim[1];
+    }
+    fields_video(video);
+    fields_audio(audio, w->bins, w->frames);
+    TRY(fields_check(w->video, video, N_VIDEO_FIELDS, "video base", e));
+    TRY(fields_check(w->audio, audio, N_AUDIO_FIELDS, "audio base", e));
+    TRY(clip_index_new(&w->video_clips, w->video, VIDEO_CLIP, e));
+    TRY(clip_index_new(&w->audio_clips, w->audio, AUDIO_CLIP, e));
+out:
+    return e->code;
+}
+
+enum err_code irony_writer_open(struct irony_writer **out, const char *dir,
+                                const struct shard_set *video, const struct shard_set *audio,
+                                const struct irony_writer_options *opt, struct err *e)
+{
+    struct shard_options set = {
+        .prefix = "irony", .target_bytes = opt->target_bytes, .force = opt->force};
+    struct shard_field overlay[N_OVERLAY_FIELDS], materialised[N_MATERIALISED_FIELDS];
+    struct irony_writer *w = NULL;
+
+    *out = NULL;
+    TRY(mem_array(&w, 1, sizeof *w, dir, e));
+    w->video = video;
+    w->audio = audio;
+    w->materialise = opt->materialise;
+    TRY(check_bases(w, e));
+    fields_overlay(overlay);
+    fields_materialised(materialised, w->bins, w->frames);
+    TRY(w->materialise
+            ? shard_writer_open(&w->out, dir, &set, materialised, N_MATERIALISED_FIELDS, e)
+            : shard_writer_open(&w->out, dir, &set, overlay, N_OVERLAY_FIELDS, e));
+    TRY(shard_writer_meta(w->out, "synib.layout", w->materialise ? "materialised" : "overlay", e));
+    TRY(shard_writer_meta(w->out, "synib.video.digest", shard_set_digest(video), e));
+    TRY(shard_writer_meta(w->out, "synib.audio.digest", shard_set_digest(audio), e));
+    *out = w;
+    w = NULL;
+out:
+    irony_writer_abort(w);
+    return e->code;
+}
+
+enum err_code irony_writer_meta(struct irony_writer *w, const char *key, const char *value,
+                                struct err *e)
+{
+    return shard_writer_meta(w->out, key, value, e);
+}
+
+/* The rules of one row that do not depend on the bases. */
+static enum err_code check_row(const struct irony_row *r, struct err *e)
+{
+    bool irony = r->label == LABEL_IRONY, donor = r->donor != NULL;
+
+    if (r->label < 0 || r->label >= N_LABELS || r->base_label < 0 || r->base_label >= N_EMOTIONS)
+        return err_set(e, ERR_DATA,
+                       "clip %s: label %" PRId32 " or base label %" PRId32 " does not exist",
+                       r->clip, r->label, r->base_label);
+    if (irony != donor || donor != (r->donor_index >= 0) || donor != (r->donor_label >= 0) ||
+        r->donor_label >= N_EMOTIONS || (!irony && r->label != r->base_label))
+        return err_set(e, ERR_DATA, "clip %s: label and donor do not fit together", r->clip);
+    return ERR_OK;
+}
+
+/* Fills s from the bases: everything that a reader of the written sample will see. */
+static enum err_code fill_sample(const struct irony_writer *w, const struct irony_row *r,
+                                 int64_t video, int64_t audio, struct sample *s, struct err *e)
+{
+    int32_t label, actor, video_flags, audio_flags;
+    struct shard_value v;
+
+    memset(s, 0, sizeof *s);
+    TRY(clip_name_pack((uint8_t *)s->clip, r->clip, e));
+    if (r->donor != NULL)
+        TRY(clip_name_pack((uint8_t *)s->donor, r->donor, e));
+    TRY(field_i32(w->video, video, VIDEO_LABEL, &label, e));
+    TRY(field_i32(w->video, video, VIDEO_ACTOR, &actor, e));
+    TRY(field_i32(w->video, video, VIDEO_FLAGS, &video_flags, e));
+    TRY(field_i32(w->audio, audio, AUDIO_FLAGS, &audio_flags, e));
+    if (label != r->base_label || actor != r->actor)
+        TRY(err_set(e, ERR_DATA,
+                    "clip %s: label %" PRId32 ", actor %" PRId32
+                    " differ from the video set's %" PRId32 ", %" PRId32,
+                    r->clip, r->base_label, r->actor, label, actor));
+    TRY(field_i32(w->audio, audio, AUDIO_LABEL, &label, e));
+    if (label != (r->donor != NULL ? r->donor_label : r->base_label))
+        TRY(err_set(e, ERR_DATA, "clip %s: label %" PRId32 " of its audio is not as expected",
+                    r->clip, label));
+    s->label = r->label;
+    s->base_label = r->base_label;
+    s->donor_label = r->donor_label;
+    s->actor = r->actor;
+    s->flags = (uint32_t)video_flags | (uint32_t)audio_flags | r->flags;
+    for (int f = 0; f < FRAMES_PER_CLIP; f++) {
+        TRY(shard_set_get(w->video, video, VIDEO_JPEG0 + f, &v, e));
+        s->jpeg[f] = v.data;
+        s->jpeg_len[f] = v.len;
+    }
+    TRY(shard_set_get(w->audio, audio, AUDIO_LOGSTFT, &v, e));
+    s->spectrogram = v.data;
+out:
+    return e->code;
+}
+
+enum err_code irony_writer_add(struct irony_writer *w, const struct irony_row *r, struct err *e)
+{
+    struct shard_value values[N_MATERIALISED_FIELDS];
+    const char *sound = r->donor != NULL ? r->donor : r->clip;
+    int64_t video = clip_index_find(w->video_clips, r->clip);
+    int64_t audio = clip_index_find(w->audio_clips, sound);
+    struct sample s;
+
+    TRY(check_row(r, e));
+    if (video < 0 || audio < 0)
+        TRY(err_set(e, ERR_DATA, "clip %s: is not in %s", video < 0 ? r->clip : sound,
+                    shard_set_dir(video < 0 ? w->video : w->audio)));
+    TRY(fill_sample(w, r, video, audio, &s, e));
+    TRY(mem_grow(&w->digests, &w->digests_cap, (size_t)(w->count + 1) * SHA256_SIZE, 1, "digests",
+                 e));
+    TRY(irony_sample_digest(&s, w->bins, w->frames, w->digests + w->count * SHA256_SIZE, e));
+    values[IRONY_CLIP] = (struct shard_value){s.clip, CLIP_NAME_SIZE};
+    values[IRONY_DONOR] = (struct shard_value){s.donor, CLIP_NAME_SIZE};
+    values[IRONY_DONOR_INDEX] = (struct shard_value){&r->donor_index, 4};
+    values[IRONY_LABEL] = (struct shard_value){&s.label, 4};
+    values[IRONY_BASE_LABEL] = (struct shard_value){&s.base_label, 4};
+    values[IRONY_DONOR_LABEL] = (struct shard_value){&s.donor_label, 4};
+    values[IRONY_ACTOR] = (struct shard_value){&s.actor, 4};
+    values[IRONY_FLAGS] = (struct shard_value){&s.flags, 4};
+    if (w->materialise) {
+        for (int f = 0; f < FRAMES_PER_CLIP; f++)
+            values[MATERIALISED_JPEG0 + f] = (struct shard_value){s.jpeg[f], s.jpeg_len[f]};
+        values[MATERIALISED_LOGSTFT] = (struct shard_value){
+            s.spectrogram, (size_t)w->bins * (size_t)w->frames * sizeof *s.spectrogram};
+    } else {
+        values[OVERLAY_VIDEO_SAMPLE] = (struct shard_value){&video, 8};
+        values[OVERLAY_AUDIO_SAMPLE] = (struct shard_value){&audio, 8};
+    }
+    TRY(shard_writer_add(w->out, values, e));
+    w->count++;
+out:
+    return e->code;
+}
+
+enum err_code irony_writer_commit(struct irony_writer *w, char digest[65], struct err *e)
+{
+    char hex[SHA256_HEX_SIZE];
+    struct shard_writer *out;
+
+    TRY(irony_content_digest(w->digests, w->count, w->bins, w->frames, hex, e));
+    TRY(shard_writer_index_meta(w->out, "synib.content", hex, e));
+    out = w->out;
+    w->out = NULL;
+    TRY(shard_writer_commit(out, e));
+    if (digest != NULL)
+        memcpy(digest, hex, sizeof hex);
+out:
+    irony_writer_abort(w);
+    return e->code;
+}
