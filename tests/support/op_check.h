@@ -1,0 +1,44 @@
+/* SPDX-License-Identifier: MIT */
+#ifndef TESTS_SUPPORT_OP_CHECK_H
+#define TESTS_SUPPORT_OP_CHECK_H
+
+#include "common/nn/ops.h"
+
+/* One differentiable operation against a naive reference in double: values, and the gradients of
+ * sum(r * y), r random, against central differences of the reference, sign included. */
+
+enum { OP_INPUTS_MAX = 5, OP_ARGS_MAX = 4 };
+
+struct op_shape {
+    int rank;
+    int64_t dim[TENSOR_RANK_MAX];
+    bool blocked;
+    bool constant; /* no gradient */
+    double low;    /* values are uniform in low .. low + 2 */
+};
+
+struct op_case {
+    const char *name;
+    int inputs;
+    struct op_shape in[OP_INPUTS_MAX];
+    struct op_shape out;
+    unsigned flags; /* of tape_begin */
+    int arg[OP_ARGS_MAX];
+    double tolerance; /* of values and gradients, relative to the largest */
+    /* The operation. in[i] are leaves or constants. */
+    struct tensor *(*build)(struct tape *t, struct tensor *const *in, const struct op_case *c);
+    /* Its definition, on plain arrays. */
+    void (*reference)(const struct op_case *c, double *const *in, double *out);
+};
+
+/* Number of elements. */
+int64_t op_count(const struct op_shape *s);
+
+/* sum(r * x) as a scalar on the tape; r [count] plain or blocked like x, borrowed until backward.
+ */
+struct tensor *op_probe(struct tape *t, struct tensor *x, const float *r);
+
+/* Fails the test with case, input and element. */
+void op_check(struct nn *nn, const struct op_case *c);
+
+#endif
