@@ -1,0 +1,146 @@
+/* SPDX-License-Identifier: MIT */
+#include "prep/irony.h"
+
+#include "common/base/mem.h"
+#include "prep/manifests.h"
+
+#include <jansson.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* ---- --plan ---- */
+
+struct drops {
+    const struct irony_options *opt;
+    bool *found; /* [opt->drops] */
+};
+
+static bool is_dropped(const struct split_row *row, void *ctx)
+{
+    struct drops *d = ctx;
+
+    for (size_t i = 0; i < d->opt->drops; i++)
+        if (strcmp(d->opt->drop[i], row->clip) == 0) {
+            d->found[i] = true;
+            return true;
+        }
+    return false;
+}
+
+/* A dropped clip that is in another part is fine: the same --drop serves all three. */
+static enum err_code check_drops(const struct irony_options *opt, const struct split_table *t,
+                                 struct err *e)
+{
+    for (size_t i = 0; i < opt->drops; i++) {
+        bool known = false;
+
+        for (size_t r = 0; r < t->count && !known; r++)
+            known = strcmp(t->row[r].clip, opt->drop[i]) == 0;
+        if (!known)
+            return err_set(e, ERR_USAGE, "--drop: '%s' is not in the split", opt->drop[i]);
+    }
+    return ERR_OK;
+}
+
+static enum err_code print_plan(const struct irony_options *opt, const struct irony_part *p,
+                                const struct plan_options *plan, struct err *e)
+{
+    json_t *root = NULL;
+    char *text = NULL;
+    size_t len = 0;
+    bool good;
+
+    if (!opt->cli.json) {
+        TRY(irony_part_lines(&text, &len, p, e));
+        good = fwrite(text, 1, len, opt->out) == len;
+    } else {
+        root = irony_part_json(p, plan->rule != DONORS_REFERENCE);
+        good =
+            root != NULL &&
+            json_object_set_new(root, "seed", json_integer((json_int_t)plan->seed)) == 0 &&
+            json_object_set_new(root, "rate", json_real(plan->rate)) == 0 &&
+            json_object_set_new(root, "donors", json_string(donor_rule_names[plan->rule])) == 0 &&
+            json_dumpf(root, opt->out, JSON_INDENT(2)) == 0 && fputc('\n', opt->out) != EOF;
+    }
+    if (!good)
+        TRY(err_set(e, ERR_IO, "plan: cannot be written"));
+out:
+    json_decref(root);
+    free(text);
+    return e->code;
+}
+
+static enum err_code find_part(enum part *part, const char *name, const char *option, struct err *e)
+{
+    int index = 0;
+
+    TRY(cli_choice(&index, name, part_names, option, e));
+    *part = (enum part)index;
+out:
+    return e->code;
+}
+
+static enum err_code run_plan(const struct irony_options *opt, const struct split_table *t,
+                              const struct plan_options *plan, struct err *e)
+{
+    struct irony_part p = {0};
+    struct drops drops = {.opt = opt};
+    enum part part = PART_TRAIN;
+
+    TRY(find_part(&part, opt->scheme != NULL ? opt->split : opt->part,
+                  opt->scheme != NULL ? "--split" : "--part", e));
+    TRY(mem_array(&drops.found, opt->drops, sizeof *drops.found, "drops", e));
+    TRY(irony_part_init(&p, t, part, is_dropped, &drops, e));
+    TRY(irony_part_plan(&p, plan, e));
+    for (size_t i = 0; i < opt->drops; i++)
+        if (drops.found[i])
+            log_note(&opt->cli.log, "dropped %s before mutation", opt->drop[i]);
+    TRY(print_plan(opt, &p, plan, e));
+out:
+    free(drops.found);
+    irony_part_free(&p);
+    return e->code;
+}
+
+/* ---- the run ---- */
+
+/* The seed: --seed, else that of the reference fold, else 0. */
+static enum err_code choose_seed(uint64_t *seed, const struct irony_options *opt,
+                                 const struct split_table *t, struct err *e)
+{
+    *seed = opt->cli.seed;
+    if (opt->cli.seed_given || strcmp(t->scheme, "reference") != 0)
+        return ERR_OK;
+    return manifests_fold_seed(seed, opt->manifests, t->fold, e);
+}
+
+static enum err_code read_split(struct split_table *t, const struct irony_options *opt,
+                                struct err *e)
+{
+    if (opt->plan && opt->scheme != NULL)
+        return split_table_reference(t, opt->manifests, opt->fold < 0 ? 0 : opt->fold, e);
+    TRY(split_table_read(t, opt->split, e));
+    if (opt->fold >= 0 && opt->fold != t->fold)
+        TRY(err_set(e, ERR_DATA, "%s: is fold %d, --fold says %d", opt->split, t->fold, opt->fold));
+out:
+    return e->code;
+}
+
+enum err_code irony_run(const struct irony_options *opt, struct err *e)
+{
+    struct plan_options plan = {
+        .rate = opt->rate, .rule = (enum donor_rule)opt->donors, .fallback = opt->donor_fallback};
+    struct split_table t = {0};
+
+    TRY(contradiction_read(&plan.map, opt->manifests, e));
+    TRY(read_split(&t, opt, e));
+    TRY(check_drops(opt, &t, e));
+    TRY(choose_seed(&plan.seed, opt, &t, e));
+    if (opt->plan)
+        TRY(run_plan(opt, &t, &plan, e));
+    else
+        TRY(irony_write(opt, &t, &plan, e));
+out:
+    split_table_free(&t);
+    return e->code;
+}

@@ -1,0 +1,377 @@
+/* SPDX-License-Identifier: MIT */
+#include "prep/split.h"
+
+#include "common/base/mem.h"
+#include "common/base/rng.h"
+#include "prep/clip_name.h"
+#include "prep/manifests.h"
+#include "prep/split_audit.h"
+
+#include <inttypes.h>
+#include <jansson.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* ---- kfold ---- */
+
+struct actor_load {
+    int32_t actor;
+    size_t clips;
+    int fold;
+};
+
+static int by_actor(const void *a, const void *b)
+{
+    const struct actor_load *x = a, *y = b;
+
+    return (x->actor > y->actor) - (x->actor < y->actor);
+}
+
+/* Actors of the accepted clips, ascending, with their clip counts. */
+static enum err_code list_actors(struct actor_load **out, size_t *count, const struct corpus *c,
+                                 struct err *e)
+{
+    size_t n = 0;
+
+    *count = 0;
+    TRY(mem_array(out, c->count, sizeof **out, "actors", e));
+    for (size_t i = 0; i < c->count; i++)
+        if (!c->clip[i].rejected)
+            (*out)[n++] = (struct actor_load){.actor = c->clip[i].actor, .clips = 1};
+    if (n > 0)
+        qsort(*out, n, sizeof **out, by_actor);
+    for (size_t i = 0; i < n; i++) {
+        if (*count > 0 && (*out)[*count - 1].actor == (*out)[i].actor)
+            (*out)[*count - 1].clips++;
+        else
+            (*out)[(*count)++] = (*out)[i];
+    }
+out:
+    return e->code;
+}
+
+static void shuffle(struct actor_load *actor, size_t n, uint64_t seed)
+{
+    struct rng r = rng_at(seed, rng_stream("split.kfold"), 0, 0);
+
+    for (size_t i = n; i > 1; i--) {
+        size_t j = rng_below(&r, (uint32_t)i);
+        struct actor_load swap = actor[i - 1];
+
+        actor[i - 1] = actor[j];
+        actor[j] = swap;
+    }
+}
+
+static enum err_code deal(struct actor_load *actor, size_t n, int folds, struct err *e)
+{
+    struct load {
+        size_t actors, clips;
+    } *load = NULL;
+
+    TRY(mem_array(&load, (size_t)folds, sizeof *load, "folds", e));
+    for (size_t i = 0; i < n; i++) {
+        int best = 0;
+
+        for (int f = 1; f < folds; f++)
+            if (load[f].actors < load[best].actors ||
+                (load[f].actors == load[best].actors && load[f].clips < load[best].clips))
+                best = f;
+        actor[i].fold = best;
+        load[best].actors++;
+        load[best].clips += actor[i].clips;
+    }
+out:
+    free(load);
+    return e->code;
+}
+
+enum err_code split_kfold(struct split_table *out, const struct corpus *corpus, uint64_t seed,
+                          int folds, int fold, struct err *e)
+{
+    struct actor_load *actor = NULL;
+    size_t n = 0;
+
+    *out = (struct split_table){.scheme = "kfold", .fold = fold};
+    if (folds < 3)
+        TRY(err_set(e, ERR_USAGE, "--folds: %d is too few: train, val and test need 3", folds));
+    if (fold < 0 || fold >= folds)
+        TRY(err_set(e, ERR_USAGE, "--fold: %d is not 0 to %d", fold, folds - 1));
+    TRY(list_actors(&actor, &n, corpus, e));
+    if (n < (size_t)folds)
+        TRY(err_set(e, ERR_DATA, "kfold: %zu actors with accepted clips, fewer than %d folds", n,
+                    folds));
+    shuffle(actor, n, seed);
+    TRY(deal(actor, n, folds, e));
+    qsort(actor, n, sizeof *actor, by_actor);
+    for (size_t i = 0; i < corpus->count; i++) {
+        const struct corpus_clip *c = &corpus->clip[i];
+        struct actor_load key = {.actor = c->actor}, *found;
+        struct split_row row = {.actor = c->actor, .label = c->label, .part = PART_TRAIN};
+
+        if (c->rejected)
+            continue;
+        found = bsearch(&key, actor, n, sizeof *actor, by_actor);
+        if (found->fold == fold)
+            row.part = PART_TEST;
+        else if (found->fold == (fold + 1) % folds)
+            row.part = PART_VAL;
+        memcpy(row.clip, c->clip, sizeof row.clip);
+        TRY(split_table_add(out, &row, e));
+    }
+out:
+    free(actor);
+    if (e->code != ERR_OK)
+        split_table_free(out);
+    return e->code;
+}
+
+/* ---- a user's table ---- */
+
+struct user_table {
+    struct tsv *t;
+    struct tsv_index index;
+    bool by_actor;
+    int column;
+    bool *used; /* [rows] a clip of the corpus has this key */
+};
+
+static void user_table_free(struct user_table *u)
+{
+    tsv_index_free(&u->index);
+    tsv_free(u->t);
+    free(u->used);
+}
+
+static enum err_code user_table_open(struct user_table *u, const char *path, int fold,
+                                     struct err *e)
+{
+    char name[24] = "fold0";
+
+    TRY(tsv_read(&u->t, path, "folds", NULL, e));
+    u->by_actor = tsv_column(u->t, "actor") >= 0;
+    if (u->by_actor == (tsv_column(u->t, "clip") >= 0))
+        TRY(err_set(e, ERR_DATA, "%s:2: must have either a column 'actor' or a column 'clip'",
+                    path));
+    if (fold >= 0)
+        snprintf(name, sizeof name, "fold%d", fold);
+    else if (tsv_column(u->t, "part") >= 0)
+        snprintf(name, sizeof name, "part");
+    u->column = tsv_column(u->t, name);
+    if (u->column < 0)
+        TRY(err_set(e, ERR_DATA, "%s:2: has no column '%s'", path, name));
+    TRY(tsv_index_init(&u->index, u->t, u->by_actor ? "actor" : "clip", e));
+    TRY(tsv_index_unique(&u->index, e));
+    TRY(mem_array(&u->used, tsv_rows(u->t), sizeof *u->used, "folds", e));
+out:
+    return e->code;
+}
+
+/* Part of a clip; false when it is left out. */
+static bool user_part(struct user_table *u, const struct corpus_clip *c, enum part *part,
+                      struct err *e)
+{
+    char actor[16];
+    const char *cell;
+    size_t first;
+
+    snprintf(actor, sizeof actor, "%" PRId32, c->actor);
+    if (tsv_index_find(&u->index, u->by_actor ? actor : c->clip, &first) == 0)
+        return false;
+    u->used[u->index.row[first]] = true;
+    cell = tsv_cell(u->t, u->index.row[first], u->column);
+    for (int p = 0; p < N_PARTS; p++)
+        if (strcmp(cell, part_names[p]) == 0) {
+            *part = (enum part)p;
+            return true;
+        }
+    if (strcmp(cell, "-") != 0)
+        (void)err_add_line(e, ERR_DATA, "%s:%zu: part '%s' is not train, val, test or -",
+                           tsv_name(u->t), tsv_line(u->t, u->index.row[first]), cell);
+    return false;
+}
+
+enum err_code split_by_table(struct split_table *out, const struct corpus *corpus, const char *path,
+                             int fold, size_t *left_out, struct err *e)
+{
+    struct user_table u = {0};
+
+    *out = (struct split_table){.scheme = "table", .fold = fold < 0 ? 0 : fold};
+    *left_out = 0;
+    TRY(user_table_open(&u, path, fold, e));
+    for (size_t i = 0; i < corpus->count; i++) {
+        const struct corpus_clip *c = &corpus->clip[i];
+        struct split_row row = {.actor = c->actor, .label = c->label};
+        bool in = user_part(&u, c, &row.part, e);
+
+        memcpy(row.clip, c->clip, sizeof row.clip);
+        *left_out += !in && !c->rejected;
+        if (in && !c->rejected)
+            TRY(split_table_add(out, &row, e));
+    }
+    for (size_t i = 0; i < tsv_rows(u.t); i++)
+        if (!u.used[i])
+            (void)err_add_line(e, ERR_DATA, "%s:%zu: '%s' is not in the clips manifest", path,
+                               tsv_line(u.t, i), tsv_cell(u.t, i, u.index.column));
+out:
+    user_table_free(&u);
+    if (e->code != ERR_OK)
+        split_table_free(out);
+    return e->code;
+}
+
+/* ---- the reference, as far as the corpus has it ---- */
+
+/* A clip of the reference that the corpus cannot give. */
+struct dropped {
+    struct split_row row;
+    const char *reason; /* loan of the corpus, or static */
+};
+struct drop_list {
+    struct dropped *item;
+    size_t count, cap;
+};
+
+static enum err_code restrict_to(struct split_table *t, const struct corpus *corpus,
+                                 struct drop_list *dropped, struct err *e)
+{
+    size_t kept = 0;
+
+    for (size_t i = 0; i < t->count; i++) {
+        const struct corpus_clip *c = corpus_find(corpus, t->row[i].clip);
+
+        if (c != NULL && !c->rejected) {
+            t->row[kept++] = t->row[i];
+            continue;
+        }
+        TRY(mem_grow(&dropped->item, &dropped->cap, dropped->count + 1, sizeof *dropped->item,
+                     "dropped clips", e));
+        dropped->item[dropped->count++] =
+            (struct dropped){t->row[i], c == NULL ? "is not in the clips manifest" : c->reason};
+    }
+    t->count = kept;
+out:
+    return e->code;
+}
+
+/* ---- the run ---- */
+
+static enum err_code make_table(struct split_table *t, const struct split_options *opt,
+                                struct corpus *corpus, struct drop_list *dropped, struct err *e)
+{
+    int fold = opt->fold < 0 ? 0 : opt->fold;
+    size_t left_out = 0;
+
+    if (strcmp(opt->scheme, "reference") == 0) {
+        TRY(split_table_reference(t, opt->manifests, fold, e));
+        if (opt->clips != NULL)
+            TRY(restrict_to(t, corpus, dropped, e));
+    } else if (strcmp(opt->scheme, "kfold") == 0) {
+        TRY(split_kfold(t, corpus, opt->cli.seed, opt->folds, fold, e));
+    } else {
+        TRY(split_by_table(t, corpus, opt->scheme, opt->fold, &left_out, e));
+        if (left_out > 0)
+            log_note(&opt->cli.log, "%s: leaves out %zu accepted clips", opt->scheme, left_out);
+    }
+    if (t->count == 0)
+        TRY(err_set(e, ERR_DATA, "%s: no clip of scheme '%s' is left: nothing to split",
+                    opt->clips != NULL ? opt->clips : "reference", opt->scheme));
+out:
+    return e->code;
+}
+
+static json_t *part_json(const struct part_counts *c)
+{
+    json_t *labels = json_object();
+
+    for (int l = 0; l < N_EMOTIONS; l++)
+        json_object_set_new(labels, emotion_codes[l], json_integer((json_int_t)c->label[l]));
+    return json_pack("{s:I, s:I, s:o}", "clips", (json_int_t)c->clips, "speakers",
+                     (json_int_t)c->speakers, "labels", labels);
+}
+
+static enum err_code print_json(const struct split_options *opt, const struct split_table *t,
+                                const struct part_counts counts[N_PARTS],
+                                const struct drop_list *dropped, struct err *e)
+{
+    json_t *list = json_array(), *parts = json_object(), *root;
+    int rc;
+
+    for (int p = 0; p < N_PARTS; p++)
+        json_object_set_new(parts, part_names[p], part_json(&counts[p]));
+    for (size_t i = 0; i < dropped->count; i++)
+        json_array_append_new(list, json_pack("{s:s, s:s, s:s}", "clip", dropped->item[i].row.clip,
+                                              "part", part_names[dropped->item[i].row.part],
+                                              "reason", dropped->item[i].reason));
+    root = json_pack("{s:s, s:i, s:o, s:o}", "scheme", t->scheme, "fold", t->fold, "parts", parts,
+                     "dropped", list);
+    rc = root != NULL ? json_dumpf(root, opt->out, JSON_INDENT(2)) : -1;
+    json_decref(root);
+    if (rc != 0 || fputc('\n', opt->out) == EOF)
+        return err_set(e, ERR_IO, "report: cannot write the JSON object");
+    return ERR_OK;
+}
+
+static void report(const struct split_options *opt, const struct split_table *t,
+                   const struct part_counts counts[N_PARTS], const struct drop_list *dropped)
+{
+    enum { SHOWN = 10 };
+
+    for (size_t i = 0; i < dropped->count; i++) {
+        const struct dropped *d = &dropped->item[i];
+
+        if (i == SHOWN && opt->cli.log.level < LOG_VERBOSE) {
+            log_warn(&opt->cli.log, "... and %zu more dropped clips (--verbose lists them)",
+                     dropped->count - SHOWN);
+            break;
+        }
+        log_warn(&opt->cli.log, "dropped %s (%s): %s", d->row.clip, part_names[d->row.part],
+                 d->reason);
+    }
+    for (int p = 0; p < N_PARTS; p++)
+        log_note(&opt->cli.log, "%s fold %d: %-5s %5zu clips, %2zu speakers", t->scheme, t->fold,
+                 part_names[p], counts[p].clips, counts[p].speakers);
+}
+
+static enum err_code check_speakers(const struct split_options *opt, const struct split_table *t,
+                                    struct err *e)
+{
+    struct err leak = {0};
+    size_t actors = 0;
+
+    if (split_table_check_speakers(t, opt->scheme, &actors, &leak) == ERR_OK)
+        return ERR_OK;
+    if (leak.code != ERR_DATA || !opt->allow_overlap)
+        return err_set(e, leak.code, "%s", leak.text);
+    log_warn(&opt->cli.log, "%zu speakers are in more than one part (allowed)", actors);
+    return ERR_OK;
+}
+
+enum err_code split_run(const struct split_options *opt, struct err *e)
+{
+    struct corpus corpus = {0};
+    struct split_table t = {0};
+    struct drop_list dropped = {0};
+    struct part_counts counts[N_PARTS];
+
+    if (opt->audits > 0)
+        return split_audit_run(opt, e);
+    if (opt->clips != NULL)
+        TRY(corpus_read(&corpus, opt->clips, e));
+    TRY(make_table(&t, opt, &corpus, &dropped, e));
+    TRY(check_speakers(opt, &t, e));
+    TRY(split_table_count(&t, counts, e));
+    if (!opt->cli.dry_run)
+        TRY(split_table_write(&t, opt->output, opt->cli.force, e));
+    report(opt, &t, counts, &dropped);
+    if (opt->cli.json)
+        TRY(print_json(opt, &t, counts, &dropped, e));
+    if (dropped.count > 0)
+        TRY(err_set(e, ERR_REJECTED, "%s: %zu of %zu reference clips were dropped", opt->clips,
+                    dropped.count, dropped.count + t.count));
+out:
+    free(dropped.item);
+    split_table_free(&t);
+    corpus_free(&corpus);
+    return e->code;
+}

@@ -1,0 +1,56 @@
+/* SPDX-License-Identifier: MIT */
+#ifndef PREP_SPLIT_H
+#define PREP_SPLIT_H
+
+#include "common/base/cli.h"
+#include "prep/split_table.h"
+
+#include <stdio.h>
+
+/* synib-split: clips + a scheme -> a split manifest; or --audit of splits of any origin. */
+
+enum { SPLIT_MAX_AUDITS = 64 };
+
+struct split_options {
+    struct cli cli;
+    const char *clips;     /* clips manifest; NULL with the reference scheme: every clip of it */
+    const char *scheme;    /* "reference", "kfold" or the path of a folds manifest */
+    int fold;              /* -1: not given */
+    int folds;             /* K of kfold */
+    const char *output;    /* split manifest */
+    const char *manifests; /* folder, NULL = find it */
+    bool allow_overlap;    /* an actor in two parts is a warning */
+    const char *audit[SPLIT_MAX_AUDITS];
+    int audits;
+    const char *media; /* digest manifest for --audit; NULL = the official one */
+    FILE *out;         /* reports (--json and --audit); stdout */
+};
+#define SPLIT_OPTIONS_DEFAULT                         \
+    {                                                 \
+        .scheme = "reference", .fold = -1, .folds = 5 \
+    }
+
+/* Loans from argv. Errors: ERR_USAGE. */
+NODISCARD enum err_code split_options_parse(struct split_options *opt, int argc, char **argv,
+                                            struct err *e);
+
+/* Errors: ERR_REJECTED when the split was written but reference clips were dropped (the log lists
+ * them), ERR_DATA when speakers leak (nothing is written), ERR_USAGE, ERR_EXISTS, ERR_IO. */
+NODISCARD enum err_code split_run(const struct split_options *opt, struct err *e);
+
+/* True K-fold over actors: every actor is tested in exactly one fold; part `val` of fold f is the
+ * test part of fold f + 1 mod folds. Actors are shuffled by Philox (seed, "split.kfold") and dealt
+ * one by one to the fold with the fewest actors, among these the fewest clips. Rejected clips are
+ * left out. Independent of the order of the corpus. Errors: ERR_USAGE (folds < 3, fold out of
+ * range), ERR_DATA (fewer actors than folds). */
+NODISCARD enum err_code split_kfold(struct split_table *out, const struct corpus *corpus,
+                                    uint64_t seed, int folds, int fold, struct err *e);
+
+/* Parts from a user's table (kind "folds", keyed by actor or clip), in the order of the corpus.
+ * fold < 0: column "part", or fold0. A clip of the corpus that the table does not name, or marks
+ * "-", is left out and counted in *left_out; a key that stands twice or names nothing in the
+ * corpus is an ERR_DATA. */
+NODISCARD enum err_code split_by_table(struct split_table *out, const struct corpus *corpus,
+                                       const char *path, int fold, size_t *left_out, struct err *e);
+
+#endif

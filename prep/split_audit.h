@@ -1,0 +1,48 @@
+/* SPDX-License-Identifier: MIT */
+#ifndef PREP_SPLIT_AUDIT_H
+#define PREP_SPLIT_AUDIT_H
+
+#include "prep/split.h"
+
+/* synib-split --audit: reads splits of any origin and says who is where.
+ *
+ * One SPEC is one fold, or several if its file holds several:
+ *   FILE                     a file that says the part of every clip itself
+ *   PART=FILE[,PART=FILE...] every clip of FILE is in PART
+ * Files, told apart by their content:
+ *   - our split, folds or clips manifests ("#synib-..."; a folds manifest keyed by actor is audited
+ *     over its actors);
+ *   - JSON: {"train": [...], "test": [...]} or {"1": {"train": [...], ...}, ...} of strings that
+ *     hold a clip name (the authors' split file is one);
+ *   - text: CSV, TSV or one name per line; the clip is the first thing in a line that looks like a
+ *     clip name, wherever it stands (a path, an extension or a label beside it do not matter). For
+ *     a FILE without PART= the first line must name a column "part", "split", "subset" or "set".
+ * A line without a clip name is an ERR_DATA, except the first, which may be a header.
+ *
+ * Reports speakers and clips per part, speakers and clips in more than one part, clips with
+ * byte-identical sound (by a digest manifest) on both sides, and the overlap of the test parts
+ * between folds. Errors: ERR_DATA when a speaker is in more than one part of a fold; the report
+ * comes first. */
+NODISCARD enum err_code split_audit_run(const struct split_options *opt, struct err *e);
+
+/* One clip (or actor) that a file puts in a part. Exposed for tests. */
+struct audit_entry {
+    char clip[CLIP_NAME_SIZE]; /* "" in a table of actors */
+    int32_t actor;
+    int fold; /* index into audit.fold */
+    int part; /* index into audit.part */
+};
+enum { AUDIT_NAME_SIZE = 64, AUDIT_MAX_PARTS = 32, AUDIT_MAX_FOLDS = 128 };
+struct audit {
+    struct audit_entry *entry;
+    size_t count, cap;
+    char part[AUDIT_MAX_PARTS][AUDIT_NAME_SIZE]; /* in the order of appearance */
+    int parts;
+    char fold[AUDIT_MAX_FOLDS][AUDIT_NAME_SIZE];
+    int folds;
+};
+void audit_free(struct audit *a);
+/* Adds what one SPEC says. */
+NODISCARD enum err_code audit_read(struct audit *a, const char *spec, struct err *e);
+
+#endif

@@ -1,0 +1,432 @@
+/* SPDX-License-Identifier: MIT */
+#include "prep/split_audit.h"
+
+#include "common/base/file.h"
+#include "common/base/mem.h"
+
+#include <ctype.h>
+#include <jansson.h>
+#include <stdlib.h>
+#include <string.h>
+#include <strings.h>
+#include <unistd.h>
+
+enum { AUDIT_MAX_BYTES = 256 << 20, PART_FROM_FILE = -1, ACTOR_DIGITS = 4 };
+
+/* Where the entries of the file that is being read go. */
+struct target {
+    struct audit *a;
+    const char *path;
+    int fold;
+    int part; /* of every entry, or PART_FROM_FILE */
+};
+
+void audit_free(struct audit *a)
+{
+    free(a->entry);
+    *a = (struct audit){0};
+}
+
+/* ---- names ---- */
+
+static enum err_code intern(int *out, char names[][AUDIT_NAME_SIZE], int *count, int max,
+                            const char *name, const char *path, const char *what, struct err *e)
+{
+    if (name[0] == '\0' || strlen(name) >= AUDIT_NAME_SIZE)
+        return err_set(e, ERR_DATA, "%s: %s name '%s' is not 1 to %d characters long", path, what,
+                       name, AUDIT_NAME_SIZE - 1);
+    for (*out = 0; *out < *count; ++*out)
+        if (strcmp(names[*out], name) == 0)
+            return ERR_OK;
+    if (*count == max)
+        return err_set(e, ERR_DATA, "%s: more than %d %ss", path, max, what);
+    snprintf(names[(*count)++], AUDIT_NAME_SIZE, "%s", name);
+    return ERR_OK;
+}
+
+static enum err_code part_named(const struct target *t, const char *name, int *part, struct err *e)
+{
+    return intern(part, t->a->part, &t->a->parts, AUDIT_MAX_PARTS, name, t->path, "part", e);
+}
+
+/* A new fold of that name; two files may have the same base name, so it is never looked up. */
+static enum err_code new_fold(struct audit *a, const char *name, const char *path, int *fold,
+                              struct err *e)
+{
+    if (a->folds == AUDIT_MAX_FOLDS)
+        return err_set(e, ERR_DATA, "%s: more than %d folds", path, AUDIT_MAX_FOLDS);
+    snprintf(a->fold[a->folds], AUDIT_NAME_SIZE, "%.*s", AUDIT_NAME_SIZE - 1, name);
+    *fold = a->folds++;
+    return ERR_OK;
+}
+
+static size_t run_of(const char *p, size_t max, int (*is)(int))
+{
+    size_t n = 0;
+
+    while (n < max && is((unsigned char)p[n]))
+        n++;
+    return n;
+}
+
+/* Length of the clip name at p, 0 if there is none: NNNN_AAA_AAA_A or _AA (an old copy has the
+ * level "X"). */
+static size_t name_at(const char *p)
+{
+    size_t level;
+
+    if (run_of(p, 5, isdigit) != ACTOR_DIGITS || p[4] != '_' || run_of(p + 5, 4, isupper) != 3 ||
+        p[8] != '_' || run_of(p + 9, 4, isupper) != 3 || p[12] != '_')
+        return 0;
+    level = run_of(p + 13, 3, isalnum);
+    return level >= 1 && level <= 2 ? 13 + level : 0;
+}
+
+static int32_t actor_at(const char *digits)
+{
+    int32_t actor = 0;
+
+    for (int i = 0; i < ACTOR_DIGITS; i++)
+        actor = actor * 10 + (digits[i] - '0');
+    return actor;
+}
+
+static enum err_code add_entry(const struct target *t, const struct audit_entry *entry,
+                               struct err *e)
+{
+    struct audit *a = t->a;
+
+    TRY(mem_grow(&a->entry, &a->cap, a->count + 1, sizeof *a->entry, "audit", e));
+    a->entry[a->count++] = *entry;
+out:
+    return e->code;
+}
+
+/* Adds the first clip named in `text`; *found says whether there was one. */
+static enum err_code add_text(const struct target *t, const char *text, int fold, int part,
+                              bool *found, struct err *e)
+{
+    *found = false;
+    for (const char *p = text; *p != '\0'; p++) {
+        size_t len = p == text || !isalnum((unsigned char)p[-1]) ? name_at(p) : 0;
+        struct audit_entry entry = {.fold = fold, .part = part};
+
+        if (len == 0)
+            continue;
+        memcpy(entry.clip, p, len);
+        entry.actor = actor_at(p);
+        *found = true;
+        return add_entry(t, &entry, e);
+    }
+    return ERR_OK;
+}
+
+/* ---- our manifests ---- */
+
+static enum err_code add_cell(const struct target *t, const struct tsv *m, size_t row, int key,
+                              bool by_actor, int fold, int part, struct err *e)
+{
+    const char *text = tsv_cell(m, row, key);
+    bool found = false;
+
+    if (!by_actor) {
+        TRY(add_text(t, text, fold, part, &found, e));
+    } else if (run_of(text, ACTOR_DIGITS + 1, isdigit) == ACTOR_DIGITS && text[4] == '\0') {
+        struct audit_entry entry = {.actor = actor_at(text), .fold = fold, .part = part};
+
+        TRY(add_entry(t, &entry, e));
+        found = true;
+    }
+    if (!found)
+        TRY(err_set(e, ERR_DATA, "%s:%zu: '%s' is not %s", t->path, tsv_line(m, row), text,
+                    by_actor ? "an actor" : "a clip name"));
+out:
+    return e->code;
+}
+
+/* One column of parts (-1: all in t->part) as one fold. */
+static enum err_code add_column(const struct target *t, const struct tsv *m, int key, bool by_actor,
+                                int column, int fold, struct err *e)
+{
+    int verdict = tsv_column(m, "verdict");
+
+    for (size_t i = 0; i < tsv_rows(m); i++) {
+        int part = t->part;
+
+        if (verdict >= 0 && strcmp(tsv_cell(m, i, verdict), "rejected") == 0)
+            continue;
+        if (part == PART_FROM_FILE) {
+            if (strcmp(tsv_cell(m, i, column), "-") == 0)
+                continue;
+            TRY(part_named(t, tsv_cell(m, i, column), &part, e));
+        }
+        TRY(add_cell(t, m, i, key, by_actor, fold, part, e));
+    }
+out:
+    return e->code;
+}
+
+static enum err_code read_manifest(const struct target *t, const struct file_view *v, struct err *e)
+{
+    const char *text = (const char *)v->data + strlen("#synib-");
+    char kind[32], name[AUDIT_NAME_SIZE];
+    struct tsv *m = NULL;
+    bool by_actor;
+    int key, column, fold = t->fold;
+
+    snprintf(kind, sizeof kind, "%.*s", (int)strcspn(text, " \n"), text);
+    TRY(tsv_parse(&m, t->path, kind, NULL, v->data, v->len, e));
+    by_actor = tsv_column(m, "clip") < 0;
+    key = tsv_column(m, by_actor ? "actor" : "clip");
+    column = tsv_column(m, "part");
+    if (key < 0)
+        TRY(err_set(e, ERR_DATA, "%s: has neither a column 'clip' nor 'actor'", t->path));
+    if (t->part == PART_FROM_FILE && column < 0 && tsv_column(m, "fold0") < 0)
+        TRY(err_set(e, ERR_DATA, "%s: does not say parts: pass --audit PART=FILE,...", t->path));
+    if (t->part != PART_FROM_FILE || column >= 0) {
+        TRY(add_column(t, m, key, by_actor, column, fold, e));
+        goto out;
+    }
+    for (int k = 0; snprintf(name, sizeof name, "fold%d", k), (column = tsv_column(m, name)) >= 0;
+         k++) {
+        if (k > 0)
+            TRY(new_fold(t->a, name, t->path, &fold, e));
+        else
+            snprintf(t->a->fold[fold], AUDIT_NAME_SIZE, "%s", name);
+        TRY(add_column(t, m, key, by_actor, column, fold, e));
+    }
+out:
+    tsv_free(m);
+    return e->code;
+}
+
+/* ---- JSON ---- */
+
+static enum err_code add_list(const struct target *t, json_t *list, int fold, int part,
+                              struct err *e)
+{
+    json_t *item;
+    size_t i;
+
+    json_array_foreach(list, i, item)
+    {
+        bool found = false;
+
+        if (json_is_string(item))
+            TRY(add_text(t, json_string_value(item), fold, part, &found, e));
+        if (!found)
+            TRY(err_set(e, ERR_DATA, "%s: item %zu of part '%s' holds no clip name", t->path, i,
+                        t->a->part[part]));
+    }
+out:
+    return e->code;
+}
+
+static enum err_code add_parts(const struct target *t, json_t *parts, int fold, struct err *e)
+{
+    const char *name;
+    json_t *list;
+
+    json_object_foreach(parts, name, list)
+    {
+        int part = t->part;
+
+        if (!json_is_array(list))
+            TRY(err_set(e, ERR_DATA, "%s: JSON member '%s' is not a list of clips", t->path, name));
+        if (part == PART_FROM_FILE)
+            TRY(part_named(t, name, &part, e));
+        TRY(add_list(t, list, fold, part, e));
+    }
+out:
+    return e->code;
+}
+
+static enum err_code read_json(const struct target *t, const struct file_view *v, struct err *e)
+{
+    json_error_t fault;
+    json_t *root, *value;
+    const char *name;
+    int fold = t->fold;
+    bool first = true;
+
+    root = json_loadb((const char *)v->data, v->len, JSON_REJECT_DUPLICATES, &fault);
+    if (root == NULL)
+        TRY(err_set(e, ERR_DATA, "%s:%d: is not JSON: %s", t->path, fault.line, fault.text));
+    if (json_is_array(root) && t->part == PART_FROM_FILE)
+        TRY(err_set(e, ERR_DATA, "%s: does not say parts: pass --audit PART=FILE,...", t->path));
+    if (json_is_array(root)) {
+        TRY(add_list(t, root, fold, t->part, e));
+        goto out;
+    }
+    if (!json_is_object(json_object_iter_value(json_object_iter(root)))) {
+        TRY(add_parts(t, root, fold, e));
+        goto out;
+    }
+    json_object_foreach(root, name, value)
+    {
+        if (!json_is_object(value))
+            TRY(err_set(e, ERR_DATA, "%s: JSON member '%s' is not an object of parts", t->path,
+                        name));
+        if (!first)
+            TRY(new_fold(t->a, name, t->path, &fold, e));
+        else
+            snprintf(t->a->fold[fold], AUDIT_NAME_SIZE, "%.*s", AUDIT_NAME_SIZE - 1, name);
+        first = false;
+        TRY(add_parts(t, value, fold, e));
+    }
+out:
+    json_decref(root);
+    return e->code;
+}
+
+/* ---- text ---- */
+
+enum { CELL_SIZE = 64, MAX_COLUMNS = 256 };
+
+/* The column-th cell of a line, cut to CELL_SIZE - 1, without quotes and blanks around it. */
+static void text_cell(char out[CELL_SIZE], const char *line, char delimiter, int column)
+{
+    size_t len;
+
+    out[0] = '\0';
+    for (; column > 0 && line != NULL; column--)
+        line = (line = strchr(line, delimiter)) != NULL ? line + 1 : NULL;
+    if (line == NULL)
+        return;
+    line += strspn(line, " \"'");
+    len = strcspn(line, (const char[]){delimiter, '\r', '"', '\'', '\0'});
+    while (len > 0 && line[len - 1] == ' ')
+        len--;
+    snprintf(out, CELL_SIZE, "%.*s", (int)(len < CELL_SIZE ? len : CELL_SIZE - 1), line);
+}
+
+/* Finds the column that a header line names for the part; -1 if none. */
+static int part_column(const char *header, char *delimiter)
+{
+    static const char *const names[] = {"part", "split", "subset", "set"};
+    char cell[CELL_SIZE];
+
+    *delimiter = strchr(header, '\t') != NULL ? '\t' : strchr(header, ';') != NULL ? ';' : ',';
+    for (int c = 0; c < MAX_COLUMNS; c++) {
+        text_cell(cell, header, *delimiter, c);
+        for (size_t i = 0; i < sizeof names / sizeof *names; i++)
+            if (strcasecmp(cell, names[i]) == 0)
+                return c;
+    }
+    return -1;
+}
+
+static enum err_code text_line(const struct target *t, const char *line, size_t number, int column,
+                               char delimiter, struct err *e)
+{
+    char cell[CELL_SIZE];
+    bool found = false;
+    int part = t->part;
+
+    if (line[strspn(line, " \t\r")] == '\0')
+        return ERR_OK;
+    if (part == PART_FROM_FILE && column >= 0) {
+        if (number == 1)
+            return ERR_OK;
+        text_cell(cell, line, delimiter, column);
+        TRY(part_named(t, cell, &part, e));
+    }
+    if (part == PART_FROM_FILE)
+        TRY(err_set(e, ERR_DATA,
+                    "%s:1: names no column 'part', 'split', 'subset' or 'set': pass --audit "
+                    "PART=FILE,...",
+                    t->path));
+    TRY(add_text(t, line, t->fold, part, &found, e));
+    if (!found && number > 1)
+        TRY(err_set(e, ERR_DATA, "%s:%zu: holds no clip name (NNNN_SSS_EEE_LV)", t->path, number));
+out:
+    return e->code;
+}
+
+static enum err_code read_text(const struct target *t, const struct file_view *v, struct err *e)
+{
+    char *copy = NULL, delimiter = ',';
+    size_t number = 1;
+    int column = -1;
+
+    if (memchr(v->data, '\0', v->len) != NULL)
+        TRY(err_set(e, ERR_DATA, "%s: is not text (holds a NUL byte)", t->path));
+    TRY(mem_array(&copy, v->len + 1, 1, t->path, e));
+    memcpy(copy, v->data, v->len);
+    for (char *line = copy, *next; line != NULL; line = next, number++) {
+        next = strchr(line, '\n');
+        if (next != NULL)
+            *next++ = '\0';
+        if (number == 1)
+            column = part_column(line, &delimiter);
+        TRY(text_line(t, line, number, column, delimiter, e));
+    }
+out:
+    free(copy);
+    return e->code;
+}
+
+/* ---- one SPEC ---- */
+
+static enum err_code read_file(const struct target *t, struct err *e)
+{
+    static const char ours[] = "#synib-";
+    struct file_view v = {0};
+    size_t before = t->a->count, at = 0;
+
+    TRY(file_read(&v, t->path, AUDIT_MAX_BYTES, e));
+    while (at < v.len && isspace(v.data[at]))
+        at++;
+    if (v.len >= sizeof ours - 1 && memcmp(v.data, ours, sizeof ours - 1) == 0)
+        TRY(read_manifest(t, &v, e));
+    else if (at < v.len && (v.data[at] == '{' || v.data[at] == '['))
+        TRY(read_json(t, &v, e));
+    else if (at < v.len)
+        TRY(read_text(t, &v, e));
+    if (t->a->count == before)
+        TRY(err_set(e, ERR_DATA, "%s: names no clip: nothing to audit", t->path));
+out:
+    file_view_free(&v);
+    return e->code;
+}
+
+/* PART=FILE,PART=FILE,...; cuts the copy up. */
+static enum err_code read_pairs(struct audit *a, char *spec, int fold, struct err *e)
+{
+    for (char *item = spec, *next; item != NULL; item = next) {
+        struct target t = {.a = a, .fold = fold};
+        char *equals = strchr(item, '=');
+
+        next = strchr(item, ',');
+        if (next != NULL)
+            *next++ = '\0';
+        if (equals == NULL || (next != NULL && equals > next) || equals == item ||
+            equals[1] == '\0')
+            return err_set(e, ERR_USAGE, "--audit: '%s' is not PART=FILE", item);
+        *equals = '\0';
+        t.path = equals + 1;
+        TRY(part_named(&t, item, &t.part, e));
+        TRY(read_file(&t, e));
+    }
+out:
+    return e->code;
+}
+
+enum err_code audit_read(struct audit *a, const char *spec, struct err *e)
+{
+    struct target t = {.a = a, .path = spec, .part = PART_FROM_FILE};
+    char *copy = NULL;
+
+    TRY(mem_string(&copy, spec, e));
+    TRY(new_fold(a, path_base(spec), spec, &t.fold, e));
+    /* A file whose own name holds '=' is still a file. */
+    if (strchr(spec, '=') != NULL && access(spec, F_OK) != 0) {
+        snprintf(a->fold[t.fold], AUDIT_NAME_SIZE, "%d", t.fold);
+        TRY(read_pairs(a, copy, t.fold, e));
+    } else {
+        TRY(read_file(&t, e));
+    }
+out:
+    free(copy);
+    return e->code;
+}

@@ -1,0 +1,114 @@
+/* SPDX-License-Identifier: MIT */
+#include "prep/split.h"
+
+#include <errno.h>
+#include <string.h>
+
+enum {
+    KEY_SCHEME = 0x100,
+    KEY_FOLD,
+    KEY_FOLDS,
+    KEY_MANIFESTS,
+    KEY_ALLOW_OVERLAP,
+    KEY_AUDIT,
+    KEY_MEDIA,
+    FOLD_MAX = 999,
+};
+
+static const struct argp_option options[] = {
+    {"scheme", KEY_SCHEME, "NAME", 0,
+     "reference (the authors' five partitions, default), kfold (every actor tested once), or a "
+     "manifest of kind folds with the part of each actor or clip",
+     0},
+    {"fold", KEY_FOLD, "N", 0, "Which fold (default 0)", 0},
+    {"folds", KEY_FOLDS, "K", 0, "Number of folds of kfold (default 5)", 0},
+    {"output", 'o', "FILE", 0, "The split manifest to write", 0},
+    {"audit", KEY_AUDIT, "SPEC", 0,
+     "Report who is where in FILE, or in PART=FILE,PART=FILE; may be repeated, one fold each", 0},
+    {"media", KEY_MEDIA, "FILE", 0,
+     "For --audit: digests that tell identical sound (default: CREMA-D's; none = do not look)", 0},
+    {"allow-speaker-overlap", KEY_ALLOW_OVERLAP, NULL, 0, "Go on when a speaker is in two parts",
+     0},
+    {"manifests", KEY_MANIFESTS, "DIR", 0, "Folder of the shipped manifests", 0},
+    {0},
+};
+
+static error_t parse(int key, char *arg, struct argp_state *state)
+{
+    struct split_options *opt = state->input;
+    int64_t number = 0;
+
+    switch (key) {
+    case ARGP_KEY_INIT: state->child_inputs[0] = &opt->cli; return 0;
+    case KEY_SCHEME: opt->scheme = arg; return 0;
+    case KEY_FOLD:
+        if (cli_int(&number, arg, 0, FOLD_MAX, "--fold", opt->cli.err) != ERR_OK)
+            return EINVAL;
+        opt->fold = (int)number;
+        return 0;
+    case KEY_FOLDS:
+        if (cli_int(&number, arg, 3, FOLD_MAX, "--folds", opt->cli.err) != ERR_OK)
+            return EINVAL;
+        opt->folds = (int)number;
+        return 0;
+    case 'o': opt->output = arg; return 0;
+    case KEY_MANIFESTS: opt->manifests = arg; return 0;
+    case KEY_ALLOW_OVERLAP: opt->allow_overlap = true; return 0;
+    case KEY_MEDIA: opt->media = arg; return 0;
+    case KEY_AUDIT:
+        if (opt->audits == SPLIT_MAX_AUDITS) {
+            (void)err_set(opt->cli.err, ERR_USAGE, "--audit: more than %d", SPLIT_MAX_AUDITS);
+            return EINVAL;
+        }
+        opt->audit[opt->audits++] = arg;
+        return 0;
+    case ARGP_KEY_ARG:
+        if (state->arg_num > 0)
+            return ARGP_ERR_UNKNOWN;
+        opt->clips = arg;
+        return 0;
+    default: return ARGP_ERR_UNKNOWN;
+    }
+}
+
+static enum err_code check(const struct split_options *opt, struct err *e)
+{
+    bool reference = strcmp(opt->scheme, "reference") == 0;
+
+    if (opt->audits > 0 && (opt->clips != NULL || opt->output != NULL))
+        return err_set(e, ERR_USAGE, "--audit: takes no CLIPS and no -o: it only reports");
+    if (opt->audits > 0)
+        return ERR_OK;
+    if (opt->clips == NULL && !reference)
+        return err_set(e, ERR_USAGE, "CLIPS: missing: only --scheme reference can do without");
+    if (opt->output == NULL && !opt->cli.dry_run)
+        return err_set(e, ERR_USAGE, "-o: missing: name the split manifest to write");
+    return ERR_OK;
+}
+
+enum err_code split_options_parse(struct split_options *opt, int argc, char **argv, struct err *e)
+{
+    static const struct argp_child children[] = {CLI_CHILD, {0}};
+    static const struct argp argp = {
+        options,
+        parse,
+        "[CLIPS]\n--audit SPEC...",
+        "Splits the clips that synib-scan accepted into train, val and test, with no speaker in "
+        "two of them; or audits a split of any origin.\v"
+        "Examples:\n"
+        "  synib-split clips.tsv --scheme reference --fold 0 -o split.tsv\n"
+        "  synib-split clips.tsv --scheme kfold --folds 5 --fold 2 --seed 1 -o split.tsv\n"
+        "  synib-split --audit train=train.csv,test=test.csv\n"
+        "Without CLIPS, the reference scheme gives all of its 5,820 clips.\n\n"
+        "Exit codes: 0 done; 1 failed; 2 bad command line; 3 written, but clips of the reference "
+        "are missing or rejected (listed); 4 a speaker is in two parts, or a manifest is broken.",
+        children,
+        NULL,
+        NULL};
+
+    opt->out = stdout;
+    TRY(cli_parse(&argp, argc, argv, "synib-split", &opt->cli, opt, e));
+    TRY(check(opt, e));
+out:
+    return e->code;
+}
