@@ -1,0 +1,301 @@
+/* SPDX-License-Identifier: MIT */
+#include "prep/scan.h"
+
+#include "common/base/file.h"
+#include "prep/flv.h"
+#include "prep/riff.h"
+
+#include <errno.h>
+#include <inttypes.h>
+#include <stdarg.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* The longest real FLV has 8.5 MB. */
+enum { MEDIA_MAX_BYTES = 256 << 20, FRAMES_NEEDED = FRAMES_PER_CLIP };
+enum { LENGTHS_DIFFER_MS = 500, AUDIO_MIN_MS = 100 };
+static const double clipped_max = 0.10;
+
+const char *const scan_media_names[N_SCAN_MEDIA] = {"video", "audio"};
+const char *const scan_media_folders[N_SCAN_MEDIA] = {"VideoFlash", "AudioWAV"};
+const char *const scan_media_suffixes[N_SCAN_MEDIA] = {".flv", ".wav"};
+const char *const scan_checked_names[] = {"none", "official", "corpus", "given"};
+
+/* ---- reasons ---- */
+
+void scan_clip_say(struct scan_clip *c, const char *fmt, ...)
+{
+    size_t at = strlen(c->reason);
+    char text[SCAN_REASON_SIZE];
+    va_list ap;
+
+    va_start(ap, fmt);
+    vsnprintf(text, sizeof text, fmt, ap);
+    va_end(ap);
+    if (at > 0)
+        at += (size_t)snprintf(c->reason + at, sizeof c->reason - at, "; ");
+    for (const unsigned char *p = (const unsigned char *)text;
+         *p != '\0' && at + 5 < sizeof c->reason; p++)
+        at += (size_t)snprintf(c->reason + at, sizeof c->reason - at,
+                               *p >= 0x20 && *p < 0x7f ? "%c" : "\\x%02x", *p);
+}
+
+static void reject(struct scan_clip *c, const char *text)
+{
+    c->rejected = true;
+    scan_clip_say(c, "%s", text);
+}
+
+/* "VideoFlash/NAME.flv" */
+static void relative_path(char *out, size_t size, const struct scan_clip *c, enum scan_media m)
+{
+    snprintf(out, size, "%s/%s%s", scan_media_folders[m], c->name, scan_media_suffixes[m]);
+}
+
+/* ---- reading ---- */
+
+static bool beneath(const char *path, const char *folder)
+{
+    size_t n = strlen(folder);
+
+    return strncmp(path, folder, n) == 0 && (path[n] == '/' || (n > 0 && folder[n - 1] == '/'));
+}
+
+/* A link may point anywhere in ROOT or in its media folder (which may itself be a link), no
+ * further: a corpus from elsewhere must not make us read other files. */
+static bool path_ok(struct scan_clip *c, const struct scan_rules *r, enum scan_media m,
+                    const char *path, const char *shown)
+{
+    char *real = realpath(path, NULL);
+    bool ok = real != NULL && (beneath(real, r->real_root) || beneath(real, r->real[m]));
+
+    if (real == NULL) {
+        c->rejected = true;
+        scan_clip_say(c, "%s: cannot be opened: %s", shown, strerror(errno));
+    } else if (!ok) {
+        c->rejected = true;
+        scan_clip_say(c, "%s: is a link that leaves the corpus", shown);
+    }
+    free(real);
+    return ok;
+}
+
+/* Reads one half; a half that cannot be read rejects the clip. */
+static enum err_code read_half(struct file_view *v, struct scan_clip *c, const struct scan_rules *r,
+                               enum scan_media m, const char *shown, struct err *e)
+{
+    struct scan_half *h = &c->half[m];
+    struct err fault = {0};
+    uint8_t digest[SHA256_SIZE];
+    char *path = NULL;
+
+    *v = (struct file_view){0};
+    TRY(path_join(&path, r->opt->root, shown, e));
+    if (!path_ok(c, r, m, path, shown))
+        goto out;
+    if (file_read(v, path, MEDIA_MAX_BYTES, &fault) != ERR_OK) {
+        if (fault.code == ERR_NOMEM)
+            TRY(err_set(e, fault.code, "%s", fault.text));
+        c->rejected = true;
+        /* Reasons name files relative to ROOT: manifests hold no machine paths. */
+        scan_clip_say(c, "%s%s", shown,
+                      strncmp(fault.text, path, strlen(path)) == 0 ? fault.text + strlen(path)
+                                                                   : ": cannot be read");
+        goto out;
+    }
+    TRY(sha256_bytes(v->data, v->len, digest, e));
+    sha256_hex(digest, h->sha256);
+    h->bytes = v->len;
+    h->read = true;
+    h->lfs_pointer = is_git_lfs_pointer(v->data, v->len);
+out:
+    free(path);
+    return e->code;
+}
+
+/* ---- digests ---- */
+
+/* True when the half is, byte for byte, what the digest manifest lists. */
+static bool check_digest(struct scan_clip *c, const struct scan_rules *r, enum scan_media m,
+                         const char *shown)
+{
+    static const char *const bytes_column[] = {"flv_bytes", "wav_bytes"};
+    static const char *const digest_column[] = {"flv_sha256", "wav_sha256"};
+    static const char *const whose[] = {"", "the CREMA-D original", "media.tsv of the corpus",
+                                        "the given digest manifest"};
+    const struct scan_half *h = &c->half[m];
+    const char *bytes, *digest;
+    size_t first;
+
+    if (r->media == NULL)
+        return false;
+    if (tsv_index_find(&r->media_index, c->name, &first) == 0) {
+        scan_clip_say(c, "%s: is not in %s", shown,
+                      r->checked == CHECKED_OFFICIAL ? "the list of CREMA-D's clips"
+                                                     : whose[r->checked]);
+    } else {
+        bytes =
+            tsv_cell(r->media, r->media_index.row[first], tsv_column(r->media, bytes_column[m]));
+        digest =
+            tsv_cell(r->media, r->media_index.row[first], tsv_column(r->media, digest_column[m]));
+        if (strcmp(digest, h->sha256) == 0)
+            return true;
+        scan_clip_say(c, "%s: sha256 differs from %s (%" PRIu64 " bytes, listed %s)", shown,
+                      whose[r->checked], h->bytes, bytes);
+    }
+    if (r->opt->no_verify)
+        c->flags |= FLAG_DIGEST_DIFFERS;
+    else
+        c->rejected = true;
+    return false;
+}
+
+/* ---- structure ---- */
+
+static void judge_video(struct scan_clip *c, const struct scan_rules *r, const struct file_view *v,
+                        const char *shown, bool original)
+{
+    struct err fault = {0};
+    struct flv_info info;
+
+    if (flv_walk(&info, shown, v->data, v->len, &fault) != ERR_OK) {
+        /* The dataset's own bytes are not damage, whatever they break, as long as there are
+         * pictures: leaving them out would change the reference dataset. */
+        if (original && r->checked == CHECKED_OFFICIAL && info.frames >= FRAMES_NEEDED) {
+            c->flags |= FLAG_ODD_STRUCTURE;
+            scan_clip_say(c, "%s", fault.text);
+        } else {
+            reject(c, fault.text);
+        }
+    }
+    if (info.frames == 0)
+        return;
+    c->video_walked = true;
+    c->frames = info.frames;
+    c->video_ms = info.video_ms;
+    if (info.frames < FRAMES_NEEDED) {
+        c->rejected = true;
+        scan_clip_say(c, "%s: %" PRId64 " frames, need %d", shown, info.frames, FRAMES_NEEDED);
+    }
+    /* A corpus with digests of its own says by them which codec it wants. */
+    if (info.video_codec != FLV_VIDEO_VP6 &&
+        (r->checked == CHECKED_OFFICIAL || r->checked == CHECKED_NONE)) {
+        c->flags |= FLAG_REENCODED;
+        scan_clip_say(c, "%s: video is %s, CREMA-D records VP6", shown,
+                      flv_video_codec_name(info.video_codec));
+    }
+}
+
+static void judge_sound(struct scan_clip *c, const struct scan_rules *r,
+                        const struct riff_info *info, const char *shown)
+{
+    struct riff_stats stats;
+
+    riff_measure(&stats, info);
+    if (c->audio_ms < AUDIO_MIN_MS) {
+        c->rejected = true;
+        scan_clip_say(c, "%s: %" PRId64 " ms of sound, need %d", shown, c->audio_ms, AUDIO_MIN_MS);
+    }
+    if (stats.constant) {
+        scan_clip_say(c, "%s: is silent (all samples %s)", shown,
+                      stats.silent ? "zero" : "have one value");
+        if (r->opt->allow_silent)
+            c->flags |= FLAG_SILENT_AUDIO;
+        else
+            c->rejected = true;
+    } else if (stats.clipped_part > clipped_max) {
+        c->flags |= FLAG_CLIPPED_AUDIO;
+        scan_clip_say(c, "%s: %.1f %% of the samples are at full scale", shown,
+                      100.0 * stats.clipped_part);
+    }
+}
+
+static void judge_audio(struct scan_clip *c, const struct scan_rules *r, const struct file_view *v,
+                        const char *shown)
+{
+    struct err fault = {0};
+    struct riff_info info;
+
+    if (riff_walk(&info, shown, v->data, v->len, &fault) != ERR_OK) {
+        reject(c, fault.text);
+        return;
+    }
+    c->audio_walked = true;
+    c->audio_samples = (int64_t)info.samples;
+    c->audio_ms = (int64_t)(info.samples * 1000 / info.rate_hz);
+    judge_sound(c, r, &info, shown);
+}
+
+static enum err_code judge_half(struct scan_clip *c, const struct scan_rules *r, enum scan_media m,
+                                struct err *e)
+{
+    struct file_view v = {0};
+    char shown[512];
+    bool original;
+
+    if (!c->half[m].present) {
+        c->rejected = true;
+        scan_clip_say(c, "missing %s", scan_media_names[m]);
+        return ERR_OK;
+    }
+    relative_path(shown, sizeof shown, c, m);
+    TRY(read_half(&v, c, r, m, shown, e));
+    if (!c->half[m].read)
+        goto out;
+    original = !c->half[m].lfs_pointer && check_digest(c, r, m, shown);
+    if (m == SCAN_VIDEO)
+        judge_video(c, r, &v, shown, original);
+    else
+        judge_audio(c, r, &v, shown);
+out:
+    file_view_free(&v);
+    return e->code;
+}
+
+/* ---- known issues ---- */
+
+static void apply_issues(struct scan_clip *c, const struct scan_rules *r)
+{
+    const struct tsv *t = r->issues;
+    size_t first, n;
+
+    if (t == NULL)
+        return;
+    n = tsv_index_find(&r->issues_index, c->name, &first);
+    for (size_t i = 0; i < n; i++) {
+        size_t row = r->issues_index.row[first + i];
+        const char *verdict = tsv_cell(t, row, tsv_column(t, "verdict"));
+
+        if (strcmp(verdict, "accept") == 0)
+            continue;
+        if (strcmp(verdict, "reject") == 0)
+            c->rejected = true;
+        else
+            c->flags |= FLAG_KNOWN_ISSUE;
+        scan_clip_say(c, "known issue (%s, %s): %s", tsv_cell(t, row, tsv_column(t, "media")),
+                      tsv_cell(t, row, tsv_column(t, "issue")),
+                      tsv_cell(t, row, tsv_column(t, "note")));
+    }
+}
+
+enum err_code scan_clip_judge(struct scan_clip *c, const struct scan_rules *r, struct err *e)
+{
+    const char *why = NULL;
+
+    c->named = clip_name_parse(&c->parsed, c->name, &why);
+    if (!c->named) {
+        c->rejected = true;
+        scan_clip_say(c, "%s: %s", c->name, why);
+    }
+    for (int m = 0; m < N_SCAN_MEDIA; m++)
+        TRY(judge_half(c, r, (enum scan_media)m, e));
+    if (c->video_walked && c->audio_walked &&
+        llabs(c->video_ms - c->audio_ms) > LENGTHS_DIFFER_MS) {
+        c->flags |= FLAG_LENGTHS_DIFFER;
+        scan_clip_say(c, "video lasts %" PRId64 " ms, sound %" PRId64 " ms", c->video_ms,
+                      c->audio_ms);
+    }
+    apply_issues(c, r);
+out:
+    return e->code;
+}
