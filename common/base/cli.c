@@ -63,6 +63,13 @@ static void print_version(FILE *stream, struct argp_state *state)
     fprintf(stream, "%s (synib) %s\n", version_tool, cli_version);
 }
 
+/* argp prints --help and exits by itself: a full disk must not pass for success there either. */
+static void check_stdout(void)
+{
+    if (fflush(stdout) != 0 || ferror(stdout))
+        _Exit(err_exit_status(ERR_IO));
+}
+
 enum err_code cli_parse(const struct argp *argp, int argc, char **argv, const char *tool,
                         struct cli *cli, void *opt, struct err *e)
 {
@@ -75,6 +82,7 @@ enum err_code cli_parse(const struct argp *argp, int argc, char **argv, const ch
     cli->log.level = LOG_NORMAL;
     cli->err = e;
     signal(SIGPIPE, SIG_IGN);
+    atexit(check_stdout);
     rc = argp_parse(argp, argc, argv, 0, NULL, opt);
     if (e->code == ERR_OK && rc != 0)
         return err_set(e, ERR_USAGE, "bad command line: %s: see --help", strerror(rc));

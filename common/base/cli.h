@@ -34,7 +34,9 @@ extern const struct argp cli_argp; /* -j --seed --quiet --verbose --json --force
     }
 
 /* Parses argv with the tool's argp, whose input is `opt` (which holds `cli`). Sets cli->log.tool,
- * installs the locale-free number format and ignores SIGPIPE. A bad option is ERR_USAGE. */
+ * ignores SIGPIPE and sees to it
+ * that stdout is checked at exit. The locale stays "C", so numbers have a point. A bad option is
+ * ERR_USAGE. */
 NODISCARD enum err_code cli_parse(const struct argp *argp, int argc, char **argv, const char *tool,
                                   struct cli *cli, void *opt, struct err *e);
 

@@ -1,0 +1,60 @@
+#!/usr/bin/env bats
+# What every tool shares: help, version, exit codes of a bad command line, a full disk on stdout.
+
+tools() {
+    ls "$BIN" | grep '^synib-'
+}
+
+@test "there are tools" {
+    [ "$(tools | wc -l)" -ge 1 ]
+}
+
+@test "--help prints usage to stdout and exits 0" {
+    for tool in $(tools); do
+        run --separate-stderr "$BIN/$tool" --help
+        echo "$tool: $output"
+        [ "$status" -eq 0 ]
+        [ -z "$stderr" ]
+        [[ "$output" == Usage:* ]]
+        [[ "$output" == *--seed* && "$output" == *--jobs* && "$output" == *--force* ]]
+        [[ "$output" == *"xit code"* || "$output" == *"xit status"* ]]
+    done
+}
+
+@test "--version names the tool and the version" {
+    for tool in $(tools); do
+        run "$BIN/$tool" --version
+        [ "$status" -eq 0 ]
+        [[ "${lines[0]}" == "$tool (synib) "[0-9]* ]]
+    done
+}
+
+@test "an unknown option exits 2 and prints nothing to stdout" {
+    for tool in $(tools); do
+        run --separate-stderr "$BIN/$tool" --no-such-option
+        echo "$tool: $status"
+        [ "$status" -eq 2 ]
+        [ -z "$output" ]
+        [ -n "$stderr" ]
+    done
+}
+
+@test "bad common values exit 2 with one line that names the option" {
+    for tool in $(tools); do
+        for bad in --seed=-1 --seed=x -j=-1 --jobs=1.5 --jobs=9999999; do
+            run --separate-stderr "$BIN/$tool" "$bad"
+            echo "$tool $bad: $status $stderr"
+            [ "$status" -eq 2 ]
+            [ -z "$output" ]
+        done
+    done
+}
+
+@test "--help to a full disk is an error" {
+    [ -w /dev/full ] || skip "no /dev/full"
+    for tool in $(tools); do
+        run bash -c "'$BIN/$tool' --help > /dev/full"
+        echo "$tool: $status"
+        [ "$status" -ne 0 ]
+    done
+}
