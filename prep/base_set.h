@@ -1,0 +1,66 @@
+/* SPDX-License-Identifier: MIT */
+#ifndef PREP_BASE_SET_H
+#define PREP_BASE_SET_H
+
+#include "common/base/cli.h"
+#include "common/data/fields.h"
+#include "prep/clip_list.h"
+
+#include <stddef.h>
+#include <stdint.h>
+
+/* What synib-frames and synib-stft share: clips.tsv -> one base set, one sample per clip.
+ *
+ * Every row of clips.tsv ends in the set or in OUT/rejected.tsv (docs/formats/manifests.md, kind
+ * "rejected"): rows that the scan had rejected, and clips that this tool rejects. A clip is
+ * rejected when its file cannot be read, when its SHA-256 is not the one in clips.tsv (it changed
+ * since the scan), or when the tool's work() finds a fault; lack of memory ends the run instead.
+ * Samples have the order of clips.tsv and the same bytes at any number of threads. */
+
+struct base_set_options {
+    struct cli cli;
+    const char *clips; /* clips.tsv */
+    const char *root;
+    const char *output;
+};
+
+/* One sample on its way to the writer: the tool fills value[], and memory it allocates for them
+ * goes into owned[]. value[clip, actor, label, flags, src.sha256] come from the row. */
+enum { SAMPLE_MAX_OWNED = FRAMES_PER_CLIP };
+struct base_sample {
+    struct shard_value value[SHARD_MAX_FIELDS];
+    void *owned[SAMPLE_MAX_OWNED];  /* freed by the driver */
+    uint32_t flags;                 /* of the row, restricted to `keep_flags`; work() may add */
+    int32_t index[FRAMES_PER_CLIP]; /* room for frame.index */
+};
+
+struct base_set_tool {
+    const char *name; /* "synib-frames" */
+    const char *step; /* in rejected.tsv: "frames" */
+    enum clip_media media;
+    const char *prefix; /* of the shard files */
+    struct shard_field field[SHARD_MAX_FIELDS];
+    int fields;
+    /* where the driver's own values go */
+    int clip_field, actor_field, label_field, flags_field, sha256_field;
+    uint32_t keep_flags; /* which flags of the scan concern this medium */
+    const char *config;  /* canonical JSON; provenance */
+    const char *libraries;
+
+    /* Scratch for one thread; both get `ctx`. */
+    enum err_code (*scratch_new)(void **scratch, struct err *e);
+    void (*scratch_free)(void *scratch);
+    /* One clip: data[len] is the whole file, `name` its path for messages. An error rejects the
+     * clip. */
+    enum err_code (*work)(void *ctx, void *scratch, const struct clip_row *row, const char *name,
+                          const void *data, size_t len, struct base_sample *sample, struct err *e);
+    void *ctx;
+};
+
+/* ERR_REJECTED when clips were rejected here (the set is written); ERR_DATA when none is left;
+ * ERR_STOPPED on a signal (nothing is published). With --dry-run only clips.tsv is read. With
+ * --json one object with the counts goes to stdout. */
+NODISCARD enum err_code base_set_run(const struct base_set_options *opt,
+                                     const struct base_set_tool *tool, struct err *e);
+
+#endif
