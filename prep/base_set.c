@@ -251,6 +251,7 @@ out:
 static void summarise(const struct run *run)
 {
     const struct log *log = &run->opt->cli.log;
+    FILE *out = run->opt->out;
     const char *comma = "";
 
     log_note(log, "%zu clips: %zu written, %zu rejected here, %zu rejected by the scan",
@@ -261,15 +262,16 @@ static void summarise(const struct run *run)
                      run->flagged[bit]);
     if (!run->opt->cli.json)
         return;
-    printf("{\"clips\":%zu,\"written\":%zu,\"rejected\":%zu,\"rejected_by_scan\":%zu,\"flags\":{",
-           run->clips.count, run->written, run->rejected_here, run->rejected_before);
+    fprintf(out,
+            "{\"clips\":%zu,\"written\":%zu,\"rejected\":%zu,\"rejected_by_scan\":%zu,\"flags\":{",
+            run->clips.count, run->written, run->rejected_here, run->rejected_before);
     for (int bit = 0; bit < 32; bit++)
         if (run->flagged[bit] > 0) {
-            printf("%s\"%s\":%zu", comma, sample_flag_name((enum sample_flag)(1u << bit)),
-                   run->flagged[bit]);
+            fprintf(out, "%s\"%s\":%zu", comma, sample_flag_name((enum sample_flag)(1u << bit)),
+                    run->flagged[bit]);
             comma = ",";
         }
-    printf("}}\n");
+    fprintf(out, "}}\n");
 }
 
 enum err_code base_set_run(const struct base_set_options *opt, const struct base_set_tool *tool,

@@ -8,6 +8,7 @@
 
 #include <stddef.h>
 #include <stdint.h>
+#include <stdio.h>
 
 /* What synib-frames and synib-stft share: clips.tsv -> one base set, one sample per clip.
  *
@@ -22,7 +23,17 @@ struct base_set_options {
     const char *clips; /* clips.tsv */
     const char *root;
     const char *output;
+    FILE *out; /* where --json goes; stdout */
 };
+
+/* CLIPS, --root and -o, with the common options below it: a child parser whose input is the tool's
+ * struct base_set_options. */
+extern const struct argp base_set_argp;
+/* Parses the command line with the tool's argp, whose input is `input` (which holds opt), and
+ * checks that nothing is missing. */
+NODISCARD enum err_code base_set_options_parse(struct base_set_options *opt,
+                                               const struct argp *argp, int argc, char **argv,
+                                               const char *tool, void *input, struct err *e);
 
 /* One sample on its way to the writer: the tool fills value[], and memory it allocates for them
  * goes into owned[]. value[clip, actor, label, flags, src.sha256] come from the row. */

@@ -1,0 +1,95 @@
+/* SPDX-License-Identifier: MIT */
+#include "prep/frames.h"
+
+#include "common/data/jpeg.h"
+#include "prep/video.h"
+
+#include <stdio.h>
+#include <string.h>
+
+static enum err_code scratch_new(void **scratch, struct err *e)
+{
+    struct video *v;
+    enum err_code rc = video_new(&v, e);
+
+    *scratch = v;
+    return rc;
+}
+
+static void scratch_free(void *scratch)
+{
+    video_free(scratch);
+}
+
+/* Picture k of the clip -> JPEG k of the sample. */
+static enum err_code encode(void *ctx, int k, const struct video_picture *p, struct err *e)
+{
+    struct base_sample *sample = ctx;
+    uint8_t *jpeg;
+    size_t len;
+
+    TRY(jpeg_encode_rgb(p->rgb, p->w, p->h, p->rgb_stride, FRAMES_JPEG_QUALITY, &jpeg, &len, e));
+    sample->owned[k] = jpeg;
+    sample->value[VIDEO_JPEG0 + k] = (struct shard_value){jpeg, len};
+out:
+    return e->code;
+}
+
+static enum err_code work(void *ctx, void *scratch, const struct clip_row *row, const char *name,
+                          const void *data, size_t len, struct base_sample *sample, struct err *e)
+{
+    const struct frames_options *opt = ctx;
+    struct video_info info;
+    struct frame_choice choice;
+
+    TRY(video_open(scratch, name, data, len, &info, e));
+    if (row->frames >= 0 && row->frames != info.frames && !(row->flags & FLAG_ODD_STRUCTURE)) {
+        (void)err_set(e, ERR_DATA, "%s: the scan counted %lld pictures, libavformat gives %lld",
+                      name, (long long)row->frames, (long long)info.frames);
+        goto out;
+    }
+    if (frames_choose(&choice, opt->grid, info.fps, info.frames, info.time_ms, opt->base.cli.seed,
+                      row->clip, e) != ERR_OK) {
+        (void)err_in(e, "%s", name);
+        goto out;
+    }
+    TRY(video_decode(scratch, choice.index, FRAMES_PER_CLIP, encode, sample, e));
+    for (int k = 0; k < FRAMES_PER_CLIP; k++)
+        sample->index[k] = (int32_t)choice.index[k];
+    sample->value[VIDEO_FRAME_INDEX] = (struct shard_value){sample->index, sizeof sample->index};
+    if (choice.topped_up)
+        sample->flags |= FLAG_SHORT_VIDEO;
+out:
+    return e->code;
+}
+
+enum err_code frames_run(const struct frames_options *opt, struct err *e)
+{
+    char config[128];
+    struct frames_options mine = *opt;
+    struct base_set_tool tool = {
+        .name = "synib-frames",
+        .step = "frames",
+        .media = CLIP_VIDEO,
+        .prefix = "video",
+        .fields = N_VIDEO_FIELDS,
+        .clip_field = VIDEO_CLIP,
+        .actor_field = VIDEO_ACTOR,
+        .label_field = VIDEO_LABEL,
+        .flags_field = VIDEO_FLAGS,
+        .sha256_field = VIDEO_SRC_SHA256,
+        .keep_flags = FLAG_DIGEST_DIFFERS | FLAG_LENGTHS_DIFFER | FLAG_KNOWN_ISSUE |
+                      FLAG_REENCODED | FLAG_ODD_STRUCTURE,
+        .config = config,
+        .libraries = video_libraries(),
+        .scratch_new = scratch_new,
+        .scratch_free = scratch_free,
+        .work = work,
+        .ctx = &mine,
+    };
+
+    fields_video(tool.field);
+    snprintf(config, sizeof config, "{\"grid\":\"%s\",\"jpeg_quality\":%d}",
+             frame_grid_names[opt->grid], FRAMES_JPEG_QUALITY);
+    return base_set_run(&opt->base, &tool, e);
+}
