@@ -2,6 +2,7 @@
 #include "common/base/file.h"
 #include "common/data/shard.h"
 #include "tests/support/check.h"
+#include "tests/support/naive_reader.h"
 #include "tests/support/scratch.h"
 
 #include <stdio.h>
@@ -101,6 +102,168 @@ static void test_round_trip(void **state)
     check_set(s, 50);
     ASSERT_OK(shard_set_verify(s, 2, &e), e);
     shard_set_close(s);
+    free(dir);
+}
+
+/* The naive reader, which knows only the specification, sees the same. */
+static void test_naive_reads(void **state)
+{
+    char *dir = scratch_path(*state, "set");
+    struct naive_set s;
+    struct err e = {0};
+    struct made m;
+    size_t len = 0;
+
+    ASSERT_OK(write_set(dir, 20, 300, false, "7", &e), e);
+    if (!naive_set_open(&s, dir))
+        fail_msg("%s", s.why);
+    assert_true(s.shards > 2);
+    assert_int_equal(s.samples, 20);
+    assert_int_equal(s.fields, N_FIELDS);
+    assert_string_equal(naive_set_field(&s, 1), "blob");
+    assert_string_equal(naive_set_meta(&s, "synib.late"), "known at the end");
+    assert_null(naive_value(&s, 20, 0, &len));
+    for (int i = 0; i < 20; i++) {
+        make(&m, i);
+        assert_memory_equal(naive_value(&s, i, 1, &len), m.blob, m.blob_len);
+        assert_int_equal(len, m.blob_len);
+        assert_memory_equal(naive_value(&s, i, 2, &len), m.value, sizeof m.value);
+        assert_memory_equal(naive_value(&s, i, 3, &len), &m.label, sizeof m.label);
+    }
+    naive_set_close(&s);
+    free(dir);
+}
+
+static enum err_code open_and_verify(const char *dir, struct err *e)
+{
+    struct shard_set *s = NULL;
+
+    TRY(shard_set_open(&s, dir, e));
+    TRY(shard_set_verify(s, 1, e));
+out:
+    shard_set_close(s);
+    return e->code;
+}
+
+/* Every byte of every file of a set: a change is found, and blamed on that file. */
+static void test_flip_anywhere(void **state)
+{
+    char *dir = scratch_path(*state, "set");
+    struct name_list names = {0};
+    struct err e = {0};
+
+    ASSERT_OK(write_set(dir, 3, 100, false, "7", &e), e);
+    ASSERT_OK(dir_list(&names, dir, "", &e), e);
+    assert_int_equal(names.count, 3);
+    for (size_t k = 0; k < names.count; k++) {
+        char *path = scratch_path(dir, names.name[k]);
+        FILE *f = fopen(path, "r+b");
+        int c;
+
+        assert_non_null(f);
+        for (long at = 0; fseek(f, at, SEEK_SET) == 0 && (c = fgetc(f)) != EOF; at++) {
+            fseek(f, at, SEEK_SET);
+            fputc(c ^ 0x20, f);
+            fflush(f);
+            if (open_and_verify(dir, &e) == ERR_OK || err_exit_status(e.code) != 4 ||
+                strstr(e.text, names.name[k]) == NULL)
+                fail_msg("%s byte %ld: %d: %s", names.name[k], at, e.code, e.text);
+            err_clear(&e);
+            fseek(f, at, SEEK_SET);
+            fputc(c, f);
+            fflush(f);
+        }
+        fclose(f);
+        free(path);
+    }
+    ASSERT_OK(open_and_verify(dir, &e), e);
+    name_list_free(&names);
+    free(dir);
+}
+
+/* Damage inside one value is named by sample, clip and field, before the value is handed out. */
+static void test_names_the_damage(void **state)
+{
+    char *dir = scratch_path(*state, "set"), *path;
+    struct shard_set *s = NULL;
+    struct shard_value v;
+    struct err e = {0};
+    struct made m;
+    int64_t first, count;
+    uint64_t at;
+    FILE *f;
+
+    ASSERT_OK(write_set(dir, 10, 0, false, "7", &e), e);
+    ASSERT_OK(shard_set_open(&s, dir, &e), e);
+    ASSERT_OK(shard_set_get(s, 6, 1, &v, &e), e);
+    at = tensorfile_offset(shard_set_shard(s, 0, &first, &count), 1);
+    for (int i = 0; i < 6; i++) {
+        make(&m, i);
+        at += m.blob_len;
+    }
+    path = scratch_path("", tensorfile_path(shard_set_shard(s, 0, &first, &count)) + 1);
+    shard_set_close(s);
+    f = fopen(path, "r+b");
+    assert_non_null(f);
+    fseek(f, (long)at, SEEK_SET);
+    fputc('?', f);
+    fclose(f);
+    ASSERT_OK(shard_set_open(&s, dir, &e), e);
+    ASSERT_OK(shard_set_get(s, 5, 1, &v, &e), e);
+    ASSERT_FAILS(shard_set_get(s, 6, 1, &v, &e), e, ERR_CHECKSUM,
+                 "sample 6 (clip6) field blob: crc32c differs");
+    ASSERT_FAILS(shard_set_verify(s, 1, &e), e, ERR_CHECKSUM, "sample 6 (clip6) field blob");
+    shard_set_close(s);
+    free(path);
+    free(dir);
+}
+
+/* Files that are whole but not this set's. */
+static void test_refuses_mixed_sets(void **state)
+{
+    char *a = scratch_path(*state, "a"), *b = scratch_path(*state, "b");
+    struct name_list na = {0}, nb = {0};
+    struct shard_set *s = NULL;
+    struct err e = {0};
+    char *pa, *pb;
+
+    ASSERT_OK(write_set(a, 5, 0, false, "7", &e), e);
+    ASSERT_OK(write_set(b, 5, 0, false, "8", &e), e);
+    ASSERT_OK(dir_list(&na, a, ".safetensors", &e), e);
+    ASSERT_OK(dir_list(&nb, b, ".safetensors", &e), e);
+    pa = scratch_path(a, na.name[0]);
+    pb = scratch_path(b, nb.name[0]);
+    assert_int_equal(rename(pb, pa), 0);
+    ASSERT_FAILS(shard_set_open(&s, a, &e), e, ERR_DATA, "metadata 'synib.seed' differs");
+    ASSERT_FAILS(shard_set_open(&s, b, &e), e, ERR_IO, "cannot open");
+    assert_int_equal(unlink(pa), 0);
+    ASSERT_FAILS(shard_set_open(&s, a, &e), e, ERR_IO, na.name[0]);
+    name_list_free(&na);
+    name_list_free(&nb);
+    free(pa);
+    free(pb);
+    free(a);
+    free(b);
+}
+
+static void test_single_shard(void **state)
+{
+    char *dir = scratch_path(*state, "set"), *path;
+    struct name_list names = {0};
+    struct shard_set *s = NULL;
+    struct err e = {0};
+
+    ASSERT_OK(write_set(dir, 5, 0, false, "7", &e), e);
+    ASSERT_OK(dir_list(&names, dir, ".safetensors", &e), e);
+    path = scratch_path(dir, names.name[0]);
+    ASSERT_OK(shard_set_open_file(&s, path, &e), e);
+    assert_int_equal(shard_set_field_count(s), N_FIELDS);
+    assert_true(shard_set_field(s, 1)->ragged);
+    check_set(s, 5);
+    ASSERT_OK(shard_set_verify(s, 1, &e), e);
+    shard_set_close(s);
+    name_list_free(&names);
+    free(path);
     free(dir);
 }
 
@@ -268,6 +431,11 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(test_round_trip, scratch_setup, scratch_teardown),
+        cmocka_unit_test_setup_teardown(test_naive_reads, scratch_setup, scratch_teardown),
+        cmocka_unit_test_setup_teardown(test_flip_anywhere, scratch_setup, scratch_teardown),
+        cmocka_unit_test_setup_teardown(test_names_the_damage, scratch_setup, scratch_teardown),
+        cmocka_unit_test_setup_teardown(test_refuses_mixed_sets, scratch_setup, scratch_teardown),
+        cmocka_unit_test_setup_teardown(test_single_shard, scratch_setup, scratch_teardown),
         cmocka_unit_test_setup_teardown(test_digest_ignores_cutting, scratch_setup,
                                         scratch_teardown),
         cmocka_unit_test_setup_teardown(test_replace, scratch_setup, scratch_teardown),

@@ -1,0 +1,474 @@
+/* SPDX-License-Identifier: MIT */
+#include "common/base/bytes.h"
+#include "common/base/file.h"
+#include "common/data/tensorfile.h"
+#include "tests/support/check.h"
+#include "tests/support/hostile.h"
+#include "tests/support/naive_reader.h"
+#include "tests/support/scratch.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+/* ---- a small file with every dtype and rank ---- */
+
+static const int32_t i32s[3] = {1, -2, 3};
+static const int64_t i64s[1] = {-5000000000};
+static float f32s[2 * 3 * 1 * 2 * 1];
+static uint8_t u8s[70];
+
+static enum err_code write_file(const char *path, bool force, size_t piece, uint8_t digest[32],
+                                struct err *e)
+{
+    const int64_t dims[3][5] = {{3}, {2, 3, 1, 2, 1}, {70}};
+    struct tensorfile_writer *w = NULL, *done;
+
+    for (size_t i = 0; i < sizeof f32s / sizeof f32s[0]; i++)
+        f32s[i] = (float)i / 4;
+    for (size_t i = 0; i < sizeof u8s; i++)
+        u8s[i] = (uint8_t)(3 * i);
+    TRY(tensorfile_writer_open(&w, path, "checkpoint", force, e));
+    TRY(tensorfile_writer_meta(w, "synib.tool", "a \"quoted\"\nline \xc3\xa9", e));
+    TRY(tensorfile_writer_meta(w, "a.first", "", e));
+    TRY(tensorfile_writer_declare(w, "i32", DTYPE_I32, 1, dims[0], e));
+    TRY(tensorfile_writer_declare(w, "audio.conv1.weight", DTYPE_F32, 5, dims[1], e));
+    TRY(tensorfile_writer_declare(w, "count", DTYPE_I64, 0, NULL, e));
+    TRY(tensorfile_writer_declare(w, "blob", DTYPE_U8, 1, dims[2], e));
+    TRY(tensorfile_writer_data(w, i32s, sizeof i32s, e));
+    TRY(tensorfile_writer_data(w, f32s, sizeof f32s, e));
+    TRY(tensorfile_writer_data(w, i64s, sizeof i64s, e));
+    for (size_t at = 0; at < sizeof u8s; at += piece)
+        TRY(tensorfile_writer_data(w, u8s + at, at + piece < sizeof u8s ? piece : sizeof u8s - at,
+                                   e));
+    done = w;
+    w = NULL;
+    TRY(tensorfile_writer_commit(done, digest, e));
+out:
+    tensorfile_writer_abort(w);
+    return e->code;
+}
+
+static struct file_view read_file(const char *path)
+{
+    struct file_view v = {0};
+    struct err e = {0};
+
+    ASSERT_OK(file_read(&v, path, 1 << 20, &e), e);
+    return v;
+}
+
+static void test_round_trip(void **state)
+{
+    char *path = scratch_path(*state, "x.safetensors");
+    struct tensorfile *f = NULL;
+    uint8_t digest[32], again[32];
+    struct err e = {0};
+
+    ASSERT_OK(write_file(path, false, 7, digest, &e), e);
+    ASSERT_OK(tensorfile_open(&f, path, &e), e);
+    assert_int_equal(tensorfile_count(f), 4);
+    assert_string_equal(tensorfile_kind(f), "checkpoint");
+    assert_string_equal(tensorfile_meta(f, "synib.tool"), "a \"quoted\"\nline \xc3\xa9");
+    assert_string_equal(tensorfile_meta_key(f, 0), "a.first");
+    assert_null(tensorfile_meta(f, "absent"));
+    assert_null(tensorfile_meta_key(f, 4));
+    assert_int_equal(tensorfile_find(f, "absent"), -1);
+    assert_int_equal(tensorfile_find(f, "_trailer"), -1);
+    assert_int_equal(tensorfile_find(f, "blob"), 3);
+    assert_int_equal(tensorfile_info(f, 1)->rank, 5);
+    assert_int_equal(tensorfile_info(f, 1)->dim[3], 2);
+    assert_int_equal(tensorfile_info(f, 2)->rank, 0);
+    assert_memory_equal(tensorfile_data(f, 0), i32s, sizeof i32s);
+    assert_memory_equal(tensorfile_data(f, 1), f32s, sizeof f32s);
+    assert_memory_equal(tensorfile_data(f, 2), i64s, sizeof i64s);
+    assert_memory_equal(tensorfile_data(f, 3), u8s, sizeof u8s);
+    for (int i = 0; i < 4; i++)
+        assert_int_equal((uintptr_t)tensorfile_data(f, i) % TENSORFILE_ALIGN, 0);
+    ASSERT_OK(tensorfile_verify_all(f, &e), e);
+    ASSERT_OK(tensorfile_digest(f, again, &e), e);
+    assert_memory_equal(digest, again, sizeof digest);
+    tensorfile_close(f);
+    free(path);
+}
+
+/* The naive reader, which knows only the specification, sees the same. */
+static void test_naive_reads(void **state)
+{
+    char *path = scratch_path(*state, "x.safetensors");
+    struct naive_file f;
+    struct err e = {0};
+
+    ASSERT_OK(write_file(path, false, 70, NULL, &e), e);
+    if (!naive_open(&f, path))
+        fail_msg("%s", f.why);
+    assert_int_equal(f.count, 4);
+    assert_string_equal(naive_meta(&f, "synib.tool"), "a \"quoted\"\nline \xc3\xa9");
+    assert_string_equal(naive_meta(&f, "synib.kind"), "checkpoint");
+    assert_memory_equal(naive_find(&f, "audio.conv1.weight")->data, f32s, sizeof f32s);
+    assert_int_equal(naive_find(&f, "audio.conv1.weight")->dim[1], 3);
+    assert_memory_equal(naive_find(&f, "blob")->data, u8s, sizeof u8s);
+    assert_string_equal(naive_find(&f, "count")->dtype, "I64");
+    naive_close(&f);
+    free(path);
+}
+
+/* How data are cut into pieces does not show in the file. */
+static void test_same_bytes(void **state)
+{
+    char *path = scratch_path(*state, "x.safetensors");
+    uint8_t first[32], digest[32];
+    struct err e = {0};
+
+    ASSERT_OK(write_file(path, false, 70, first, &e), e);
+    for (size_t piece = 1; piece < 70; piece += 13) {
+        ASSERT_OK(write_file(path, true, piece, digest, &e), e);
+        assert_memory_equal(first, digest, sizeof digest);
+    }
+    ASSERT_FAILS(write_file(path, false, 70, digest, &e), e, ERR_EXISTS, "--force");
+    free(path);
+}
+
+static void test_cut_anywhere(void **state)
+{
+    char *path = scratch_path(*state, "x.safetensors");
+    struct file_view full;
+    struct err e = {0};
+
+    ASSERT_OK(write_file(path, false, 70, NULL, &e), e);
+    full = read_file(path);
+    for (size_t n = 0; n < full.len; n++) {
+        struct tensorfile *f = NULL;
+        uint8_t *cut = malloc(n > 0 ? n : 1); /* its own block: a read past n is seen by ASan */
+
+        assert_non_null(cut);
+        memcpy(cut, full.data, n);
+        if (tensorfile_open_mem(&f, "cut", cut, n, &e) != ERR_TRUNCATED || f != NULL)
+            fail_msg("cut at %zu gave %d (%s)", n, e.code, e.text);
+        err_clear(&e);
+        free(cut);
+    }
+    file_view_free(&full);
+    free(path);
+}
+
+/* Every byte, three changes each: found when opening or when verifying, never by a crash. */
+static void test_flip_anywhere(void **state)
+{
+    static const uint8_t changes[] = {0x01, 0x80, 0xff};
+    char *path = scratch_path(*state, "x.safetensors");
+    struct file_view full;
+    struct err e = {0};
+    uint8_t *bytes;
+
+    ASSERT_OK(write_file(path, false, 70, NULL, &e), e);
+    full = read_file(path);
+    bytes = malloc(full.len);
+    assert_non_null(bytes);
+    for (size_t i = 0; i < full.len; i++) {
+        for (size_t c = 0; c < sizeof changes; c++) {
+            struct tensorfile *f = NULL;
+
+            memcpy(bytes, full.data, full.len);
+            bytes[i] ^= changes[c];
+            if (tensorfile_open_mem(&f, "flipped", bytes, full.len, &e) == ERR_OK &&
+                tensorfile_verify_all(f, &e) == ERR_OK)
+                fail_msg("byte %zu changed by %#x was not found", i, changes[c]);
+            if (err_exit_status(e.code) != 4)
+                fail_msg("byte %zu: %d: %s", i, e.code, e.text);
+            tensorfile_close(f);
+            err_clear(&e);
+        }
+    }
+    free(bytes);
+    file_view_free(&full);
+    free(path);
+}
+
+static void test_appended(void **state)
+{
+    char *path = scratch_path(*state, "x.safetensors");
+    struct file_view full;
+    struct tensorfile *f = NULL;
+    struct err e = {0};
+    uint8_t *bytes;
+
+    ASSERT_OK(write_file(path, false, 70, NULL, &e), e);
+    full = read_file(path);
+    bytes = calloc(1, full.len + 64);
+    assert_non_null(bytes);
+    memcpy(bytes, full.data, full.len);
+    ASSERT_FAILS(tensorfile_open_mem(&f, "longer", bytes, full.len + 1, &e), e, ERR_FORMAT,
+                 "1 bytes after its end");
+    memcpy(bytes + full.len, full.data + full.len - 64, 64); /* a second trailer */
+    ASSERT_FAILS(tensorfile_open_mem(&f, "longer", bytes, full.len + 64, &e), e, ERR_FORMAT,
+                 "its trailer says");
+    free(bytes);
+    file_view_free(&full);
+    free(path);
+}
+
+/* ---- hostile headers with right checksums ---- */
+
+#define WITH_X(x) "{" HOSTILE_META "," x "," HOSTILE_REST "}"
+#define X(dtype, shape, offsets) \
+    "\"x\":{\"dtype\":" dtype ",\"shape\":" shape ",\"data_offsets\":" offsets "}"
+#define WITH_META(meta) "{\"__metadata__\":" meta "," HOSTILE_X "," HOSTILE_REST "}"
+#define KIND "\"synib.kind\":\"checkpoint\""
+#define ONE "\"synib.container\":\"1\""
+
+static const struct {
+    const char *header, *message;
+} hostile[] = {
+    {"[1]", "header is not one JSON object"},
+    {"{" HOSTILE_META "," HOSTILE_X "," HOSTILE_REST "}}", "header is not valid JSON"},
+    {"{" HOSTILE_META "," HOSTILE_X "," HOSTILE_REST "} 1", "header is not one JSON object"},
+    {"{\n" HOSTILE_META "," HOSTILE_X "," HOSTILE_REST "}", "control character at byte 9"},
+    {"{\"x\":[[[[1]]]]}", "nested deeper than 3"},
+    {"{" HOSTILE_META "," HOSTILE_X "," HOSTILE_X "," HOSTILE_REST "}", "duplicate object key"},
+    {"{}", "header is empty"},
+    {"{" HOSTILE_X "," HOSTILE_META "," HOSTILE_REST "}", "does not begin with __metadata__"},
+    {"{" HOSTILE_META "}", "holds no tensor"},
+    {"{" HOSTILE_META "," HOSTILE_X "}", "'_trailer' is missing"},
+    {WITH_META("[]"), "does not begin with __metadata__"},
+    {WITH_META("{" KIND "}"), "'synib.container' is missing"},
+    {WITH_META("{\"synib.container\":\"2\"," KIND "}"), "container version '2'"},
+    {WITH_META("{" ONE "}"), "unknown kind ''"},
+    {WITH_META("{" ONE ",\"synib.kind\":\"model\"}"), "unknown kind 'model'"},
+    {WITH_META("{" ONE "," KIND ",\"synib.features\":\"zstd\"}"), "needs the feature 'zstd'"},
+    {WITH_META("{" ONE "," KIND ",\"n\":1}"), "metadata 'n' is not a string"},
+    {WITH_META("{" ONE "," KIND ",\"a b\":\"\"}"), "key 'a b', which is not a key"},
+    {WITH_META("{" ONE "," KIND ",\"n\":\"\\u0000\"}"), "header is not valid JSON"},
+    {WITH_META("{" ONE "," KIND ",\"n\":\"\xff\"}"), "header is not valid JSON"},
+    {WITH_X("\"x y\":{\"dtype\":\"I32\",\"shape\":[2],\"data_offsets\":[0,8]}"),
+     "is not a tensor name"},
+    {WITH_X("\"\":{\"dtype\":\"I32\",\"shape\":[2],\"data_offsets\":[0,8]}"),
+     "is not a tensor name"},
+    {WITH_X("\"x\":7"), "is not an object"},
+    {WITH_X("\"x\":{\"dtype\":\"I32\",\"shape\":[2]}"), "other keys than"},
+    {WITH_X("\"x\":{\"dtype\":\"I32\",\"shape\":[2],\"data_offsets\":[0,8],\"more\":1}"),
+     "other keys than"},
+    {WITH_X(X("\"F16\"", "[4]", "[0,8]")), "dtype is not one of"},
+    {WITH_X(X("\"U64\"", "[1]", "[0,8]")), "dtype is not one of"},
+    {WITH_X(X("4", "[2]", "[0,8]")), "dtype is not one of"},
+    {WITH_X(X("\"I32\"", "2", "[0,8]")), "shape is not a list"},
+    {WITH_X(X("\"I32\"", "[1,1,1,1,1,2]", "[0,8]")), "rank 6 is more than 5"},
+    {WITH_X(X("\"I32\"", "[2.0]", "[0,8]")), "dimension 0 is not a whole number"},
+    {WITH_X(X("\"I32\"", "[\"2\"]", "[0,8]")), "dimension 0 is not a whole number"},
+    {WITH_X(X("\"I32\"", "[0]", "[0,0]")), "dimension 0 is 0, less than 1"},
+    {WITH_X(X("\"I32\"", "[2,0]", "[0,0]")), "dimension 1 is 0, less than 1"},
+    {WITH_X(X("\"I32\"", "[-2]", "[0,8]")), "dimension 0 is -2, less than 1"},
+    {WITH_X(X("\"I32\"", "[4294967296,4294967296]", "[0,8]")), "its size overflows"},
+    {WITH_X(X("\"I32\"", "[9223372036854775807]", "[0,8]")), "its size overflows"},
+    {WITH_X(X("\"I32\"", "[99999999999999999999]", "[0,8]")), "too big integer"},
+    {WITH_X(X("\"I32\"", "[2]", "{}")), "data_offsets is not a pair"},
+    {WITH_X(X("\"I32\"", "[2]", "[0,8,9]")), "data_offsets is not a pair"},
+    {WITH_X(X("\"I32\"", "[2]", "[0,8.0]")), "data_offsets are not whole numbers"},
+    {WITH_X(X("\"I32\"", "[2]", "[-8,0]")), "data_offsets are negative"},
+    {WITH_X(X("\"I32\"", "[2]", "[8,0]")), "data_offsets run backwards"},
+    {WITH_X(X("\"I32\"", "[2]", "[64,72]")), "leaves a hole of 64 bytes"},
+    {WITH_X(X("\"I32\"", "[2]", "[0,16]")), "data_offsets span 16 bytes, its shape takes 8"},
+    {WITH_X(HOSTILE_X ",\"y\":{\"dtype\":\"I32\",\"shape\":[2],\"data_offsets\":[0,8]}"),
+     "tensor 'y': overlaps"},
+    {WITH_X(HOSTILE_X ",\"y\":{\"dtype\":\"I32\",\"shape\":[2],\"data_offsets\":[8,16]}"),
+     "tensor 'y': begins at 8, not a multiple of 64"},
+    {WITH_X(HOSTILE_X ",\"_more\":{\"dtype\":\"U8\",\"shape\":[56],\"data_offsets\":[8,64]}"),
+     "tensor '_more': begins at 8"},
+    {"{" HOSTILE_META ",\"_more\":{\"dtype\":\"I32\",\"shape\":[2],\"data_offsets\":[0,8]}}",
+     "tensor '_more': the name is reserved"},
+    {"{" HOSTILE_META "," HOSTILE_X
+     ",\"_pad.1\":{\"dtype\":\"U8\",\"shape\":[56],\"data_offsets\":[8,64]}}",
+     "tensor '_pad.1': the name is reserved"},
+    {"{" HOSTILE_META "," HOSTILE_X
+     ",\"_pad.0\":{\"dtype\":\"U8\",\"shape\":[8],\"data_offsets\":[8,16]}}",
+     "is not the padding that belongs here"},
+    {"{" HOSTILE_META "," HOSTILE_X "," HOSTILE_PAD0
+     ",\"_crc32c\":{\"dtype\":\"I32\",\"shape\":[2],\"data_offsets\":[64,72]}}",
+     "must be I32 [1], once"},
+    {"{" HOSTILE_META "," HOSTILE_X "," HOSTILE_PAD0
+     ",\"_trailer\":{\"dtype\":\"U8\",\"shape\":[64],\"data_offsets\":[64,128]}}",
+     "'_crc32c' is missing before"},
+    {"{" HOSTILE_META "," HOSTILE_X "," HOSTILE_PAD0 "," HOSTILE_TABLE "," HOSTILE_PAD1
+     ",\"_trailer\":{\"dtype\":\"U8\",\"shape\":[32],\"data_offsets\":[128,160]}}",
+     "'_trailer': must be U8 [64]"},
+    {"{" HOSTILE_META "," HOSTILE_X "," HOSTILE_PAD0 "," HOSTILE_TABLE "," HOSTILE_PAD1
+     ",\"z\":{\"dtype\":\"U8\",\"shape\":[64],\"data_offsets\":[128,192]}}",
+     "tensor 'z': comes after '_crc32c'"},
+    {"{" HOSTILE_META "," HOSTILE_X "," HOSTILE_REST
+     ",\"z\":{\"dtype\":\"U8\",\"shape\":[64],\"data_offsets\":[192,256]}}",
+     "tensor 'z': comes after '_trailer'"},
+};
+
+static void test_hostile(void **state)
+{
+    size_t len;
+    uint8_t *good = hostile_build(WITH_X(HOSTILE_X), HOSTILE_BUFFER, &len);
+    struct tensorfile *f = NULL;
+    struct err e = {0};
+
+    (void)state;
+    ASSERT_OK(tensorfile_open_mem(&f, "good", good, len, &e), e); /* what the cases start from */
+    ASSERT_OK(tensorfile_verify_all(f, &e), e);
+    tensorfile_close(f);
+    free(good);
+    for (size_t i = 0; i < sizeof hostile / sizeof hostile[0]; i++) {
+        uint8_t *bytes = hostile_build(hostile[i].header, HOSTILE_BUFFER, &len);
+
+        if (tensorfile_open_mem(&f, "bad", bytes, len, &e) != ERR_FORMAT || f != NULL ||
+            strstr(e.text, hostile[i].message) == NULL)
+            fail_msg("case %zu gave %d (%s), not \"%s\"", i, e.code, e.text, hostile[i].message);
+        err_clear(&e);
+        free(bytes);
+    }
+}
+
+/* Bytes outside the JSON. */
+static void test_hostile_bytes(void **state)
+{
+    size_t len, at;
+    uint8_t *b = hostile_build(WITH_X(HOSTILE_X), HOSTILE_BUFFER, &len);
+    struct tensorfile *f = NULL;
+    uint64_t header = load_le64(b);
+    struct err e = {0};
+
+    (void)state;
+    store_le64(b, UINT64_MAX);
+    ASSERT_FAILS(tensorfile_open_mem(&f, "b", b, len, &e), e, ERR_FORMAT, "header length 184467");
+    store_le64(b, 0);
+    ASSERT_FAILS(tensorfile_open_mem(&f, "b", b, len, &e), e, ERR_FORMAT, "header length 0");
+    store_le64(b, 1048577);
+    ASSERT_FAILS(tensorfile_open_mem(&f, "b", b, len, &e), e, ERR_FORMAT, "header length 1048577");
+    store_le64(b, len);
+    ASSERT_FAILS(tensorfile_open_mem(&f, "b", b, len, &e), e, ERR_TRUNCATED, "inside its header");
+    store_le64(b, header - 1);
+    ASSERT_FAILS(tensorfile_open_mem(&f, "b", b, len, &e), e, ERR_CHECKSUM,
+                 "header length differs");
+    store_le64(b, header);
+    b[len - 64 + 8] = 2;
+    hostile_reseal(b, len);
+    ASSERT_FAILS(tensorfile_open_mem(&f, "b", b, len, &e), e, ERR_FORMAT,
+                 "trailer is of version 2");
+    b[len - 64 + 8] = 1;
+    b[len - 64 + 12] = 2;
+    hostile_reseal(b, len);
+    ASSERT_FAILS(tensorfile_open_mem(&f, "b", b, len, &e), e, ERR_FORMAT, "counts 2 tensors");
+    b[len - 64 + 12] = 1;
+    b[len - 64 + 50] = 1;
+    hostile_reseal(b, len);
+    ASSERT_FAILS(tensorfile_open_mem(&f, "b", b, len, &e), e, ERR_FORMAT, "reserved bytes");
+    b[len - 64 + 50] = 0;
+    hostile_reseal(b, len);
+    at = hostile_buffer_at(b);
+    b[at + 9] = 1;
+    ASSERT_FAILS(tensorfile_open_mem(&f, "b", b, len, &e), e, ERR_CHECKSUM, "padding at byte");
+    b[at + 9] = 0;
+    b[at + 64] ^= 1;
+    ASSERT_FAILS(tensorfile_open_mem(&f, "b", b, len, &e), e, ERR_CHECKSUM, "'_crc32c': crc32c");
+    b[at + 64] ^= 1;
+    b[at + 1] ^= 1;
+    ASSERT_OK(tensorfile_open_mem(&f, "b", b, len, &e), e);
+    ASSERT_FAILS(tensorfile_verify(f, 0, &e), e, ERR_CHECKSUM, "tensor 'x' (bytes");
+    tensorfile_close(f);
+    free(b);
+}
+
+/* A file of the plain format, as other programs write it. */
+static void test_foreign_safetensors(void **state)
+{
+    static const char header[] = "{\"w\":{\"dtype\":\"F32\",\"shape\":[2],\"data_offsets\":[0,8]}}";
+    uint8_t bytes[64 + 8] = {0};
+    struct tensorfile *f = NULL;
+    struct err e = {0};
+
+    (void)state;
+    store_le64(bytes, 56);
+    memset(bytes + 8, ' ', 56);
+    memcpy(bytes + 8, header, sizeof header - 1);
+    ASSERT_FAILS(tensorfile_open_mem(&f, "w", bytes, sizeof bytes, &e), e, ERR_FORMAT,
+                 "not a synib file");
+    ASSERT_FAILS(tensorfile_open_mem(&f, "w", "GIF89a", 6, &e), e, ERR_TRUNCATED, "too short");
+    ASSERT_FAILS(tensorfile_open(&f, "/dev/null", &e), e, ERR_FORMAT, "not a regular file");
+    ASSERT_FAILS(tensorfile_open(&f, "/nothing/here", &e), e, ERR_IO, "/nothing/here");
+}
+
+static void test_too_many_tensors(void **state)
+{
+    char *path = scratch_path(*state, "x.safetensors");
+    struct tensorfile_writer *w = NULL;
+    const int64_t one = 1;
+    struct tensorfile *f = NULL;
+    struct err e = {0};
+    uint8_t byte = 7;
+
+    ASSERT_OK(tensorfile_writer_open(&w, path, "shard", false, &e), e);
+    for (int i = 0; i < TENSORFILE_MAX_TENSORS; i++) {
+        char name[32];
+
+        snprintf(name, sizeof name, "t%d", i);
+        ASSERT_OK(tensorfile_writer_declare(w, name, DTYPE_U8, 1, &one, &e), e);
+    }
+    ASSERT_FAILS(tensorfile_writer_declare(w, "more", DTYPE_U8, 1, &one, &e), e, ERR_DATA,
+                 "more than 1024");
+    for (int i = 0; i < TENSORFILE_MAX_TENSORS; i++)
+        ASSERT_OK(tensorfile_writer_data(w, &byte, 1, &e), e);
+    ASSERT_OK(tensorfile_writer_commit(w, NULL, &e), e);
+    ASSERT_OK(tensorfile_open(&f, path, &e), e);
+    assert_int_equal(tensorfile_count(f), TENSORFILE_MAX_TENSORS);
+    tensorfile_close(f);
+    free(path);
+}
+
+/* ---- misuse and abandoned files ---- */
+
+static void test_writer_refuses(void **state)
+{
+    char *path = scratch_path(*state, "x.safetensors");
+    const int64_t dims[2] = {2, 0};
+    struct tensorfile_writer *w = NULL;
+    struct err e = {0};
+
+    ASSERT_FAILS(tensorfile_writer_open(&w, path, "other", false, &e), e, ERR_INTERNAL, "no kind");
+    ASSERT_OK(tensorfile_writer_open(&w, path, "shard", false, &e), e);
+    ASSERT_FAILS(tensorfile_writer_meta(w, "a b", "", &e), e, ERR_DATA, "not a metadata key");
+    ASSERT_FAILS(tensorfile_writer_meta(w, "a", "\xff", &e), e, ERR_DATA, "not UTF-8");
+    ASSERT_FAILS(tensorfile_writer_meta(w, "synib.kind", "x", &e), e, ERR_INTERNAL, "set twice");
+    ASSERT_FAILS(tensorfile_writer_declare(w, "_x", DTYPE_U8, 1, dims, &e), e, ERR_DATA,
+                 "not a tensor name");
+    ASSERT_FAILS(tensorfile_writer_declare(w, "x", DTYPE_U8, 2, dims, &e), e, ERR_DATA, "below 1");
+    ASSERT_OK(tensorfile_writer_declare(w, "x", DTYPE_U8, 1, dims, &e), e);
+    ASSERT_FAILS(tensorfile_writer_declare(w, "x", DTYPE_U8, 1, dims, &e), e, ERR_DATA, "twice");
+    ASSERT_FAILS(tensorfile_writer_data(w, "abc", 3, &e), e, ERR_INTERNAL, "more than declared");
+    tensorfile_writer_abort(w);
+    ASSERT_OK(tensorfile_writer_open(&w, path, "shard", false, &e), e);
+    ASSERT_OK(tensorfile_writer_declare(w, "x", DTYPE_U8, 1, dims, &e), e);
+    ASSERT_OK(tensorfile_writer_data(w, "a", 1, &e), e);
+    ASSERT_FAILS(tensorfile_writer_meta(w, "late", "", &e), e, ERR_INTERNAL, "comes after data");
+    ASSERT_FAILS(tensorfile_writer_commit(w, NULL, &e), e, ERR_INTERNAL, "is not complete");
+    assert_int_not_equal(access(path, F_OK), 0);
+    assert_int_equal(rmdir(*state), 0); /* nothing is left in the folder */
+    ASSERT_FAILS(tensorfile_writer_open(&w, path, "shard", false, &e), e, ERR_IO, "cannot create");
+    assert_int_equal(mkdir(*state, 0700), 0); /* for the teardown */
+    free(path);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+#define IN_SCRATCH(test) cmocka_unit_test_setup_teardown(test, scratch_setup, scratch_teardown)
+        IN_SCRATCH(test_round_trip),
+        IN_SCRATCH(test_naive_reads),
+        IN_SCRATCH(test_same_bytes),
+        IN_SCRATCH(test_cut_anywhere),
+        IN_SCRATCH(test_flip_anywhere),
+        IN_SCRATCH(test_appended),
+        cmocka_unit_test(test_hostile),
+        cmocka_unit_test(test_hostile_bytes),
+        cmocka_unit_test(test_foreign_safetensors),
+        IN_SCRATCH(test_too_many_tensors),
+        IN_SCRATCH(test_writer_refuses),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
