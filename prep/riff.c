@@ -208,9 +208,8 @@ static enum err_code walk_chunks(struct walk *w, size_t at, size_t end, bool ins
         uint32_t size;
 
         if (end - at < CHUNK_HEADER)
-            TRY(err_set(e, end == w->len ? ERR_TRUNCATED : ERR_FORMAT,
-                        "%s: RIFF: %zu stray bytes at byte %zu, no room for a chunk", w->name,
-                        end - at, at));
+            TRY(err_set(e, ERR_FORMAT, "%s: RIFF: %zu stray bytes at byte %zu, no room for a chunk",
+                        w->name, end - at, at));
         size = load_le32(id + 4);
         at += CHUNK_HEADER;
         TRY(check_extent(w, id, at, end, size, e));
