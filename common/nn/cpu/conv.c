@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #include "common/base/parallel.h"
 #include "common/nn/cpu/conv_cache.h"
+#include "common/nn/cpu/winograd.h"
 
 #include <string.h>
 
@@ -61,7 +62,8 @@ static void run_chunk(void *ctx, int64_t chunk, int worker)
                                      {DNNL_ARG_DIFF_WEIGHTS, a->wei},
                                      {DNNL_ARG_DIFF_DST, a->dst},
                                      {DNNL_ARG_SCRATCHPAD, a->scratchpad}};
-    const dnnl_exec_arg_t *args = weights ? grads : op->pass == CONV_DATA ? data : forward;
+    bool as_forward = op->pass == CONV_FORWARD || op->prims[which].transformed;
+    const dnnl_exec_arg_t *args = weights ? grads : as_forward ? forward : data;
 
     fail(r, dnnl_memory_set_data_handle(a->src, (void *)(r->src + first * op->src_image)));
     fail(r, dnnl_memory_set_data_handle(a->dst, r->dst + first * op->dst_image));
@@ -74,18 +76,38 @@ static void run_chunk(void *ctx, int64_t chunk, int worker)
 
 struct reorder_run {
     struct conv_run *conv;
+    int which;
     const float *plain;
 };
 
 static void reorder_in(void *ctx, int64_t i, int worker)
 {
     struct reorder_run *r = ctx;
-    struct conv_prim *p = &r->conv->op->prims[i];
+    struct conv_prim *p = &r->conv->op->prims[r->which];
     const dnnl_exec_arg_t args[] = {{DNNL_ARG_FROM, p->plain}, {DNNL_ARG_TO, p->blocked}};
 
+    (void)i;
     fail(r->conv, dnnl_memory_set_data_handle(p->plain, (void *)r->plain));
-    fail(r->conv, dnnl_memory_set_data_handle(p->blocked, r->conv->wei[i]));
+    fail(r->conv, dnnl_memory_set_data_handle(p->blocked, r->conv->wei[r->which]));
     fail(r->conv, dnnl_primitive_execute(p->reorder, r->conv->nn->streams[worker], 2, args));
+}
+
+static enum err_code prepare_weights(struct conv_run *run, int which, const float *w, struct err *e)
+{
+    struct reorder_run reorder = {.conv = run, .which = which, .plain = w};
+    const struct conv_op *op = run->op;
+    const struct conv_prim *p = &op->prims[which];
+
+    TRY(nn_scratch(run->nn, which == 0 ? SCRATCH_WEIGHTS_0 : SCRATCH_WEIGHTS_1, p->wei_bytes,
+                   &run->wei[which], e));
+    if (p->transformed)
+        winograd_weights(run->nn, &p->wei_md, w, op->shape.oc, op->shape.ic, op->pass == CONV_DATA,
+                         run->wei[which]);
+    else
+        parallel_for(1, 1, reorder_in, &reorder);
+    TRY(nn_dnnl(run->status, "weights order", e));
+out:
+    return e->code;
 }
 
 static enum err_code run_with_weights(struct nn *nn, enum conv_pass pass,
@@ -93,18 +115,13 @@ static enum err_code run_with_weights(struct nn *nn, enum conv_pass pass,
                                       float *dst, struct err *e)
 {
     struct conv_run run = {.nn = nn, .src = src, .dst = dst};
-    struct reorder_run reorder = {.conv = &run, .plain = w};
-    int formats;
 
     TRY(conv_op_get(nn, pass, s, &run.op, e));
-    formats = run.op->same_format ? 1 : 2;
-    for (int i = 0; i < formats; i++)
-        TRY(nn_scratch(nn, i == 0 ? SCRATCH_WEIGHTS_0 : SCRATCH_WEIGHTS_1,
-                       run.op->prims[i].wei_bytes, &run.wei[i], e));
-    if (formats == 1)
+    TRY(prepare_weights(&run, 0, w, e));
+    if (run.op->same_format)
         run.wei[1] = run.wei[0];
-    parallel_for(nn->threads, formats, reorder_in, &reorder);
-    TRY(nn_dnnl(run.status, "weights order", e));
+    else
+        TRY(prepare_weights(&run, 1, w, e));
     parallel_for(nn->threads, run.op->chunks, run_chunk, &run);
     TRY(nn_dnnl(run.status, "convolution", e));
 out:

@@ -3,6 +3,7 @@
 
 #include "common/base/mem.h"
 #include "common/base/parallel.h"
+#include "common/nn/cpu/winograd.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -44,33 +45,37 @@ struct conv_mds {
     dnnl_memory_desc_t x, w, y;
 };
 
+/* With `mirror`, those of the forward convolution that computes dx from dy. */
 static enum err_code make_mds(const struct nn *nn, const struct conv_shape *s, int64_t images,
-                              struct conv_mds *mds, struct err *e)
+                              bool mirror, struct conv_mds *mds, struct err *e)
 {
     const dnnl_dims_t x = {images, s->ic, s->ih, s->iw};
-    const dnnl_dims_t w = {s->oc, s->ic, s->kh, s->kw};
+    const dnnl_dims_t w = {mirror ? s->ic : s->oc, mirror ? s->oc : s->ic, s->kh, s->kw};
     const dnnl_dims_t y = {images, s->oc, conv_oh(s), conv_ow(s)};
     dnnl_format_tag_t blocked = nn->block == 16 ? dnnl_nChw16c : dnnl_nChw8c;
     dnnl_format_tag_t x_tag = s->ic % nn->block == 0 ? blocked : dnnl_nchw;
 
-    TRY(nn_dnnl(dnnl_memory_desc_init_by_tag(&mds->x, 4, x, dnnl_f32, x_tag), "input", e));
+    TRY(nn_dnnl(dnnl_memory_desc_init_by_tag(mirror ? &mds->y : &mds->x, 4, x, dnnl_f32, x_tag),
+                "input", e));
     TRY(nn_dnnl(dnnl_memory_desc_init_by_tag(&mds->w, 4, w, dnnl_f32, dnnl_format_tag_any),
                 "weights", e));
-    TRY(nn_dnnl(dnnl_memory_desc_init_by_tag(&mds->y, 4, y, dnnl_f32, blocked), "output", e));
+    TRY(nn_dnnl(dnnl_memory_desc_init_by_tag(mirror ? &mds->x : &mds->y, 4, y, dnnl_f32, blocked),
+                "output", e));
 out:
     return e->code;
 }
 
-static dnnl_status_t conv_desc(enum conv_pass pass, dnnl_alg_kind_t alg, const struct conv_shape *s,
-                               const struct conv_mds *mds, dnnl_convolution_desc_t *desc)
+static dnnl_status_t conv_desc(enum conv_pass pass, dnnl_prop_kind_t prop, dnnl_alg_kind_t alg,
+                               const struct conv_shape *s, const struct conv_mds *mds,
+                               dnnl_convolution_desc_t *desc)
 {
     const dnnl_dims_t stride = {s->stride, s->stride};
     const dnnl_dims_t pad = {s->pad, s->pad};
 
     switch (pass) {
-    case CONV_FORWARD: /* "inference" only means that weights may be transformed beforehand */
-        return dnnl_convolution_forward_desc_init(desc, dnnl_forward_inference, alg, &mds->x,
-                                                  &mds->w, NULL, &mds->y, stride, pad, pad);
+    case CONV_FORWARD:
+        return dnnl_convolution_forward_desc_init(desc, prop, alg, &mds->x, &mds->w, NULL, &mds->y,
+                                                  stride, pad, pad);
     case CONV_DATA:
         return dnnl_convolution_backward_data_desc_init(desc, alg, &mds->x, &mds->w, &mds->y,
                                                         stride, pad, pad);
@@ -82,24 +87,25 @@ static dnnl_status_t conv_desc(enum conv_pass pass, dnnl_alg_kind_t alg, const s
 }
 
 /* Backward passes want a forward descriptor as a hint. */
-static dnnl_status_t make_pd(struct nn *nn, enum conv_pass pass, dnnl_alg_kind_t alg,
-                             const struct conv_shape *s, const struct conv_mds *mds,
-                             dnnl_primitive_desc_t *pd)
+static dnnl_status_t make_pd(struct nn *nn, enum conv_pass pass, dnnl_prop_kind_t prop,
+                             dnnl_alg_kind_t alg, const struct conv_shape *s,
+                             const struct conv_mds *mds, dnnl_primitive_desc_t *pd)
 {
     dnnl_convolution_desc_t desc;
     dnnl_primitive_desc_t hint = NULL;
     dnnl_primitive_attr_t attr = NULL;
     dnnl_status_t rc = dnnl_primitive_attr_create(&attr);
 
+    *pd = NULL;
     if (rc == dnnl_success)
         rc = dnnl_primitive_attr_set_scratchpad_mode(attr, dnnl_scratchpad_mode_user);
     if (rc == dnnl_success && pass != CONV_FORWARD) {
-        rc = conv_desc(CONV_FORWARD, dnnl_convolution_direct, s, mds, &desc);
+        rc = conv_desc(CONV_FORWARD, dnnl_forward_training, dnnl_convolution_direct, s, mds, &desc);
         if (rc == dnnl_success)
             rc = dnnl_primitive_desc_create(&hint, &desc, NULL, nn->engine, NULL);
     }
     if (rc == dnnl_success)
-        rc = conv_desc(pass, alg, s, mds, &desc);
+        rc = conv_desc(pass, prop, alg, s, mds, &desc);
     if (rc == dnnl_success)
         rc = dnnl_primitive_desc_create(pd, &desc, attr, nn->engine, hint);
     if (hint != NULL)
@@ -109,12 +115,51 @@ static dnnl_status_t make_pd(struct nn *nn, enum conv_pass pass, dnnl_alg_kind_t
     return rc;
 }
 
+/* Winograd with weights transformed beforehand, which "inference" permits; CONV_DATA as the forward
+ * convolution of dy. *pd stays NULL where oneDNN has none in the format that we write. */
+static enum err_code make_transformed_pd(struct nn *nn, enum conv_pass pass,
+                                         const struct conv_shape *s, int64_t images,
+                                         struct conv_mds *mds, dnnl_primitive_desc_t *pd,
+                                         struct err *e)
+{
+    dnnl_status_t rc;
+
+    TRY(make_mds(nn, s, images, pass == CONV_DATA, mds, e));
+    rc = make_pd(nn, CONV_FORWARD, dnnl_forward_inference, dnnl_convolution_winograd, s, mds, pd);
+    if (rc != dnnl_unimplemented)
+        TRY(nn_dnnl(rc, "convolution", e));
+    if (*pd != NULL &&
+        !winograd_is_format(dnnl_primitive_desc_query_md(*pd, dnnl_query_weights_md, 0))) {
+        dnnl_primitive_desc_destroy(*pd);
+        *pd = NULL;
+    }
+out:
+    return e->code;
+}
+
+static enum err_code make_plain_pd(struct nn *nn, enum conv_pass pass, const struct conv_shape *s,
+                                   int64_t images, struct conv_mds *mds, dnnl_primitive_desc_t *pd,
+                                   struct err *e)
+{
+    dnnl_status_t rc = dnnl_unimplemented;
+
+    TRY(make_mds(nn, s, images, false, mds, e));
+    if (wants_winograd(nn, s))
+        rc = make_pd(nn, pass, dnnl_forward_training, dnnl_convolution_winograd, s, mds, pd);
+    if (rc == dnnl_unimplemented)
+        rc = make_pd(nn, pass, dnnl_forward_training, dnnl_convolution_direct, s, mds, pd);
+    TRY(nn_dnnl(rc, "convolution", e));
+out:
+    return e->code;
+}
+
 static enum err_code make_args(struct nn *nn, struct conv_prim *p, enum conv_pass pass,
                                const struct conv_mds *mds, const dnnl_memory_desc_t *pad,
                                struct err *e)
 {
-    const dnnl_memory_desc_t *src = pass == CONV_DATA ? &mds->y : &mds->x;
-    const dnnl_memory_desc_t *dst = pass == CONV_DATA ? &mds->x : &mds->y;
+    bool swap = pass == CONV_DATA && !p->transformed;
+    const dnnl_memory_desc_t *src = swap ? &mds->y : &mds->x;
+    const dnnl_memory_desc_t *dst = swap ? &mds->x : &mds->y;
 
     TRY(mem_array(&p->args, (size_t)nn->threads, sizeof *p->args, "convolution arguments", e));
     for (int i = 0; i < nn->threads; i++) {
@@ -158,24 +203,21 @@ static enum err_code make_prim(struct nn *nn, enum conv_pass pass, const struct 
 {
     struct conv_mds mds;
     dnnl_primitive_desc_t pd = NULL;
-    dnnl_status_t rc = dnnl_unimplemented;
 
     p->images = images;
-    TRY(make_mds(nn, s, images, &mds, e));
-    if (wants_winograd(nn, s)) {
-        rc = make_pd(nn, pass, dnnl_convolution_winograd, s, &mds, &pd);
-        p->winograd = rc == dnnl_success;
-    }
-    if (rc == dnnl_unimplemented)
-        rc = make_pd(nn, pass, dnnl_convolution_direct, s, &mds, &pd);
-    TRY(nn_dnnl(rc, "convolution", e));
+    if (pass != CONV_WEIGHTS && wants_winograd(nn, s))
+        TRY(make_transformed_pd(nn, pass, s, images, &mds, &pd, e));
+    p->transformed = pd != NULL;
+    if (pd == NULL)
+        TRY(make_plain_pd(nn, pass, s, images, &mds, &pd, e));
     p->wei_md = *dnnl_primitive_desc_query_md(
         pd, pass == CONV_WEIGHTS ? dnnl_query_diff_weights_md : dnnl_query_weights_md, 0);
     p->wei_bytes = dnnl_memory_desc_get_size(&p->wei_md);
     TRY(make_args(nn, p, pass, &mds, dnnl_primitive_desc_query_md(pd, dnnl_query_scratchpad_md, 0),
                   e));
     TRY(nn_dnnl(dnnl_primitive_create(&p->conv, pd), "convolution", e));
-    TRY(make_reorder(nn, p, pass, s, e));
+    if (!p->transformed)
+        TRY(make_reorder(nn, p, pass, s, e));
 out:
     if (pd != NULL)
         dnnl_primitive_desc_destroy(pd);

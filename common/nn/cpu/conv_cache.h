@@ -25,7 +25,8 @@ struct conv_prim {
     dnnl_primitive_t reorder; /* weights: plain -> wei_md; weight gradients: wei_md -> plain */
     dnnl_memory_desc_t wei_md;
     size_t wei_bytes;
-    bool winograd;
+    bool transformed; /* Winograd with weights by winograd_weights; CONV_DATA then runs a forward
+                         primitive with mirrored weights */
     struct conv_args *args; /* [threads] */
     dnnl_memory_t plain;    /* of the reorder */
     dnnl_memory_t blocked;
