@@ -2,8 +2,8 @@
 #include "common/base/rng.h"
 #include "prep/audio.h"
 #include "prep/spectrogram.h"
+#include "prep/synth_flv.h"
 #include "tests/support/cmocka.h"
-#include "tests/support/wav.h"
 
 #include <math.h>
 #include <stdlib.h>
@@ -105,7 +105,13 @@ static void test_too_short(void **state)
 
 /* ---- audio_load ---- */
 
-static void load(struct audio *a, const struct wav *w)
+static void wav_make(struct buffer *w, int rate_hz, int channels, const int16_t *pcm, size_t n)
+{
+    *w = (struct buffer){0};
+    assert_int_equal(wav_write(w, pcm, n, channels, rate_hz, &(struct err){0}), ERR_OK);
+}
+
+static void load(struct audio *a, const struct buffer *w)
 {
     struct err e = {0};
 
@@ -116,7 +122,7 @@ static void load(struct audio *a, const struct wav *w)
 static void test_load_without_resampling(void **state)
 {
     static const int16_t stereo[] = {0, 0, 100, 300, -32768, -32768, 32767, -32768};
-    struct wav w;
+    struct buffer w;
     struct audio a;
 
     (void)state;
@@ -126,20 +132,20 @@ static void test_load_without_resampling(void **state)
     assert_true(a.pcm[0] == 0 && a.pcm[1] == 200 / 32768.0f && a.pcm[2] == -1);
     assert_true(a.pcm[3] == -0.5f / 32768 && !a.silent);
     audio_free(&a);
-    wav_free(&w);
+    buffer_free(&w);
 }
 
 /* A tone keeps its pitch and level; the length is librosa's ceil(n * 22050 / rate). */
 static void test_resampling(void **state)
 {
-    static const uint32_t rates[] = {8000, 16000, 44100, 48000};
+    static const int rates[] = {8000, 16000, 44100, 48000};
     enum { N = 16001 };
     int16_t *pcm = calloc(N, sizeof *pcm);
 
     (void)state;
     assert_non_null(pcm);
     for (size_t k = 0; k < 4; k++) {
-        struct wav w;
+        struct buffer w;
         struct audio a;
         double worst = 0;
         for (int i = 0; i < N; i++)
@@ -150,9 +156,9 @@ static void test_resampling(void **state)
         for (size_t i = 500; i + 500 < a.count; i++)
             worst = fmax(worst, fabs(a.pcm[i] - 0.5 * sin(2 * M_PI * 440 * (double)i / 22050)));
         if (worst > 1e-4)
-            fail_msg("%u Hz: off by %g", rates[k], worst);
+            fail_msg("%d Hz: off by %g", rates[k], worst);
         audio_free(&a);
-        wav_free(&w);
+        buffer_free(&w);
     }
     free(pcm);
 }
@@ -160,7 +166,7 @@ static void test_resampling(void **state)
 static void test_silence_is_seen(void **state)
 {
     int16_t *pcm = calloc(20000, sizeof *pcm);
-    struct wav w;
+    struct buffer w;
     struct audio a;
 
     (void)state;
@@ -169,13 +175,13 @@ static void test_silence_is_seen(void **state)
     load(&a, &w);
     assert_true(a.silent);
     audio_free(&a);
-    wav_free(&w);
+    buffer_free(&w);
     pcm[19999] = 1;
     wav_make(&w, 16000, 1, pcm, 20000);
     load(&a, &w);
     assert_false(a.silent);
     audio_free(&a);
-    wav_free(&w);
+    buffer_free(&w);
     free(pcm);
 }
 
@@ -183,7 +189,7 @@ static void test_silence_is_seen(void **state)
 static void test_hostile_wav(void **state)
 {
     static int16_t pcm[2000];
-    struct wav w;
+    struct buffer w;
     struct rng r = rng_at(SEED, rng_stream("test.wav"), 0, 0);
 
     (void)state;
@@ -212,7 +218,7 @@ static void test_hostile_wav(void **state)
         audio_free(&a);
         w.data[at] = old;
     }
-    wav_free(&w);
+    buffer_free(&w);
 }
 
 int main(void)
