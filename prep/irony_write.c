@@ -176,6 +176,8 @@ static void make_meta(struct job *j, int p)
     add_meta(m, "synib.donor_fallbacks", "%zu", j->part[p].plan.fallbacks);
     add_meta(m, "synib.plan.digest", "%s", j->part[p].digest);
     add_meta(m, "synib.dropped", "%zu", j->drops);
+    add_meta(m, "synib.parent", "split:%s video:%s audio:%s", j->t->digest,
+             shard_set_digest(j->video), shard_set_digest(j->audio));
     add_meta(m, "synib.speaker_overlap", "%zu", j->leaking);
 }
 
@@ -193,6 +195,7 @@ static bool is_made(const struct job *j, int p, const struct shard_set *set)
         if (!same(shard_set_meta(set, m->key[i]), m->value[i]))
             return false;
     return shard_set_count(set) == (int64_t)j->part[p].n &&
+           shard_set_meta(set, "synib.content") != NULL &&
            same(shard_set_meta(set, "synib.video.digest"), shard_set_digest(j->video)) &&
            same(shard_set_meta(set, "synib.audio.digest"), shard_set_digest(j->audio));
 }
@@ -211,7 +214,7 @@ static enum err_code look_for_sets(struct job *j, struct err *e)
             continue;
         j->done[p] = shard_set_open(&set, j->dir[p], &quiet) == ERR_OK && is_made(j, p, set);
         if (j->done[p])
-            snprintf(j->digest[p], sizeof j->digest[p], "%s", shard_set_digest(set));
+            snprintf(j->digest[p], sizeof j->digest[p], "%s", shard_set_meta(set, "synib.content"));
         shard_set_close(set);
     }
 out:
@@ -309,7 +312,7 @@ static enum err_code print_json(const struct job *j, struct err *e)
         json_t *part = irony_part_json(&j->part[p], j->plan->rule != DONORS_REFERENCE);
 
         if (part != NULL && j->digest[p][0] != '\0')
-            rc = json_object_set_new(part, "content_sha256", json_string(j->digest[p]));
+            rc = json_object_set_new(part, "content", json_string(j->digest[p]));
         rc |= json_object_set_new(root, part_names[p], part);
     }
     if (rc == 0)

@@ -118,6 +118,7 @@ enum err_code split_table_read(struct split_table *out, const char *path, struct
     TRY(tsv_read(&t, path, "split", columns, e));
     TRY(no_twins(t, e));
     TRY(read_origin(out, t, e));
+    snprintf(out->digest, sizeof out->digest, "%s", tsv_digest(t));
     for (size_t i = 0; i < tsv_rows(t); i++) {
         struct split_row row = {0};
 

@@ -29,6 +29,7 @@ struct split_table {
     size_t cap;
     char scheme[SCHEME_NAME_SIZE]; /* "reference", "kfold" or "table" */
     int fold;
+    char digest[65]; /* SHA-256 of the manifest it was read from, hex; "" otherwise */
 };
 void split_table_free(struct split_table *t);
 NODISCARD enum err_code split_table_add(struct split_table *t, const struct split_row *row,
