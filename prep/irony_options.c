@@ -4,6 +4,7 @@
 #include "common/base/mem.h"
 
 #include <errno.h>
+#include <float.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -24,7 +25,6 @@ enum {
     KEY_MANIFESTS,
     FOLD_MAX = 999,
 };
-static const double rate_max = 1e6; /* far beyond the clamp at every clip */
 
 static const struct argp_option options[] = {
     {"video", KEY_VIDEO, "DIR", 0, "Base set of frames (synib-frames)", 0},
@@ -56,7 +56,7 @@ static error_t parse_value(int key, char *arg, struct irony_options *opt)
     enum err_code rc = ERR_OK;
 
     switch (key) {
-    case KEY_RATE: rc = cli_double(&opt->rate, arg, 0.0, rate_max, "--rate", e); break;
+    case KEY_RATE: rc = cli_double(&opt->rate, arg, 0.0, DBL_MAX, "--rate", e); break;
     case KEY_DONORS: rc = cli_choice(&opt->donors, arg, donor_rule_names, "--donors", e); break;
     case KEY_FOLD:
         rc = cli_int(&number, arg, 0, FOLD_MAX, "--fold", e);

@@ -58,13 +58,20 @@ static void job_free(struct job *j)
 
 static enum err_code open_bases(struct job *j, struct err *e)
 {
-    struct shard_field want[N_VIDEO_FIELDS];
+    struct shard_field video[N_VIDEO_FIELDS], audio[N_AUDIO_FIELDS];
+    int64_t shape[2] = {SPECTROGRAM_BINS, SPECTROGRAM_FRAMES};
+    int spectrogram;
 
     TRY(shard_set_open(&j->video, j->opt->video, e));
-    fields_video(want);
-    TRY(fields_check(j->video, want, N_VIDEO_FIELDS, "video base", e));
+    fields_video(video);
+    TRY(fields_check(j->video, video, N_VIDEO_FIELDS, "video base", e));
     TRY(clip_index_new(&j->video_clips, j->video, VIDEO_CLIP, e));
     TRY(shard_set_open(&j->audio, j->opt->audio, e));
+    spectrogram = shard_set_find(j->audio, "audio.logstft");
+    if (spectrogram >= 0) /* any shape will do; the rest of the list is fixed */
+        memcpy(shape, shard_set_field(j->audio, spectrogram)->dim, sizeof shape);
+    fields_audio(audio, (int)shape[0], (int)shape[1]);
+    TRY(fields_check(j->audio, audio, N_AUDIO_FIELDS, "audio base", e));
     TRY(clip_index_new(&j->audio_clips, j->audio, AUDIO_CLIP, e));
 out:
     return e->code;

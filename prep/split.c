@@ -99,8 +99,8 @@ enum err_code split_kfold(struct split_table *out, const struct corpus *corpus, 
         TRY(err_set(e, ERR_USAGE, "--fold: %d is not 0 to %d", fold, folds - 1));
     TRY(list_actors(&actor, &n, corpus, e));
     if (n < (size_t)folds)
-        TRY(err_set(e, ERR_DATA, "kfold: %zu actors with accepted clips, fewer than %d folds", n,
-                    folds));
+        TRY(err_set(e, ERR_DATA, "%s: %zu actors with accepted clips, fewer than %d folds",
+                    tsv_name(corpus->table), n, folds));
     shuffle(actor, n, seed);
     TRY(deal(actor, n, folds, e));
     qsort(actor, n, sizeof *actor, by_actor);

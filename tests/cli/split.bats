@@ -1,0 +1,141 @@
+#!/usr/bin/env bats
+# synib-split: schemes, audit, exit codes.
+
+bats_require_minimum_version 1.5.0
+
+setup() {
+    cd "$BATS_TEST_TMPDIR"
+    HEAD=$'#synib-clips 1\nclip\tactor\tlabel\tverdict\treason'
+}
+
+# Six actors x two clips, one of them rejected.
+make_clips() {
+    echo "$HEAD" >clips.tsv
+    for a in 1001 1002 1003 1004 1005 1006; do
+        printf '%s_DFA_NEU_XX\t%s\t0\taccepted\t\n%s_DFA_HAP_XX\t%s\t1\t%s\t%s\n' $a $a $a $a \
+            "$([ $a = 1003 ] && echo rejected || echo flagged)" \
+            "$([ $a = 1003 ] && echo 'is empty')"
+    done >>clips.tsv
+}
+
+@test "the five reference folds, from the manifests alone" {
+    want=("4043 878 899" "4024 881 915" "4017 869 934" "4046 896 878" "4068 844 908")
+    for f in 0 1 2 3 4; do
+        run --separate-stderr "$BIN/synib-split" --fold $f -o split$f.tsv --json
+        [ "$status" -eq 0 ]
+        [ "$(jq -r '[.parts[].clips] | join(" ")' <<<"$output")" = "${want[$f]}" ]
+        [ "$(jq -r '[.parts[].speakers] | join(" ")' <<<"$output")" = "63 14 14" ]
+    done
+    # Every fold is the same list in the same order.
+    cmp <(cut -f1 split0.tsv) <(cut -f1 split4.tsv)
+    [ "$(tail -n +3 split0.tsv | cut -f1 | sort | sha256sum | cut -d' ' -f1)" = \
+        5e4fe3946f165a8186624f2c8508ba3226064e83d991c5d8a781890f8d4e22be ]
+    run "$BIN/synib-split" --audit split0.tsv --audit split1.tsv --audit split3.tsv
+    [ "$status" -eq 0 ]
+    [[ "$output" == *"test overlap of split0.tsv and split3.tsv: 3 speakers"* ]]
+    [[ "$output" != *"in more than one part: "[1-9]* ]]
+}
+
+@test "reference clips that the corpus lacks are listed, exit 3, the rest is written" {
+    { echo "$HEAD"; "$BIN/synib-split" -q --fold 0 -o all.tsv; tail -n +3 all.tsv |
+        awk -F '\t' '{ print $1 "\t" $2 "\t" $3 "\t" ($1 == "1076_MTI_SAD_XX" ? "rejected\tno face" : "accepted\t") }' |
+        grep -v 1001_IEO_NEU_XX; } >clips.tsv
+    run "$BIN/synib-split" clips.tsv --fold 0 -o split.tsv
+    [ "$status" -eq 3 ]
+    [[ "$output" == *"dropped 1076_MTI_SAD_XX (train): no face"* ]]
+    [[ "$output" == *"dropped 1001_IEO_NEU_XX (train): is not in the clips manifest"* ]]
+    [[ "$output" == *"2 of 5820 reference clips were dropped"* ]]
+    cmp split.tsv <(grep -v '1076_MTI_SAD_XX\|1001_IEO_NEU_XX' all.tsv)
+}
+
+@test "kfold: same seed same bytes, order of the corpus does not matter" {
+    make_clips
+    "$BIN/synib-split" clips.tsv -q --scheme kfold --folds 3 --fold 1 --seed 4 -o a.tsv
+    { head -2 clips.tsv; tail -n +3 clips.tsv | tac; } >reversed.tsv
+    LC_ALL=tr_TR.UTF-8 "$BIN/synib-split" reversed.tsv -q --scheme kfold --folds 3 --fold 1 --seed 4 -o b.tsv
+    cmp a.tsv b.tsv
+    [ "$(tail -n +3 a.tsv | wc -l)" -eq 11 ]
+    for p in train val test; do [ "$(grep -c "	$p	kfold	1" a.tsv)" -ge 3 ]; done
+    run "$BIN/synib-split" --audit a.tsv
+    [ "$status" -eq 0 ]
+}
+
+@test "a user's table; a speaker in two parts exits 4 and writes nothing" {
+    make_clips
+    printf '#synib-folds 1\nclip\tpart\n1001_DFA_NEU_XX\ttrain\n1001_DFA_HAP_XX\ttest\n1002_DFA_NEU_XX\tval\n' >mine.tsv
+    run "$BIN/synib-split" clips.tsv --scheme mine.tsv -o split.tsv
+    [ "$status" -eq 4 ]
+    [[ "$output" == *"mine.tsv: actor 1001 in train and test (1 + 1 clips)"* ]]
+    [ ! -e split.tsv ]
+    run "$BIN/synib-split" clips.tsv --scheme mine.tsv -o split.tsv --allow-speaker-overlap
+    [ "$status" -eq 0 ]
+    [ "$(wc -l <split.tsv)" -eq 5 ]
+}
+
+@test "audit: a foreign CSV split that shares speakers" {
+    printf 'AudioWAV/1013_WSI_DIS_XX.wav,DIS\n1002_DFA_NEU_XX.wav,NEU\n' >train.csv
+    printf 'AudioWAV/1013_WSI_SAD_XX.wav,SAD\n1002_DFA_NEU_XX.wav,NEU\n1003_DFA_NEU_XX.wav,NEU\n' >test.csv
+    run --separate-stderr "$BIN/synib-split" --audit train=train.csv,test=test.csv
+    [ "$status" -eq 4 ]
+    [[ "$output" == *"speakers in more than one part: 2"* ]]
+    [[ "$output" == *"1013: 1 clips in train, 1 clips in test"* ]]
+    [[ "$output" == *"1002_DFA_NEU_XX in train and test"* ]]
+    [[ "$output" == *"1013_WSI_DIS_XX (train) = 1013_WSI_SAD_XX (test)"* ]]
+    [[ "$stderr" == *"2 speakers are in more than one part: the split is not speaker-disjoint"* ]]
+    run --separate-stderr "$BIN/synib-split" --audit train=train.csv,test=test.csv --json
+    [ "$status" -eq 4 ]
+    [ "$(jq -c '[.leak, .folds[0].speakers_in_several_parts[1].actor, .folds[0].parts.test.clips]' <<<"$output")" = "[true,1013,3]" ]
+}
+
+@test "audit: the authors' JSON shape, several folds" {
+    cat >splits.pkl <<'JSON'
+
+
+{"1": {"train": ["1001_DFA_NEU_XX.wav-0"], "val": ["1002_DFA_NEU_XX.wav-1"], "test": ["1003_DFA_NEU_XX.wav-2"]},
+ "2": {"train": ["1001_DFA_NEU_XX.wav-0"], "val": ["1002_DFA_NEU_XX.wav-1"], "test": ["1003_DFA_NEU_XX.wav-2"]}}
+JSON
+    run "$BIN/synib-split" --audit splits.pkl
+    [ "$status" -eq 0 ]
+    [[ "$output" == *"test overlap of 1 and 2: 1 speakers, 1 clips"* ]]
+    [[ "$output" == *"speakers: 3, in a test part: 1"* ]]
+}
+
+@test "audit: the shipped fold table leaves 36 of 91 actors untested" {
+    run "$BIN/synib-split" --audit "$SOURCE_DIR/manifests/folds-reference.tsv"
+    [ "$status" -eq 0 ]
+    [[ "$output" == *"speakers: 91, in a test part: 55"* ]]
+}
+
+@test "bad input stops before anything is written" {
+    make_clips
+    printf '%s\n1001_DFA_NEU_XX\t1001\t9\taccepted\t\n' "$HEAD" >label.tsv
+    printf '%s\n1001_DFA_NEU_XX\t1001\t0\tfine\t\n' "$HEAD" >verdict.tsv
+    printf '%s\r\n' "$HEAD" >crlf.tsv
+    { cat clips.tsv; tail -1 clips.tsv; } >twice.tsv
+    head -2 clips.tsv >none.tsv
+    while IFS='|' read -r code words args; do
+        run "$BIN/synib-split" $args
+        echo "$args: $status $output"
+        [ "$status" -eq "$code" ]
+        [[ "$output" == *"$words"* ]]
+        [ ! -e out.tsv ]
+    done <<'TABLE'
+2|CLIPS: missing|--scheme kfold -o out.tsv
+2|-o: missing|clips.tsv --scheme kfold
+2|--audit: takes no CLIPS|clips.tsv --audit label.tsv
+2|--folds|clips.tsv --scheme kfold --folds 2 -o out.tsv
+2|--fold: 5 is not 0 to 4|clips.tsv --scheme kfold --fold 5 -o out.tsv
+2|the reference has no fold 7|--fold 7 -o out.tsv
+2|--fold|clips.tsv --fold -1 -o out.tsv
+4|fewer than 9 folds|clips.tsv --scheme kfold --folds 9 -o out.tsv
+4|label.tsv:3: label: '9'|label.tsv --scheme kfold -o out.tsv
+4|verdict.tsv:3: verdict 'fine'|verdict.tsv --scheme kfold -o out.tsv
+4|crlf.tsv:|crlf.tsv --scheme kfold -o out.tsv
+4|twice.tsv:15: '1006_DFA_HAP_XX' stands already in line 14|twice.tsv --scheme kfold -o out.tsv
+4|none.tsv: 0 actors|none.tsv --scheme kfold --folds 3 -o out.tsv
+4|no clip of scheme 'reference' is left|none.tsv -o out.tsv
+1|nofile: cannot open|clips.tsv --scheme nofile -o out.tsv
+1|nofile: cannot open|--audit nofile
+1|nofile.csv: cannot open|--audit train=nofile.csv
+TABLE
+}
