@@ -13,6 +13,7 @@
 
 enum {
     MAX_FILE_BYTES = 64 << 20, /* the largest of CREMA-D is 8.5 MB */
+    MAX_WARNINGS = 20,         /* rejected clips named on stderr; rejected.tsv has all */
     WINDOW_PER_THREAD = 4,     /* items that may wait for a slow clip, per thread */
 };
 
@@ -58,8 +59,8 @@ static bool rejects_clip(enum err_code code)
            code == ERR_CHECKSUM;
 }
 
-static enum err_code check_digest(const struct clip_row *row, const char *path,
-                                  const struct file_view *file, struct err *e)
+static enum err_code check_digest(const struct clip_row *row, const struct file_view *file,
+                                  struct err *e)
 {
     uint8_t digest[SHA256_SIZE];
 
@@ -68,7 +69,7 @@ static enum err_code check_digest(const struct clip_row *row, const char *path,
         (void)err_set(e, ERR_CHECKSUM,
                       "%s: changed since the scan: its SHA-256 is not the one in "
                       "the clip list: run synib-scan again",
-                      path);
+                      row->path);
 out:
     return e->code;
 }
@@ -85,6 +86,17 @@ static void fill_row_values(const struct base_set_tool *tool, const struct clip_
     value[tool->sha256_field] = (struct shard_value){row->sha256, sizeof row->sha256};
 }
 
+/* Reasons go to rejected.tsv, which must not depend on where the corpus lies. */
+static void without_root(const struct run *run, struct err *e)
+{
+    size_t n = strlen(run->opt->root);
+
+    if (strncmp(e->text, run->opt->root, n) == 0 && n > 0) {
+        n += strspn(e->text + n, "/");
+        memmove(e->text, e->text + n, strlen(e->text + n) + 1);
+    }
+}
+
 static void make_item(struct run *run, const struct clip_row *row, void *scratch, struct item *item)
 {
     const struct base_set_tool *tool = run->tool;
@@ -95,9 +107,12 @@ static void make_item(struct run *run, const struct clip_row *row, void *scratch
     item->sample.flags = row->flags & tool->keep_flags;
     TRY(clip_name_pack(item->clip, row->clip, e));
     TRY(path_join(&path, run->opt->root, row->path, e));
-    TRY(file_read(&file, path, MAX_FILE_BYTES, e));
-    TRY(check_digest(row, path, &file, e));
-    TRY(tool->work(tool->ctx, scratch, row, path, file.data, file.len, &item->sample, e));
+    if (file_read(&file, path, MAX_FILE_BYTES, e) != ERR_OK) {
+        without_root(run, e);
+        goto out;
+    }
+    TRY(check_digest(row, &file, e));
+    TRY(tool->work(tool->ctx, scratch, row, file.data, file.len, &item->sample, e));
     fill_row_values(tool, row, item);
 out:
     file_view_free(&file);
@@ -143,8 +158,8 @@ static enum err_code settle(struct run *run, const struct clip_row *row, struct 
         return list_rejected(run, row->clip, "scan", row->reason, e);
     }
     if (rejects_clip(item->err.code)) {
-        run->rejected_here++;
-        log_warn(log, "rejected %s: %s", row->clip, item->err.text);
+        if (++run->rejected_here <= MAX_WARNINGS)
+            log_warn(log, "rejected %s: %s", row->clip, item->err.text);
         return list_rejected(run, row->clip, run->tool->step, item->err.text, e);
     }
     if (item->err.code != ERR_OK)
@@ -254,6 +269,9 @@ static void summarise(const struct run *run)
     FILE *out = run->opt->out;
     const char *comma = "";
 
+    if (run->rejected_here > MAX_WARNINGS)
+        log_warn(log, "... and %zu more rejected clips: see %s/rejected.tsv",
+                 run->rejected_here - MAX_WARNINGS, run->opt->output);
     log_note(log, "%zu clips: %zu written, %zu rejected here, %zu rejected by the scan",
              run->clips.count, run->written, run->rejected_here, run->rejected_before);
     for (int bit = 0; bit < 32; bit++)

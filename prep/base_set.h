@@ -61,10 +61,10 @@ struct base_set_tool {
     /* Scratch for one thread; both get `ctx`. */
     enum err_code (*scratch_new)(void **scratch, struct err *e);
     void (*scratch_free)(void *scratch);
-    /* One clip: data[len] is the whole file, `name` its path for messages. An error rejects the
-     * clip. */
-    enum err_code (*work)(void *ctx, void *scratch, const struct clip_row *row, const char *name,
-                          const void *data, size_t len, struct base_sample *sample, struct err *e);
+    /* One clip: data[len] is the whole file, row->path its name for messages (never with ROOT, so
+     * that rejected.tsv is the same everywhere). An error rejects the clip. */
+    enum err_code (*work)(void *ctx, void *scratch, const struct clip_row *row, const void *data,
+                          size_t len, struct base_sample *sample, struct err *e);
     void *ctx;
 };
 

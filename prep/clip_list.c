@@ -9,8 +9,8 @@
 #include <string.h>
 
 static const char *const columns[] = {
-    "clip",         "actor",        "label",  "video",   "audio", "video_bytes", "audio_bytes",
-    "video_sha256", "audio_sha256", "frames", "verdict", "flags", "reason",      NULL};
+    "clip",         "actor",   "label", "video",  "audio", "video_sha256",
+    "audio_sha256", "verdict", "flags", "reason", NULL};
 
 static const char *cell(const struct tsv *t, size_t row, const char *column)
 {
@@ -112,11 +112,6 @@ static void parse_row(struct clip_row *r, const struct tsv *t, size_t row, enum 
         bad = "label";
     else if (!parse_flags(&r->flags, cell(t, row, "flags")))
         bad = "flags";
-    else if (!parse_number(&r->bytes, cell(t, row, video ? "video_bytes" : "audio_bytes"), 0,
-                           INT64_MAX, r->rejected, 0))
-        bad = video ? "video_bytes" : "audio_bytes";
-    else if (!parse_number(&r->frames, cell(t, row, "frames"), 0, INT64_MAX, true, -1))
-        bad = "frames";
     else if (!r->rejected && !path_is_inside(r->path))
         bad = video ? "video" : "audio";
     else if (!r->rejected &&

@@ -21,8 +21,6 @@ struct clip_row {
     int32_t actor;  /* 0 if empty */
     int32_t label;  /* -1 if empty */
     uint32_t flags; /* enum sample_flag */
-    int64_t bytes;
-    int64_t frames; /* -1 if empty */
     uint8_t sha256[SHA256_SIZE];
 };
 

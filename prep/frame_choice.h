@@ -7,7 +7,7 @@
 
 #include <stdint.h>
 
-/* Which three frames of a clip are kept. Pure. docs/frames.md has the reasons.
+/* Which three frames of a clip are kept. Pure. docs/base-sets.md has the reasons.
  *
  *   reference   0, F, 2F with F = the frame rate cut to a whole number (29.97 -> 29): what the
  *               authors' OpenCV script saves and their loader reads (R section 1.3).

@@ -2,6 +2,7 @@
 #include "prep/frames.h"
 
 #include "common/data/jpeg.h"
+#include "prep/flv.h"
 #include "prep/video.h"
 
 #include <stdio.h>
@@ -35,17 +36,23 @@ out:
     return e->code;
 }
 
-static enum err_code work(void *ctx, void *scratch, const struct clip_row *row, const char *name,
-                          const void *data, size_t len, struct base_sample *sample, struct err *e)
+static enum err_code work(void *ctx, void *scratch, const struct clip_row *row, const void *data,
+                          size_t len, struct base_sample *sample, struct err *e)
 {
+    const char *name = row->path;
     const struct frames_options *opt = ctx;
     struct video_info info;
     struct frame_choice choice;
+    struct flv_info walk;
+    bool odd = (row->flags & FLAG_ODD_STRUCTURE) != 0; /* accepted by the scan as it is */
 
+    /* FFmpeg decodes cut and damaged files without a word: the tags are walked first. */
+    if (!odd)
+        TRY(flv_walk(&walk, name, data, len, e));
     TRY(video_open(scratch, name, data, len, &info, e));
-    if (row->frames >= 0 && row->frames != info.frames && !(row->flags & FLAG_ODD_STRUCTURE)) {
-        (void)err_set(e, ERR_DATA, "%s: the scan counted %lld pictures, libavformat gives %lld",
-                      name, (long long)row->frames, (long long)info.frames);
+    if (!odd && walk.frames != info.frames) {
+        (void)err_set(e, ERR_FORMAT, "%s: %lld pictures in the FLV tags, libavformat gives %lld",
+                      name, (long long)walk.frames, (long long)info.frames);
         goto out;
     }
     if (frames_choose(&choice, opt->grid, info.fps, info.frames, info.time_ms, opt->base.cli.seed,

@@ -24,15 +24,15 @@ static void scratch_free(void *scratch)
     spectrogram_free(scratch);
 }
 
-static enum err_code work(void *ctx, void *scratch, const struct clip_row *row, const char *name,
-                          const void *data, size_t len, struct base_sample *sample, struct err *e)
+static enum err_code work(void *ctx, void *scratch, const struct clip_row *row, const void *data,
+                          size_t len, struct base_sample *sample, struct err *e)
 {
+    const char *name = row->path;
     const size_t count = (size_t)SPECTROGRAM_BINS * SPECTROGRAM_FRAMES;
     struct audio sound;
     float *out;
 
     (void)ctx;
-    (void)row;
     TRY(audio_load(&sound, name, data, len, e));
     TRY(mem_array(&out, count, sizeof *out, "spectrogram", e));
     sample->owned[0] = out;

@@ -1,0 +1,120 @@
+#!/usr/bin/env bats
+# synib-frames and synib-stft on a small synthetic corpus.
+
+bats_require_minimum_version 1.5.0
+
+setup_file() {
+    export CORPUS="$BATS_FILE_TMPDIR/corpus" CLIPS="$BATS_FILE_TMPDIR/clips.tsv"
+    "$BIN/synib-synth" -o "$CORPUS" --actors 1 --sentences 1 --seed 3 --quiet
+    "$BIN/synib-scan" "$CORPUS" -o "$CLIPS" --quiet
+}
+
+setup() {
+    cd "$BATS_TEST_TMPDIR"
+}
+
+same() {
+    diff -r "$1" "$2"
+}
+
+@test "both write a set that names every clip, exit 0" {
+    for tool in frames stft; do
+        run --separate-stderr "$BIN/synib-$tool" "$CLIPS" --root "$CORPUS" -o "$tool" --json
+        echo "$stderr"
+        [ "$status" -eq 0 ]
+        [[ "$output" == '{"clips":16,"written":16,"rejected":0,"rejected_by_scan":0,'* ]]
+        [ -f "$tool/index.jsonl" ]
+        [ "$(cat "$tool/rejected.tsv")" = "$(printf '#synib-rejected 1\nclip\tstep\treason')" ]
+    done
+}
+
+@test "same bytes at any -j, from another folder, in another locale and time zone" {
+    for tool in frames stft; do
+        "$BIN/synib-$tool" "$CLIPS" --root "$CORPUS" -o "$tool-1" -j 1 --quiet
+        "$BIN/synib-$tool" "$CLIPS" --root "$CORPUS" -o "$tool-2" -j 2 --quiet
+        LC_ALL=de_DE.UTF-8 TZ=Asia/Tokyo "$BIN/synib-$tool" "$CLIPS" --root "$CORPUS/." \
+            -o "$tool-7" -j 7 --quiet
+        cp -r "$CORPUS" moved
+        (cd moved && "$BIN/synib-$tool" "$CLIPS" --root . -o "../$tool-moved" -j 3 --quiet)
+        rm -r moved
+        same "$tool-1" "$tool-2"
+        same "$tool-1" "$tool-7"
+        same "$tool-1" "$tool-moved"
+    done
+}
+
+@test "the grids differ and are recorded" {
+    for grid in reference ffmpeg-fps uniform; do
+        "$BIN/synib-frames" "$CLIPS" --root "$CORPUS" -o "$grid" --grid "$grid" --quiet
+        grep -q "grid.*$grid" "$grid/index.jsonl"
+    done
+    ! same reference uniform
+    ! same reference ffmpeg-fps
+}
+
+@test "a damaged clip is rejected, named and listed; the others stay as they are; exit 3" {
+    cp -r "$CORPUS" broken
+    name=$(sed -n 4p "$CLIPS" | cut -f1)
+    printf 'x' | dd of="broken/VideoFlash/$name.flv" bs=1 seek=2000 conv=notrunc status=none
+    printf 'x' | dd of="broken/AudioWAV/$name.wav" bs=1 seek=2000 conv=notrunc status=none
+    for tool in frames stft; do
+        run --separate-stderr "$BIN/synib-$tool" "$CLIPS" --root broken -o "$tool" --json
+        [ "$status" -eq 3 ]
+        [[ "$output" == '{"clips":16,"written":15,"rejected":1,'* ]]
+        [[ "$stderr" == *"rejected $name:"*"changed since the scan"* ]]
+        grep -q "^$name	$tool	.*changed since the scan" "$tool/rejected.tsv"
+    done
+}
+
+@test "a finished set is not replaced without --force" {
+    "$BIN/synib-stft" "$CLIPS" --root "$CORPUS" -o a --quiet
+    cp -r a before
+    run "$BIN/synib-stft" "$CLIPS" --root "$CORPUS" -o a
+    [ "$status" -eq 1 ]
+    same a before
+    "$BIN/synib-stft" "$CLIPS" --root "$CORPUS" -o a --force --quiet
+    same a before
+}
+
+@test "--dry-run writes nothing" {
+    run "$BIN/synib-frames" "$CLIPS" --root "$CORPUS" -o v --dry-run
+    [ "$status" -eq 0 ]
+    [[ "$output" == *"16 clips"* ]]
+    [ ! -e v ]
+}
+
+@test "bad command lines exit 2 and name the option" {
+    while IFS='|' read -r words want; do
+        for tool in frames stft; do
+            # shellcheck disable=SC2086
+            run "$BIN/synib-$tool" $words
+            echo "$tool $words: $status $output"
+            [ "$status" -eq 2 ]
+            [[ "$output" == *"$want"* ]]
+        done
+    done <<'TABLE'
+--root r -o v|CLIPS
+clips.tsv -o v|--root
+clips.tsv --root r|-o
+clips.tsv more.tsv --root r -o v|oo many
+clips.tsv --root r -o v -j many|--jobs
+TABLE
+    run "$BIN/synib-frames" clips.tsv --root r -o v --grid referense
+    [ "$status" -eq 2 ]
+    [[ "$output" == *"did you mean 'reference'"* ]]
+}
+
+@test "a broken clip list stops everything before anything is written, exit 4" {
+    sed '4s/accepted/perhaps/' "$CLIPS" > bad.tsv
+    run "$BIN/synib-frames" bad.tsv --root "$CORPUS" -o v
+    [ "$status" -eq 4 ]
+    [[ "$output" == *"bad.tsv:4: column verdict: 'perhaps'"* ]]
+    [ ! -e v ]
+    head -c 300 "$CLIPS" > cut.tsv
+    run "$BIN/synib-stft" cut.tsv --root "$CORPUS" -o v
+    [ "$status" -eq 4 ]
+    [ ! -e v ]
+    run "$BIN/synib-stft" none.tsv --root "$CORPUS" -o v
+    [ "$status" -eq 1 ]
+    [ ! -e v ]
+}
