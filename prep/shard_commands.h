@@ -1,0 +1,31 @@
+/* SPDX-License-Identifier: MIT */
+#ifndef PREP_SHARD_COMMANDS_H
+#define PREP_SHARD_COMMANDS_H
+
+#include "prep/shard.h"
+#include "prep/shard_view.h"
+
+#include <jansson.h>
+
+/* The commands of synib-shard, one file each. Reports go to opt->out, as text or with --json as one
+ * JSON object. Errors: see inspect_run. */
+
+NODISCARD enum err_code inspect_ls(const struct inspect_options *opt, struct err *e);
+NODISCARD enum err_code inspect_dump(const struct inspect_options *opt, struct err *e);
+NODISCARD enum err_code inspect_verify(const struct inspect_options *opt, struct err *e);
+NODISCARD enum err_code inspect_stat(const struct inspect_options *opt, struct err *e);
+NODISCARD enum err_code inspect_diff(const struct inspect_options *opt, struct err *e);
+NODISCARD enum err_code inspect_export(const struct inspect_options *opt, struct err *e);
+NODISCARD enum err_code inspect_contact_sheet(const struct inspect_options *opt, struct err *e);
+
+/* Writes the object and a line end, and drops it; NULL is an ERR_NOMEM. */
+NODISCARD enum err_code inspect_json(FILE *out, json_t *object, struct err *e);
+
+/* Smallest, mean and largest of a tensor's numbers, and how many are not finite (left out). */
+struct number_summary {
+    double min, mean, max;
+    uint64_t count, not_finite;
+};
+struct number_summary summarise(enum dtype dtype, const void *data, size_t bytes);
+
+#endif
