@@ -192,6 +192,16 @@ out:
     return err_in(e, "--set %s", assignment);
 }
 
+unsigned config_scopes(const char *assignment)
+{
+    size_t len = strcspn(assignment, " \t=");
+
+    for (int i = 0; i < N_SETTINGS; i++)
+        if (strncmp(settings[i].key, assignment, len) == 0 && settings[i].key[len] == '\0')
+            return settings[i].scopes != SCOPE_NONE ? settings[i].scopes : ~0u;
+    return ~0u;
+}
+
 /* State of a preset while its lines are read. */
 struct preset_reader {
     struct config *config;
@@ -347,6 +357,10 @@ enum err_code config_check(const struct config *c, struct err *e)
     if (c->schedule == SCHEDULE_LINEAR_WARMUP && c->warmup_steps == 0)
         return err_set(e, ERR_USAGE,
                        "schedule.warmup_steps: a linear ramp needs at least one step");
+    if (c->stop_rule == STOP_ANY && (c->patience < 2 || c->pretrain_patience < 2))
+        return err_set(e, ERR_USAGE,
+                       "stop.rule: 'any' uses one epoch less than the patience: optim.patience and "
+                       "pretrain.patience must be at least 2");
     return ERR_OK;
 }
 

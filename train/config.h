@@ -68,6 +68,8 @@ NODISCARD enum err_code config_parse(struct config *c, const char *name, const c
                                      const char *text, size_t len, struct err *e);
 /* One "key=value" as given to --set. */
 NODISCARD enum err_code config_set(struct config *c, const char *assignment, struct err *e);
+/* The scopes of the key of such an assignment, ~0u when it has none (SCOPE_NONE) or is unknown. */
+unsigned config_scopes(const char *assignment);
 /* Rules that involve several settings; call after the last config_set. */
 NODISCARD enum err_code config_check(const struct config *c, struct err *e);
 
