@@ -1,0 +1,269 @@
+/* SPDX-License-Identifier: MIT */
+#include "train/checkpoint.h"
+
+#include "common/base/cli.h"
+
+#include <assert.h>
+#include <float.h>
+#include <stdio.h>
+#include <string.h>
+
+/* The state's fields as metadata. Doubles are written with 17 digits: they read back exactly. */
+struct state_field {
+    const char *key;
+    size_t offset;
+    bool real;
+};
+
+#define STATE_INT(name)                                         \
+    {                                                           \
+        "state." #name, offsetof(struct run_state, name), false \
+    }
+#define STATE_REAL(name)                                       \
+    {                                                          \
+        "state." #name, offsetof(struct run_state, name), true \
+    }
+#define STATE_SUM(term, name)                                                              \
+    {                                                                                      \
+        "state.sum." name, offsetof(struct run_state, sum) + (term) * sizeof(double), true \
+    }
+
+static const struct state_field state_fields[] = {
+    STATE_INT(epoch),
+    STATE_INT(batch),
+    STATE_INT(step),
+    STATE_INT(done),
+    STATE_INT(best_epoch),
+    STATE_INT(best_step),
+    STATE_REAL(best_accuracy),
+    STATE_REAL(lowest_loss),
+    STATE_INT(stale),
+    STATE_INT(seen),
+    STATE_SUM(TERM_TOTAL, "loss"),
+    STATE_SUM(TERM_FUSED, "ce_fused"),
+    STATE_SUM(TERM_AUDIO, "ce_audio"),
+    STATE_SUM(TERM_VIDEO, "ce_video"),
+    STATE_SUM(TERM_MASKED_AUDIO, "kl_masked_audio"),
+    STATE_SUM(TERM_MASKED_VIDEO, "kl_masked_video"),
+    STATE_SUM(TERM_MASKED_CE, "ce_masked"),
+    STATE_INT(terms),
+    STATE_INT(metrics_bytes),
+    STATE_INT(metrics_crc),
+    STATE_INT(epochs_bytes),
+    STATE_INT(epochs_crc),
+};
+enum { N_STATE = sizeof state_fields / sizeof state_fields[0] };
+static_assert(sizeof(struct run_state) == N_STATE * 8, "every field of the state is saved");
+
+static enum err_code write_meta(struct tensorfile_writer *w, const struct run_state *state,
+                                const struct meta *meta, int n_meta, struct err *e)
+{
+    for (int i = 0; i < n_meta; i++)
+        TRY(tensorfile_writer_meta(w, meta[i].key, meta[i].value, e));
+    for (int i = 0; i < N_STATE; i++) {
+        const char *at = (const char *)state + state_fields[i].offset;
+        char text[40];
+
+        if (state_fields[i].real) {
+            double v;
+
+            memcpy(&v, at, sizeof v);
+            snprintf(text, sizeof text, "%.17g", v);
+        } else {
+            int64_t v;
+
+            memcpy(&v, at, sizeof v);
+            snprintf(text, sizeof text, "%lld", (long long)v);
+        }
+        TRY(tensorfile_writer_meta(w, state_fields[i].key, text, e));
+    }
+out:
+    return e->code;
+}
+
+/* Calls for every tensor of a checkpoint, in file order. */
+typedef enum err_code tensor_fn(void *ctx, const char *name, enum dtype dtype, int rank,
+                                const int64_t *dim, void *data, size_t bytes, struct err *e);
+
+static enum err_code each_moment(const struct param *p, tensor_fn *fn, void *ctx, struct err *e)
+{
+    char name[PARAM_NAME_SIZE + 8];
+    size_t bytes = (size_t)p->count * sizeof(float);
+
+    snprintf(name, sizeof name, "opt.m.%s", p->name);
+    TRY(fn(ctx, name, DTYPE_F32, p->rank, p->dim, p->m, bytes, e));
+    snprintf(name, sizeof name, "opt.v.%s", p->name);
+    TRY(fn(ctx, name, DTYPE_F32, p->rank, p->dim, p->v, bytes, e));
+out:
+    return e->code;
+}
+
+static enum err_code each_tensor(const struct params *ps, const char *prefix, bool moments,
+                                 tensor_fn *fn, void *ctx, struct err *e)
+{
+    for (int i = 0; i < params_count(ps); i++) {
+        struct param *p = params_at(ps, i);
+
+        if (strncmp(p->name, prefix, strlen(prefix)) != 0)
+            continue;
+        if (p->kind == PARAM_COUNTER)
+            TRY(fn(ctx, p->name, DTYPE_I64, 0, NULL, &p->counter, sizeof p->counter, e));
+        else
+            TRY(fn(ctx, p->name, DTYPE_F32, p->rank, p->dim, p->data,
+                   (size_t)p->count * sizeof(float), e));
+    }
+    for (int i = 0; moments && i < params_count(ps); i++) {
+        const struct param *p = params_at(ps, i);
+
+        if (p->kind == PARAM_WEIGHT && strncmp(p->name, prefix, strlen(prefix)) == 0)
+            TRY(each_moment(p, fn, ctx, e));
+    }
+out:
+    return e->code;
+}
+
+static enum err_code declare_tensor(void *ctx, const char *name, enum dtype dtype, int rank,
+                                    const int64_t *dim, void *data, size_t bytes, struct err *e)
+{
+    (void)data;
+    (void)bytes;
+    return tensorfile_writer_declare(ctx, name, dtype, rank, dim, e);
+}
+
+static enum err_code write_tensor(void *ctx, const char *name, enum dtype dtype, int rank,
+                                  const int64_t *dim, void *data, size_t bytes, struct err *e)
+{
+    (void)name;
+    (void)dtype;
+    (void)rank;
+    (void)dim;
+    return tensorfile_writer_data(ctx, data, bytes, e);
+}
+
+enum err_code checkpoint_save(const char *path, const struct params *ps,
+                              const struct run_state *state, const struct meta *meta, int n_meta,
+                              bool weights_only, struct err *e)
+{
+    struct tensorfile_writer *w = NULL;
+
+    TRY(tensorfile_writer_open(&w, path, "checkpoint", true, e));
+    TRY(write_meta(w, state, meta, n_meta, e));
+    TRY(each_tensor(ps, "", !weights_only, declare_tensor, w, e));
+    TRY(each_tensor(ps, "", !weights_only, write_tensor, w, e));
+    {
+        struct tensorfile_writer *done = w;
+
+        w = NULL; /* commit frees it whatever happens */
+        TRY(tensorfile_writer_commit(done, NULL, e));
+    }
+out:
+    tensorfile_writer_abort(w);
+    return e->code;
+}
+
+enum err_code checkpoint_open(struct tensorfile **f, const char *path, struct err *e)
+{
+    *f = NULL;
+    TRY(tensorfile_open(f, path, e));
+    if (strcmp(tensorfile_kind(*f), "checkpoint") != 0) {
+        err_set(e, ERR_FORMAT, "%s: is a '%s', not a checkpoint", path, tensorfile_kind(*f));
+        goto out;
+    }
+    TRY(tensorfile_verify_all(*f, e));
+out:
+    if (e->code != ERR_OK) {
+        tensorfile_close(*f);
+        *f = NULL;
+    }
+    return e->code;
+}
+
+struct reading {
+    const struct tensorfile *file;
+    int used; /* tensors of the file that were wanted */
+};
+
+static enum err_code read_tensor(void *ctx, const char *name, enum dtype dtype, int rank,
+                                 const int64_t *dim, void *data, size_t bytes, struct err *e)
+{
+    struct reading *r = ctx;
+    const char *path = tensorfile_path(r->file);
+    const struct tensor_info *info;
+    int i = tensorfile_find(r->file, name);
+
+    if (i < 0)
+        return err_set(e, ERR_DATA, "%s: tensor %s is missing: the checkpoint is of another model",
+                       path, name);
+    info = tensorfile_info(r->file, i);
+    if (info->dtype != dtype || info->rank != rank || info->bytes != bytes ||
+        (rank > 0 && memcmp(info->dim, dim, (size_t)rank * sizeof *dim) != 0))
+        return err_set(e, ERR_DATA,
+                       "%s: tensor %s has another shape or type: the checkpoint is of another "
+                       "model",
+                       path, name);
+    memcpy(data, tensorfile_data(r->file, i), bytes);
+    r->used++;
+    return ERR_OK;
+}
+
+/* Tensors of the file that are somebody's: names that begin with '_' belong to the container. */
+static int payload_count(const struct tensorfile *f)
+{
+    int n = 0;
+
+    for (int i = 0; i < tensorfile_count(f); i++)
+        n += tensorfile_info(f, i)->name[0] != '_';
+    return n;
+}
+
+enum err_code checkpoint_read(const struct tensorfile *f, struct params *ps, const char *prefix,
+                              bool moments, struct err *e)
+{
+    struct reading r = {.file = f};
+    int have = 0;
+
+    TRY(each_tensor(ps, prefix, moments, read_tensor, &r, e));
+    for (int i = 0; i < tensorfile_count(f); i++)
+        have += strncmp(tensorfile_info(f, i)->name, "opt.", 4) == 0;
+    have = payload_count(f) - (moments ? 0 : have);
+    if (prefix[0] == '\0' && r.used != have)
+        err_set(e, ERR_DATA,
+                "%s: holds %d tensors, the model has %d: the checkpoint is of another "
+                "model",
+                tensorfile_path(f), have, r.used);
+out:
+    return e->code;
+}
+
+enum err_code checkpoint_meta(const struct tensorfile *f, const char *key, const char **value,
+                              struct err *e)
+{
+    *value = tensorfile_meta(f, key);
+    if (*value == NULL)
+        return err_set(e, ERR_DATA, "%s: metadata %s is missing: not written by synib-train",
+                       tensorfile_path(f), key);
+    return ERR_OK;
+}
+
+enum err_code checkpoint_state(const struct tensorfile *f, struct run_state *state, struct err *e)
+{
+    for (int i = 0; i < N_STATE; i++) {
+        char *at = (char *)state + state_fields[i].offset;
+        const char *text;
+        double real;
+        int64_t whole;
+
+        TRY(checkpoint_meta(f, state_fields[i].key, &text, e));
+        if (state_fields[i].real) {
+            TRY(cli_double(&real, text, -DBL_MAX, DBL_MAX, state_fields[i].key, e));
+            memcpy(at, &real, sizeof real);
+        } else {
+            TRY(cli_int(&whole, text, 0, INT64_MAX, state_fields[i].key, e));
+            memcpy(at, &whole, sizeof whole);
+        }
+    }
+out:
+    if (e->code == ERR_USAGE)
+        e->code = ERR_DATA; /* the file's mistake, not the command line's */
+    return err_in(e, "%s", tensorfile_path(f));
+}
