@@ -1,0 +1,346 @@
+/* SPDX-License-Identifier: MIT */
+#include "train/run_dir.h"
+
+#include "common/base/atomic_file.h"
+#include "common/base/cli.h"
+#include "common/base/file.h"
+#include "common/base/hash.h"
+#include "common/base/mem.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <jansson.h>
+#include <limits.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/file.h>
+#include <time.h>
+#include <unistd.h>
+
+const char run_last_name[] = "last.safetensors";
+const char run_best_name[] = "best.safetensors";
+
+static const char places_name[] = "run.json";
+static const char *const file_names[] = {
+    run_last_name, run_best_name, places_name, "metrics.jsonl", "epochs.csv", "timing.jsonl",
+};
+
+bool run_has(const char *dir, const char *name)
+{
+    struct err e = {0};
+    char *path = NULL;
+    bool has = path_join(&path, dir, name, &e) == ERR_OK && access(path, F_OK) == 0;
+
+    free(path);
+    return has;
+}
+
+enum err_code run_clear(const char *dir, struct err *e)
+{
+    char *path = NULL;
+
+    for (size_t i = 0; i < sizeof file_names / sizeof file_names[0]; i++) {
+        free(path);
+        path = NULL;
+        TRY(path_join(&path, dir, file_names[i], e));
+        if (unlink(path) != 0 && errno != ENOENT) {
+            err_sys(e, "%s: cannot be removed", path);
+            goto out;
+        }
+    }
+out:
+    free(path);
+    return e->code;
+}
+
+/* ---- lock ---- */
+
+static enum err_code wait_for_lock(const struct run_lock *lock, const char *path, struct err *e)
+{
+    const struct timespec pause = {.tv_nsec = 200 * 1000 * 1000};
+
+    while (flock(lock->fd, LOCK_EX | LOCK_NB) != 0) {
+        if (errno != EWOULDBLOCK && errno != EINTR)
+            return err_sys(e, "%s", path);
+        if (cli_stop_requested())
+            return err_set(e, ERR_STOPPED, "%s: stopped on request while waiting", path);
+        nanosleep(&pause, NULL);
+    }
+    return ERR_OK;
+}
+
+enum err_code run_lock_take(struct run_lock *lock, const char *dir, bool wait,
+                            const struct log *log, struct err *e)
+{
+    char *path = NULL;
+
+    lock->fd = -1;
+    TRY(dir_make(dir, e));
+    TRY(path_join(&path, dir, ".lock", e));
+    lock->fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0666);
+    if (lock->fd < 0) {
+        err_sys(e, "%s", path);
+        goto out;
+    }
+    if (flock(lock->fd, LOCK_EX | LOCK_NB) == 0)
+        goto out;
+    if (errno == EWOULDBLOCK && wait) {
+        log_note(log, "%s: another process trains this: waiting for it", dir);
+        TRY(wait_for_lock(lock, path, e));
+    } else if (errno == EWOULDBLOCK) {
+        err_set(e, ERR_EXISTS,
+                "%s: another process is training here: wait for it or give another "
+                "folder",
+                dir);
+    } else {
+        err_sys(e, "%s", path);
+    }
+out:
+    free(path);
+    if (e->code != ERR_OK)
+        run_lock_release(lock);
+    return e->code;
+}
+
+void run_lock_release(struct run_lock *lock)
+{
+    if (lock->fd >= 0)
+        close(lock->fd);
+    lock->fd = -1;
+}
+
+/* ---- logs ---- */
+
+/* CRC32C of the first `bytes` bytes; ERR_CHECKSUM when the file is shorter. */
+static enum err_code prefix_crc(const struct run_log *log, int64_t bytes, uint32_t *crc,
+                                struct err *e)
+{
+    char buffer[65536];
+
+    *crc = 0;
+    for (int64_t at = 0; at < bytes;) {
+        size_t want = sizeof buffer;
+        ssize_t n;
+
+        if ((int64_t)want > bytes - at)
+            want = (size_t)(bytes - at);
+        n = pread(log->fd, buffer, want, at);
+        if (n < 0)
+            return err_sys(e, "%s", log->path);
+        if (n == 0)
+            return err_set(e, ERR_CHECKSUM,
+                           "%s: is shorter than the checkpoint says: start again "
+                           "with --force",
+                           log->path);
+        *crc = hash_crc32c(*crc, buffer, (size_t)n);
+        at += n;
+    }
+    return ERR_OK;
+}
+
+enum err_code run_log_open(struct run_log *log, const char *dir, const char *name, int64_t bytes,
+                           int64_t crc, struct err *e)
+{
+    uint32_t have;
+
+    *log = (struct run_log){.fd = -1};
+    TRY(path_join(&log->path, dir, name, e));
+    log->fd = open(log->path, O_RDWR | O_CREAT | O_APPEND | O_CLOEXEC | O_NOFOLLOW, 0666);
+    if (log->fd < 0) {
+        err_sys(e, "%s", log->path);
+        goto out;
+    }
+    if (bytes < 0)
+        goto out;
+    TRY(prefix_crc(log, bytes, &have, e));
+    if (have != crc) {
+        err_set(e, ERR_CHECKSUM,
+                "%s: differs from what the checkpoint says: start again with "
+                "--force",
+                log->path);
+        goto out;
+    }
+    if (ftruncate(log->fd, bytes) != 0) {
+        err_sys(e, "%s", log->path);
+        goto out;
+    }
+    log->bytes = bytes;
+    log->crc = crc;
+out:
+    if (e->code != ERR_OK)
+        run_log_close(log);
+    return e->code;
+}
+
+enum err_code run_log_add(struct run_log *log, const char *text, struct err *e)
+{
+    size_t len = strlen(text);
+    ssize_t n;
+
+    do
+        n = write(log->fd, text, len);
+    while (n < 0 && errno == EINTR);
+    if (n != (ssize_t)len) {
+        if (n >= 0)
+            errno = ENOSPC; /* a short write to a regular file: the disk is full */
+        err_sys(e, "%s: cannot write", log->path);
+        if (ftruncate(log->fd, log->bytes) != 0)
+            err_in(e, "and could not be cut back");
+        return e->code;
+    }
+    log->bytes += n;
+    log->crc = hash_crc32c((uint32_t)log->crc, text, len);
+    return ERR_OK;
+}
+
+enum err_code run_log_sync(struct run_log *log, struct err *e)
+{
+    if (fsync(log->fd) != 0)
+        return err_sys(e, "%s", log->path);
+    return ERR_OK;
+}
+
+void run_log_close(struct run_log *log)
+{
+    if (log->path != NULL && log->fd >= 0)
+        close(log->fd);
+    free(log->path);
+    *log = (struct run_log){.fd = -1};
+}
+
+/* ---- places ---- */
+
+/* `path` as seen from folder `dir`; both must exist. */
+static enum err_code relative_path(char **out, const char *path, const char *dir, struct err *e)
+{
+    char *to = realpath(path, NULL), *from = realpath(dir, NULL);
+    size_t same = 0, slash = 0, ups = 0, len;
+
+    *out = NULL;
+    if (to == NULL || from == NULL) {
+        err_sys(e, "%s", to == NULL ? path : dir);
+        goto out;
+    }
+    while (to[same] != '\0' && to[same] == from[same]) {
+        if (to[same] == '/')
+            slash = same;
+        same++;
+    }
+    if ((to[same] == '\0' || to[same] == '/') && (from[same] == '\0' || from[same] == '/'))
+        slash = same; /* one is a parent of the other, or they are one */
+    for (const char *p = from + slash; *p != '\0'; p++)
+        ups += *p == '/' && p[1] != '\0';
+    len = 3 * ups + strlen(to + slash) + 3;
+    TRY(mem_array(out, len, 1, "path", e));
+    for (size_t i = 0; i < ups; i++)
+        strcat(*out, "../");
+    strcat(*out, to[slash] == '/' ? to + slash + 1 : to + slash);
+    if ((*out)[0] == '\0')
+        strcpy(*out, ".");
+out:
+    free(to);
+    free(from);
+    return e->code;
+}
+
+static enum err_code put_path(json_t *object, const char *key, const char *path, const char *dir,
+                              struct err *e)
+{
+    char *relative = NULL;
+
+    if (path == NULL)
+        return ERR_OK;
+    TRY(relative_path(&relative, path, dir, e));
+    if ((key != NULL ? json_object_set_new(object, key, json_string(relative))
+                     : json_array_append_new(object, json_string(relative))) != 0)
+        err_set(e, ERR_DATA, "%s: the path is not UTF-8", path);
+out:
+    free(relative);
+    return e->code;
+}
+
+enum err_code run_places_save(const struct run_places *p, const char *dir, struct err *e)
+{
+    json_t *root = json_object(), *bases = json_array();
+    char *text = NULL, *path = NULL;
+
+    TRY(path_join(&path, dir, places_name, e));
+    TRY(put_path(root, "data", p->data, dir, e));
+    for (int i = 0; p->base[i] != NULL; i++)
+        TRY(put_path(bases, NULL, p->base[i], dir, e));
+    json_object_set(root, "bases", bases);
+    TRY(put_path(root, "uni-audio", p->unimodal[0], dir, e));
+    TRY(put_path(root, "uni-video", p->unimodal[1], dir, e));
+    text = json_dumps(root, JSON_INDENT(2) | JSON_PRESERVE_ORDER);
+    if (text == NULL) {
+        err_set(e, ERR_NOMEM, "%s: no memory", path);
+        goto out;
+    }
+    TRY(atomic_file_put(path, text, strlen(text), true, e));
+out:
+    free(text);
+    free(path);
+    json_decref(bases);
+    json_decref(root);
+    return e->code;
+}
+
+/* A path of run.json, seen from the working directory. */
+static enum err_code get_path(char **out, const json_t *value, const char *dir, const char *file,
+                              struct err *e)
+{
+    const char *text = json_string_value(value);
+
+    *out = NULL;
+    if (value == NULL)
+        return ERR_OK;
+    if (text == NULL)
+        return err_set(e, ERR_FORMAT, "%s: a path is not a string", file);
+    if (text[0] == '/')
+        return mem_string(out, text, e);
+    return path_join(out, dir, text, e);
+}
+
+enum err_code run_places_load(struct run_places *p, const char *dir, struct err *e)
+{
+    struct file_view view = {0};
+    json_t *root = NULL, *bases;
+    json_error_t why;
+    char *path = NULL;
+
+    memset(p, 0, sizeof *p);
+    TRY(path_join(&path, dir, places_name, e));
+    TRY(file_read(&view, path, 1 << 20, e));
+    root = json_loadb((const char *)view.data, view.len, JSON_REJECT_DUPLICATES, &why);
+    if (!json_is_object(root)) {
+        err_set(e, ERR_FORMAT, "%s:%d: %s", path, why.line, root == NULL ? why.text : "no object");
+        goto out;
+    }
+    TRY(get_path(&p->data, json_object_get(root, "data"), dir, path, e));
+    bases = json_object_get(root, "bases");
+    if (json_array_size(bases) > RUN_MAX_BASES) {
+        err_set(e, ERR_FORMAT, "%s: more than %d bases", path, RUN_MAX_BASES);
+        goto out;
+    }
+    for (size_t i = 0; i < json_array_size(bases); i++)
+        TRY(get_path(&p->base[i], json_array_get(bases, i), dir, path, e));
+    TRY(get_path(&p->unimodal[0], json_object_get(root, "uni-audio"), dir, path, e));
+    TRY(get_path(&p->unimodal[1], json_object_get(root, "uni-video"), dir, path, e));
+out:
+    json_decref(root);
+    file_view_free(&view);
+    free(path);
+    if (e->code != ERR_OK)
+        run_places_free(p);
+    return e->code;
+}
+
+void run_places_free(struct run_places *p)
+{
+    free(p->data);
+    for (int i = 0; i <= RUN_MAX_BASES; i++)
+        free(p->base[i]);
+    free(p->unimodal[0]);
+    free(p->unimodal[1]);
+    memset(p, 0, sizeof *p);
+}

@@ -1,0 +1,82 @@
+/* SPDX-License-Identifier: MIT */
+#include "common/base/file.h"
+#include "common/base/hash.h"
+#include "train/trainer.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+
+/* SHA-256 of a unimodal run's best checkpoint, hex. */
+static enum err_code best_digest(const char *dir, char hex[SHA256_HEX_SIZE], struct err *e)
+{
+    struct file_view view = {0};
+    uint8_t digest[SHA256_SIZE];
+    char *path = NULL;
+
+    TRY(path_join(&path, dir, run_best_name, e));
+    TRY(file_map(&view, path, e));
+    TRY(sha256_bytes(view.data, view.len, digest, e));
+    sha256_hex(digest, hex);
+out:
+    file_view_free(&view);
+    free(path);
+    return e->code;
+}
+
+enum err_code run_identity(char **out, const struct trainer_options *opt, struct err *e)
+{
+    char *settings = NULL, hex[SHA256_HEX_SIZE];
+    int bins, frames;
+    size_t len = 0;
+    FILE *f = NULL;
+
+    *out = NULL;
+    TRY(config_text(&settings, &opt->config, opt->method->scopes, e));
+    f = open_memstream(out, &len);
+    if (f == NULL) {
+        err_sys(e, "run");
+        goto out;
+    }
+    dataset_spectrogram_shape(opt->train, &bins, &frames);
+    fprintf(f, "method = %s\nseed = %llu\n", opt->method->name, (unsigned long long)opt->seed);
+    fprintf(f, "data.train = %s\ndata.val = %s\n", dataset_digest(opt->train),
+            dataset_digest(opt->val));
+    if (opt->method->use[AV_AUDIO])
+        fprintf(f, "data.spectrogram = %dx%d\n", bins, frames);
+    for (int i = 0; i < AV_MODALITIES; i++) {
+        if (opt->unimodal[i] == NULL)
+            continue;
+        TRY(best_digest(opt->unimodal[i], hex, e));
+        fprintf(f, "init.%s = %s\n", av_modality_name[i], hex);
+    }
+    fputs(settings, f);
+out:
+    free(settings);
+    if (f != NULL && fclose(f) != 0)
+        err_set(e, ERR_NOMEM, "run: no memory");
+    if (e->code != ERR_OK) {
+        free(*out);
+        *out = NULL;
+    }
+    return e->code;
+}
+
+enum err_code run_matches(const char *dir, const struct trainer_options *opt,
+                          struct run_state *state, struct err *e)
+{
+    struct tensorfile *f = NULL;
+    char *path = NULL, *identity = NULL;
+    const char *recorded;
+
+    TRY(path_join(&path, dir, run_last_name, e));
+    TRY(run_identity(&identity, opt, e));
+    TRY(checkpoint_open(&f, path, e));
+    TRY(checkpoint_meta(f, "synib.config", &recorded, e));
+    TRY(config_compare(recorded, identity, path, e));
+    TRY(checkpoint_state(f, state, e));
+out:
+    tensorfile_close(f);
+    free(path);
+    free(identity);
+    return e->code;
+}

@@ -1,0 +1,136 @@
+/* SPDX-License-Identifier: MIT */
+#include "train/scored.h"
+
+#include "common/base/cli.h"
+#include "common/base/file.h"
+#include "common/base/hash.h"
+#include "train/checkpoint.h"
+#include "train/run_dir.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* Where one "key = value" line of synib.config goes. */
+static enum err_code identity_line(struct scored *s, struct config *c, const char *key,
+                                   const char *value, struct err *e)
+{
+    char assignment[512];
+
+    if (strcmp(key, "method") == 0)
+        snprintf(s->method, sizeof s->method, "%s", value);
+    else if (strcmp(key, "seed") == 0)
+        return cli_u64(&s->seed, value, "seed", e);
+    else if (strcmp(key, "data.val") == 0)
+        snprintf(s->val_digest, sizeof s->val_digest, "%s", value);
+    else if (strcmp(key, "init.audio") == 0)
+        snprintf(s->init[AV_AUDIO], sizeof s->init[0], "%s", value);
+    else if (strcmp(key, "init.video") == 0)
+        snprintf(s->init[AV_VIDEO], sizeof s->init[0], "%s", value);
+    else if (strncmp(key, "data.", 5) != 0) {
+        snprintf(assignment, sizeof assignment, "%s=%s", key, value);
+        return config_set(c, assignment, e);
+    }
+    return ERR_OK;
+}
+
+static enum err_code read_identity(struct scored *s, struct config *c, const char *text,
+                                   struct err *e)
+{
+    char line[256];
+
+    memset(c, 0, sizeof *c);
+    for (const char *p = text; *p != '\0';) {
+        size_t len = strcspn(p, "\n");
+        char *equals;
+
+        if (len >= sizeof line)
+            return err_set(e, ERR_FORMAT, "synib.config: a line is too long");
+        memcpy(line, p, len);
+        line[len] = '\0';
+        equals = strstr(line, " = ");
+        if (equals == NULL)
+            return err_set(e, ERR_FORMAT, "synib.config: '%s' is not of the form key = value",
+                           line);
+        *equals = '\0';
+        TRY(identity_line(s, c, line, equals + 3, e));
+        p += len + (p[len] == '\n');
+    }
+    TRY(method_find(&s->method_def, s->method, e));
+out:
+    if (e->code == ERR_USAGE)
+        e->code = ERR_DATA; /* the file's mistake, not the command line's */
+    return e->code;
+}
+
+static enum err_code file_digest(char hex[SHA256_HEX_SIZE], const char *path, struct err *e)
+{
+    struct file_view view = {0};
+    uint8_t digest[SHA256_SIZE];
+
+    TRY(file_map(&view, path, e));
+    TRY(sha256_bytes(view.data, view.len, digest, e));
+    sha256_hex(digest, hex);
+out:
+    file_view_free(&view);
+    return e->code;
+}
+
+enum err_code scored_run(struct scored *s, const char *run, const struct dataset *data, int jobs,
+                         struct err *e)
+{
+    struct tensorfile *f = NULL;
+    struct loader *loader = NULL;
+    struct network net = {0};
+    struct loader_options lo;
+    struct run_state state;
+    struct config config;
+    const char *identity;
+    char *path = NULL;
+    int height, width;
+
+    memset(s, 0, sizeof *s);
+    TRY(path_join(&path, run, run_best_name, e));
+    TRY(checkpoint_open(&f, path, e));
+    TRY(checkpoint_meta(f, "synib.config", &identity, e));
+    if (read_identity(s, &config, identity, e) != ERR_OK) {
+        err_in(e, "%s", path);
+        goto out;
+    }
+    TRY(checkpoint_state(f, &state, e));
+    s->epoch = state.best_epoch;
+    s->step = state.best_step;
+    TRY(file_digest(s->digest, path, e));
+    lo = method_loader(s->method_def, &config, false, s->seed, jobs);
+    TRY(loader_new(&loader, data, &lo, e));
+    loader_audio_shape(loader, &height, &width);
+    TRY(network_init(&net, s->method_def, &config, s->seed, height, width, jobs, e));
+    TRY(checkpoint_read(f, net.params, "", false, e));
+    TRY(evaluate(&s->ev, &net, loader, dataset_count(data), true, NULL, e));
+out:
+    loader_free(loader);
+    network_free(&net);
+    tensorfile_close(f);
+    free(path);
+    return e->code;
+}
+
+void scored_free(struct scored *s)
+{
+    evaluation_free(&s->ev);
+    memset(s, 0, sizeof *s);
+}
+
+struct synergy synergy_count(int64_t n, const int32_t *label, const int32_t *audio,
+                             const int32_t *video, const int32_t *fused)
+{
+    struct synergy s = {0};
+
+    for (int64_t i = 0; i < n; i++) {
+        if (audio[i] == label[i] || video[i] == label[i])
+            continue;
+        s.n++;
+        s.right += fused[i] == label[i];
+    }
+    return s;
+}

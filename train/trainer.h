@@ -1,0 +1,53 @@
+/* SPDX-License-Identifier: MIT */
+#ifndef TRAIN_TRAINER_H
+#define TRAIN_TRAINER_H
+
+#include "train/checkpoint.h"
+#include "train/network.h"
+#include "train/run_dir.h"
+
+/* One training run: from a train and a val split to a run folder (docs/formats/run.md). Test data
+ * are never opened here.
+ *
+ * A run is a function of (method, settings, seed, contents of both splits, initial encoders): the
+ * same bytes in checkpoints and logs at any thread count, and however often it was interrupted and
+ * resumed. */
+
+struct trainer_options {
+    const struct method *method;
+    struct config config;
+    uint64_t seed;
+    int jobs;
+    const struct dataset *train, *val;
+    const char *dir;
+    /* Finished unimodal run folders to take encoder and head from; NULL = random initial values.
+     * Methods that do not train need both. */
+    const char *unimodal[AV_MODALITIES];
+    const struct run_places *places; /* goes to run.json */
+    bool resume;                     /* go on with an unfinished run */
+    bool force;                      /* start over whatever is there */
+    int64_t *steps_left;             /* stop when it reaches 0; NULL = no limit. Counted down. */
+    const struct log *log;
+};
+
+struct run_summary {
+    bool was_done; /* finished before this call */
+    struct run_state state;
+};
+
+/* ERR_EXISTS: an unfinished run is there and !resume. ERR_DATA: a run of other settings or data is
+ * there (one line per difference). ERR_STOPPED: stopped on request, resumable. ERR_NONFINITE names
+ * epoch, step and clips; the last checkpoint stays. The caller holds the folder's lock. */
+NODISCARD enum err_code trainer_run(const struct trainer_options *opt, struct run_summary *out,
+                                    struct err *e);
+
+/* The text that identifies a run, "key = value" lines: method, seed, data, initial encoders and the
+ * settings that the method depends on. Stored as metadata synib.config. Caller frees. */
+NODISCARD enum err_code run_identity(char **out, const struct trainer_options *opt, struct err *e);
+
+/* Compares the identity of the run in dir with what opt would give: ERR_DATA lists the differences.
+ * *state is where that run stands. */
+NODISCARD enum err_code run_matches(const char *dir, const struct trainer_options *opt,
+                                    struct run_state *state, struct err *e);
+
+#endif

@@ -1,0 +1,120 @@
+/* SPDX-License-Identifier: MIT */
+#include "train/unimodal.h"
+
+#include "common/base/file.h"
+#include "common/base/mem.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+static const struct method *const unimodal_method[AV_MODALITIES] = {&method_uni_audio,
+                                                                    &method_uni_video};
+
+static struct trainer_options unimodal_options(const struct unimodal_request *r,
+                                               enum av_modality which, const char *dir)
+{
+    struct trainer_options o = r->base;
+
+    o.method = unimodal_method[which];
+    o.config = r->config[which];
+    o.dir = dir;
+    o.unimodal[AV_AUDIO] = o.unimodal[AV_VIDEO] = NULL;
+    o.resume = true; /* a cache of ours: the same command run again finishes it */
+    o.force = false;
+    return o;
+}
+
+/* Everything before the last '/' of RUN, "." without one. */
+static enum err_code parent_folder(char **out, const char *path, struct err *e)
+{
+    size_t len = strlen(path);
+    char *slash;
+
+    TRY(mem_string(out, path, e));
+    while (len > 1 && (*out)[len - 1] == '/')
+        (*out)[--len] = '\0';
+    slash = strrchr(*out, '/');
+    if (slash == NULL)
+        strcpy(*out, ".");
+    else
+        slash[slash == *out ? 1 : 0] = '\0';
+out:
+    return e->code;
+}
+
+/* Place 2: *dir is set only when the run there is finished and the wanted one. */
+static enum err_code try_sibling(char **dir, const struct unimodal_request *r,
+                                 enum av_modality which, struct err *e)
+{
+    char *parent = NULL, *path = NULL;
+    struct trainer_options o;
+    struct run_state state;
+    struct err why = {0};
+
+    TRY(parent_folder(&parent, r->base.dir, e));
+    TRY(path_join(&path, parent, unimodal_method[which]->name, e));
+    if (!run_has(path, run_last_name))
+        goto out;
+    o = unimodal_options(r, which, path);
+    if (run_matches(path, &o, &state, &why) != ERR_OK) {
+        log_note(r->base.log, "%s: not used: %s", path, why.text);
+    } else if (!state.done) {
+        log_note(r->base.log, "%s: not used: it is not finished", path);
+    } else {
+        *dir = path;
+        path = NULL;
+    }
+out:
+    free(parent);
+    free(path);
+    return e->code;
+}
+
+/* Places 1 and 3: trains what is missing. */
+static enum err_code train_there(const struct unimodal_request *r, enum av_modality which,
+                                 const char *dir, struct err *e)
+{
+    struct trainer_options o = unimodal_options(r, which, dir);
+    struct run_lock lock = {.fd = -1};
+    struct run_summary summary;
+    struct run_state state;
+    struct err why = {0};
+
+    TRY(run_lock_take(&lock, dir, true, o.log, e));
+    if (r->base.force && r->pretrained == NULL && run_has(dir, run_last_name) &&
+        run_matches(dir, &o, &state, &why) != ERR_OK)
+        o.force = true;
+    TRY(trainer_run(&o, &summary, e));
+    log_note(o.log, "%s: %s, best validation accuracy %.4f after epoch %lld", dir,
+             summary.was_done ? "reused" : "trained", summary.state.best_accuracy,
+             (long long)summary.state.best_epoch);
+out:
+    run_lock_release(&lock);
+    return e->code;
+}
+
+enum err_code unimodal_get(char **dir, const struct unimodal_request *r, enum av_modality which,
+                           struct err *e)
+{
+    const char *name = unimodal_method[which]->name;
+    char *folder = NULL;
+
+    *dir = NULL;
+    if (r->pretrained == NULL) {
+        TRY(try_sibling(dir, r, which, e));
+        if (*dir != NULL) {
+            log_note(r->base.log, "%s: reused", *dir);
+            return ERR_OK;
+        }
+        TRY(path_join(&folder, r->base.dir, "pretrain", e));
+    }
+    TRY(path_join(dir, folder != NULL ? folder : r->pretrained, name, e));
+    TRY(train_there(r, which, *dir, e));
+out:
+    free(folder);
+    if (e->code != ERR_OK) {
+        free(*dir);
+        *dir = NULL;
+    }
+    return e->code;
+}
