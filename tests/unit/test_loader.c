@@ -1,0 +1,188 @@
+/* SPDX-License-Identifier: MIT */
+#include "common/base/hash.h"
+#include "tests/support/check.h"
+#include "tests/support/drawn_dataset.h"
+#include "tests/support/scratch.h"
+#include "train/loader.h"
+
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+enum { CLIPS = 18, BATCH = 5, BATCHES = 4, SIDE = 32 };
+
+static struct dataset *open_train(void **state)
+{
+    struct dataset *d = NULL;
+    struct err e = {0};
+    char *root = scratch_path(*state, "drawn"), *data = scratch_path(*state, "drawn/data");
+
+    if (access(root, F_OK) != 0)
+        ASSERT_OK(drawn_dataset_make(root, &drawn_options_default, &e), e);
+    ASSERT_OK(dataset_open(&d, data, "train", NULL, &e), e);
+    assert_int_equal(dataset_count(d), CLIPS);
+    free(root);
+    free(data);
+    return d;
+}
+
+static struct loader_options options(bool training, int threads)
+{
+    return (struct loader_options){.batch = BATCH,
+                                   .training = training,
+                                   .augment = training,
+                                   .audio = true,
+                                   .video = true,
+                                   .audio_pool = 2,
+                                   .video_size = SIDE,
+                                   .seed = 11,
+                                   .threads = threads};
+}
+
+/* CRC32C of every batch from `first` on; returns how many. */
+static int digest_epoch(struct loader *l, uint32_t epoch, int64_t first, uint32_t crc[BATCHES])
+{
+    struct err e = {0};
+    struct batch b;
+    int n = 0, height, width;
+
+    loader_audio_shape(l, &height, &width);
+    loader_start(l, epoch, first);
+    for (;; n++) {
+        size_t rows;
+
+        ASSERT_OK(loader_next(l, &b, &e), e);
+        if (b.n == 0)
+            return n;
+        rows = (size_t)b.n;
+        crc[n] = hash_crc32c(0, b.audio, rows * (size_t)height * (size_t)width * sizeof(float));
+        crc[n] = hash_crc32c(crc[n], b.video, rows * 9 * SIDE * SIDE * sizeof(float));
+        crc[n] = hash_crc32c(crc[n], b.label, rows * sizeof *b.label);
+        crc[n] = hash_crc32c(crc[n], b.sample, rows * sizeof *b.sample);
+    }
+}
+
+/* The same batches at any number of threads, again in the same epoch, and when begun in the middle;
+ * others in another epoch or with another seed. */
+static void test_determinism(void **state)
+{
+    struct dataset *d = open_train(state);
+    uint32_t want[BATCHES], got[BATCHES];
+    struct err e = {0};
+
+    for (int threads = 1; threads <= 7; threads += 3) {
+        struct loader_options o = options(true, threads);
+        struct loader *l = NULL;
+
+        ASSERT_OK(loader_new(&l, d, &o, &e), e);
+        assert_int_equal(loader_batches(l), BATCHES);
+        assert_int_equal(digest_epoch(l, 1, 0, threads == 1 ? want : got), BATCHES);
+        if (threads > 1)
+            assert_memory_equal(want, got, sizeof want);
+        for (int first = 0; first <= BATCHES; first++) {
+            assert_int_equal(digest_epoch(l, 1, first, got), BATCHES - first);
+            assert_memory_equal(want + first, got, (size_t)(BATCHES - first) * sizeof *want);
+        }
+        assert_int_equal(digest_epoch(l, 2, 0, got), BATCHES);
+        assert_true(memcmp(want, got, sizeof want) != 0);
+        /* an epoch left early does not disturb the next */
+        loader_start(l, 5, 0);
+        assert_int_equal(digest_epoch(l, 1, 0, got), BATCHES);
+        assert_memory_equal(want, got, sizeof want);
+        loader_free(l);
+        o.seed++;
+        ASSERT_OK(loader_new(&l, d, &o, &e), e);
+        assert_int_equal(digest_epoch(l, 1, 0, got), BATCHES);
+        assert_true(memcmp(want, got, sizeof want) != 0);
+        loader_free(l);
+    }
+    dataset_close(d);
+}
+
+/* Training sees every sample once, shuffled; otherwise in order. Labels are the dataset's. The last
+ * batch is the rest. */
+static void test_order(void **state)
+{
+    struct dataset *d = open_train(state);
+    struct err e = {0};
+
+    for (int training = 0; training < 2; training++) {
+        struct loader_options o = options(training, 2);
+        bool seen[CLIPS] = {0}, in_order = true;
+        struct loader *l = NULL;
+        struct batch b;
+        int64_t n = 0;
+
+        ASSERT_OK(loader_new(&l, d, &o, &e), e);
+        loader_start(l, 0, 0);
+        for (;;) {
+            ASSERT_OK(loader_next(l, &b, &e), e);
+            if (b.n == 0)
+                break;
+            assert_int_equal(b.n, n + BATCH <= CLIPS ? BATCH : CLIPS - n);
+            for (int64_t i = 0; i < b.n; i++) {
+                struct sample s;
+
+                ASSERT_OK(dataset_describe(d, b.sample[i], &s, &e), e);
+                assert_int_equal(b.label[i], s.label);
+                assert_false(seen[b.sample[i]]);
+                seen[b.sample[i]] = true;
+                in_order = in_order && b.sample[i] == (uint32_t)(n + i);
+            }
+            n += b.n;
+        }
+        assert_int_equal(n, CLIPS);
+        assert_true(in_order == !training);
+        loader_free(l);
+    }
+    dataset_close(d);
+}
+
+/* Squares are averaged, what does not fill one is left out. */
+static void test_pooling(void **state)
+{
+    struct dataset *d = open_train(state);
+    struct loader_options o = options(false, 1);
+    struct loader *l = NULL;
+    struct err e = {0};
+    struct sample s;
+    struct batch b;
+    int height, width;
+
+    o.audio_pool = 5;
+    o.video = false;
+    ASSERT_OK(loader_new(&l, d, &o, &e), e);
+    loader_audio_shape(l, &height, &width);
+    assert_int_equal(height, 32 / 5);
+    assert_int_equal(width, 24 / 5);
+    loader_start(l, 0, 0);
+    ASSERT_OK(loader_next(l, &b, &e), e);
+    assert_null(b.video);
+    ASSERT_OK(dataset_get(d, 0, &s, &e), e);
+    for (int y = 0; y < height; y++)
+        for (int x = 0; x < width; x++) {
+            double sum = 0;
+
+            for (int i = 0; i < 25; i++)
+                sum += s.spectrogram[(y * 5 + i / 5) * 24 + x * 5 + i % 5];
+            assert_float_equal(b.audio[y * width + x], sum / 25, 1e-6);
+        }
+    loader_free(l);
+    o.audio_pool = 16;
+    ASSERT_OK(loader_new(&l, d, &o, &e), e);
+    loader_free(l);
+    o.audio_pool = 25;
+    ASSERT_FAILS(loader_new(&l, d, &o, &e), e, ERR_DATA, "audio.pool: 25 is more than");
+    dataset_close(d);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test_setup_teardown(test_determinism, scratch_setup, scratch_teardown),
+        cmocka_unit_test_setup_teardown(test_order, scratch_setup, scratch_teardown),
+        cmocka_unit_test_setup_teardown(test_pooling, scratch_setup, scratch_teardown),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
