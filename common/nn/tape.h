@@ -45,7 +45,8 @@ void tape_begin(struct tape *t, unsigned flags);
 /* ---- leaves: memory of the caller's that must outlive the pass ---- */
 /* No gradient. */
 struct tensor *tape_constant(struct tape *t, int rank, const int64_t *dim, const float *data);
-/* With a gradient, *added to* grad (same shape and layout) by tape_backward. */
+/* With a gradient, *added to* grad (same shape and layout) by tape_backward; grad may be NULL only
+ * where no backward pass follows. */
 struct tensor *tape_leaf(struct tape *t, int rank, const int64_t *dim, enum tensor_layout layout,
                          float *data, float *grad);
 /* A weight; while p->frozen, or of another kind than weight, a constant. */
