@@ -10,7 +10,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* One tile: three lines of text, the frames side by side, the spectrogram under them. Pixels. */
+/* One tile: two lines of text, the frames side by side, the spectrogram under them. Pixels. */
 enum {
     FRAME_W = 160,
     FRAME_H = 120,
@@ -27,8 +27,7 @@ enum {
 /* 80 dB in natural-log magnitudes: below that, a spectrogram of speech shows only the recorder. */
 static const float heat_range = 9.2f;
 
-static const struct rgb paper = {250, 250, 248}, ink = {30, 30, 34}, faint = {110, 110, 116};
-static const struct rgb empty = {225, 225, 222};
+static const struct rgb paper = {250, 250, 248}, ink = {30, 30, 34}, empty = {225, 225, 222};
 static const struct rgb label_colour[N_LABELS] = {
     {90, 90, 96},  {196, 128, 0}, {36, 92, 170}, {122, 62, 158},
     {62, 126, 52}, {190, 44, 40}, {0, 128, 128},
@@ -41,21 +40,22 @@ struct sheet {
     int jpeg, logstft; /* fields; jpeg + f is frame f; -1 = absent */
 };
 
-static void draw_text(struct sheet *s, int x, int y, int64_t i, const char *clip, const char *donor,
+/* Line 1 what it is, line 2 whose it is. */
+static void draw_text(struct sheet *s, int x, int y, const char *clip, const char *donor,
                       int32_t label, int32_t base, int32_t voice)
 {
     struct rgb colour = label >= 0 && label < N_LABELS ? label_colour[label] : ink;
-    char text[128];
+    char what[128], whose[128];
 
-    canvas_text(&s->canvas, x, y, TEXT_SCALE, colour, label_text(label));
-    snprintf(text, sizeof text, "%s%s%" PRId64, clip, clip[0] != '\0' ? "  #" : "#", i);
-    canvas_text(&s->canvas, x + 8 * GLYPH_WIDTH * TEXT_SCALE, y, TEXT_SCALE, ink, text);
-    if (donor[0] == '\0')
-        return;
-    snprintf(text, sizeof text, "%s face, %s voice", label_text(base), label_text(voice));
-    canvas_text(&s->canvas, x, y + LINE_H, 1, ink, text);
-    snprintf(text, sizeof text, "voice of %s", donor);
-    canvas_text(&s->canvas, x, y + LINE_H + GLYPH_HEIGHT + 1, 1, faint, text);
+    snprintf(what, sizeof what, "%s", label_text(label));
+    snprintf(whose, sizeof whose, "%s", clip);
+    if (donor[0] != '\0') {
+        snprintf(what, sizeof what, "%s: %s face, %s voice", label_text(label), label_text(base),
+                 label_text(voice));
+        snprintf(whose, sizeof whose, "%s, voice %s", clip, donor);
+    }
+    canvas_text(&s->canvas, x, y, TEXT_SCALE, colour, what);
+    canvas_text(&s->canvas, x, y + LINE_H, TEXT_SCALE, ink, whose);
 }
 
 static enum err_code draw_frames(struct sheet *s, int x, int y, int64_t i, struct err *e)
@@ -86,7 +86,7 @@ static enum err_code draw_tile(struct sheet *s, int x, int y, int64_t i, struct 
     TRY(view_i32(s->view, i, "label", -1, &label, e));
     TRY(view_i32(s->view, i, "base_label", -1, &base, e));
     TRY(view_i32(s->view, i, "donor_label", -1, &voice, e));
-    draw_text(s, x, y, i, clip, donor, label, base, voice);
+    draw_text(s, x, y, clip, donor, label, base, voice);
     y += TEXT_H;
     canvas_fill(&s->canvas, x, y, TILE_W, FRAME_H + HEAT_H, empty);
     if (s->jpeg >= 0)

@@ -47,3 +47,13 @@ char *scratch_path(const void *state, const char *name)
         abort();
     return path;
 }
+
+void scratch_flip(const char *path, long at)
+{
+    FILE *f = fopen(path, "r+b");
+    int c;
+
+    if (f == NULL || fseek(f, at, SEEK_SET) != 0 || (c = fgetc(f)) == EOF ||
+        fseek(f, at, SEEK_SET) != 0 || fputc(c ^ 1, f) == EOF || fclose(f) != 0)
+        abort();
+}

@@ -1,0 +1,131 @@
+#!/usr/bin/env bats
+# synib-shard over sets that the other tools wrote.
+
+bats_require_minimum_version 1.5.0
+
+setup_file() {
+    cd "$BATS_FILE_TMPDIR"
+    "$BIN/synib-synth" -o corpus --actors 1 --sentences 1 --seed 5 -q
+    "$BIN/synib-scan" corpus -o clips.tsv -q
+    "$BIN/synib-frames" clips.tsv --root corpus -o video -q
+    "$BIN/synib-stft" clips.tsv --root corpus -o audio -q
+}
+
+setup() {
+    cd "$BATS_FILE_TMPDIR"
+}
+
+# Flips one bit of byte $2 of file $1.
+flip() {
+    local byte
+    byte=$(od -An -tu1 -j "$2" -N 1 "$1")
+    printf "\\x$(printf %x $((byte ^ 1)))" | dd of="$1" bs=1 seek="$2" conv=notrunc status=none
+}
+
+@test "ls shows fields, digest and provenance" {
+    run "$BIN/synib-shard" ls video audio
+    [ "$status" -eq 0 ]
+    [[ "$output" == *"video.jpeg0"*"ragged U8"* ]]
+    [[ "$output" == *"audio.logstft"*"F32 [257, 188]"* ]]
+    [[ "$output" == *"synib.tool"*"synib-frames"* ]]
+}
+
+@test "no path or date in a data file" {
+    run grep -rl -a -e "$BATS_FILE_TMPDIR" -e "$(date +%Y-%m-%d)" video audio
+    [ "$status" -eq 1 ]
+}
+
+@test "verify passes, then names file, sample, clip and field of one flipped bit" {
+    run "$BIN/synib-shard" verify video audio
+    [ "$status" -eq 0 ]
+    cp -r audio damaged
+    flip damaged/audio-*.safetensors 300000
+    run "$BIN/synib-shard" verify damaged
+    [ "$status" -eq 4 ]
+    [[ "$output" == *"damaged/audio-00000-"*"sample "*"(1001_"*"field audio.logstft: crc32c differs"* ]]
+    run "$BIN/synib-shard" stat damaged
+    [ "$status" -eq 0 ]
+    flip damaged/index.jsonl 40
+    run "$BIN/synib-shard" ls damaged
+    [ "$status" -eq 4 ]
+    [[ "$output" == *"index.jsonl: crc32c differs"* ]]
+}
+
+@test "a cut shard is named as cut" {
+    cp -r audio cut
+    truncate -s -100 cut/audio-*.safetensors
+    run "$BIN/synib-shard" verify cut
+    [ "$status" -eq 4 ]
+    [[ "$output" == *"cut/audio-00000-"*" bytes"* ]]
+    [ "${#lines[@]}" -eq 1 ]
+}
+
+@test "--json is one object" {
+    for command in "ls audio" "dump audio" "verify audio" "stat audio" "diff audio audio"; do
+        run --separate-stderr "$BIN/synib-shard" $command --json
+        [ "$status" -eq 0 ]
+        [[ "${lines[0]}" == "{" && "${lines[-1]}" == "}" ]]
+    done
+}
+
+@test "dump finds a clip and reads a single shard" {
+    run "$BIN/synib-shard" dump audio --clip 1001_IEO_NEU_XX
+    [ "$status" -eq 0 ]
+    [[ "$output" == *"neutral"* && "$output" == *"tiled_audio"* ]]
+    run "$BIN/synib-shard" dump video/video-*.safetensors
+    [ "$status" -eq 0 ]
+    [[ "$output" == *"JPEG 480x360"* ]]
+}
+
+@test "diff: nothing for the same set, exit 4 for another" {
+    run "$BIN/synib-shard" diff audio audio
+    [ "$status" -eq 0 ]
+    [ -z "$output" ]
+    run "$BIN/synib-shard" diff audio video
+    [ "$status" -eq 4 ]
+    [[ "$output" == *"field audio.logstft: only in A"* ]]
+}
+
+@test "export and contact sheet write once, again only with --force" {
+    run "$BIN/synib-shard" export audio --to npy -o npy
+    [ "$status" -eq 0 ]
+    [ "$(head -c 6 npy/audio.logstft.npy | tail -c 5)" = NUMPY ]
+    run "$BIN/synib-shard" export audio -o npy
+    [ "$status" -eq 1 ]
+    [[ "$output" == *"--force"* ]]
+    run "$BIN/synib-shard" contact-sheet video --count 4 -o sheet.jpg
+    [ "$status" -eq 0 ]
+    cp sheet.jpg first.jpg
+    run "$BIN/synib-shard" contact-sheet video --count 4 -o sheet.jpg
+    [ "$status" -eq 1 ]
+    run "$BIN/synib-shard" contact-sheet video --count 4 -o sheet.jpg --force
+    [ "$status" -eq 0 ]
+    cmp sheet.jpg first.jpg
+}
+
+@test "bad command lines exit 2 and say why" {
+    run "$BIN/synib-shard"
+    [ "$status" -eq 2 ]
+    [[ "$output" == *"COMMAND: missing"* ]]
+    run "$BIN/synib-shard" lss audio
+    [ "$status" -eq 2 ]
+    [[ "$output" == *"did you mean 'ls'"* ]]
+    run "$BIN/synib-shard" diff audio
+    [ "$status" -eq 2 ]
+    run "$BIN/synib-shard" export audio
+    [ "$status" -eq 2 ]
+    run "$BIN/synib-shard" dump audio --sample 999
+    [ "$status" -eq 2 ]
+    run "$BIN/synib-shard" dump audio --sample 0x1
+    [ "$status" -eq 2 ]
+}
+
+@test "what is not ours is refused in one line" {
+    mkdir -p empty
+    for target in empty /etc/hostname /dev/null nowhere corpus; do
+        run "$BIN/synib-shard" ls "$target"
+        echo "$target: $status $output"
+        [ "$status" -ne 0 ]
+        [ "${#lines[@]}" -eq 1 ]
+    done
+}

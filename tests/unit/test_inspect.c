@@ -1,0 +1,321 @@
+/* SPDX-License-Identifier: MIT */
+#include "common/base/file.h"
+#include "common/data/jpeg.h"
+#include "prep/shard.h"
+#include "prep/shard_canvas.h"
+#include "prep/shard_commands.h"
+#include "tests/support/check.h"
+#include "tests/support/scratch.h"
+#include "tests/support/tiny_dataset.h"
+
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* DATA with train, val (overlays) and TWIN with the same train, materialised. */
+static void make_data(const char *dir)
+{
+    char digest[65];
+    struct err e = {0};
+    char *twin = scratch_path(dir, "twin");
+
+    ASSERT_OK(tiny_bases_write(dir, 20, 32, &e), e);
+    ASSERT_OK(tiny_split_write(dir, "train", 0, 12, false, digest, &e), e);
+    ASSERT_OK(tiny_split_write(dir, "val", 12, 8, false, digest, &e), e);
+    ASSERT_OK(dir_make(twin, &e), e);
+    ASSERT_OK(tiny_split_write(dir, "twin/train", 0, 12, true, digest, &e), e);
+    free(twin);
+}
+
+/* Runs a command and returns what it prints; *e holds its error. */
+static char *run(struct inspect_options opt, struct err *e)
+{
+    char *text = NULL;
+    size_t len = 0;
+
+    opt.out = open_memstream(&text, &len);
+    assert_non_null(opt.out);
+    opt.cli.jobs = 2;
+    opt.cli.log.level = LOG_QUIET;
+    (void)!inspect_run(&opt, e);
+    fclose(opt.out);
+    return text;
+}
+
+static struct inspect_options command(enum inspect_command c, const char *a, const char *b)
+{
+    struct inspect_options opt = INSPECT_OPTIONS_DEFAULT;
+
+    opt.command = c;
+    opt.target[0] = a;
+    opt.target[1] = b;
+    opt.targets = b != NULL ? 2 : 1;
+    return opt;
+}
+
+/* The report, parsed. */
+static json_t *run_json(struct inspect_options opt, struct err *e)
+{
+    char *text;
+    json_t *report;
+
+    opt.cli.json = true;
+    text = run(opt, e);
+    report = json_loads(text, JSON_REJECT_DUPLICATES, NULL);
+    assert_non_null(report);
+    free(text);
+    return report;
+}
+
+static void test_ls(void **state)
+{
+    struct err e = {0};
+    json_t *report;
+    char *text;
+
+    make_data(*state);
+    text = run(command(INSPECT_LS, *state, NULL), &e);
+    assert_int_equal(e.code, ERR_OK);
+    assert_non_null(strstr(text, "split train"));
+    assert_non_null(strstr(text, "split val"));
+    assert_non_null(strstr(text, "video.sample"));
+    free(text);
+    report = run_json(command(INSPECT_LS, *state, NULL), &e);
+    assert_int_equal(json_array_size(json_object_get(report, "targets")), 2);
+    json_decref(report);
+}
+
+static void test_dump(void **state)
+{
+    struct inspect_options opt = command(INSPECT_DUMP, *state, NULL);
+    char clip[CLIP_NAME_SIZE], donor[CLIP_NAME_SIZE];
+    struct err e = {0};
+    json_t *report, *fields;
+    char *text;
+
+    make_data(*state);
+    tiny_clip_name(15, clip);
+    tiny_clip_name(16, donor);
+    opt.clip = clip; /* the fourth of val, which is mutated */
+    report = run_json(opt, &e);
+    assert_int_equal(e.code, ERR_OK);
+    fields = json_object_get(report, "fields");
+    assert_string_equal(json_string_value(json_object_get(report, "split")), "val");
+    assert_string_equal(json_string_value(json_object_get(fields, "donor")), donor);
+    assert_int_equal(json_integer_value(json_object_get(fields, "label")), LABEL_IRONY);
+    json_decref(report);
+    text = run(opt, &e);
+    assert_non_null(strstr(text, "6  irony"));
+    assert_non_null(strstr(text, "JPEG 32x32"));
+    free(text);
+    opt.clip = "1001_NOT_NEU_XX";
+    free(run(opt, &e));
+    ASSERT_FAILS(e.code, e, ERR_USAGE, "no sample of this clip");
+    opt.clip = NULL;
+    opt.sample = 12;
+    free(run(opt, &e));
+    ASSERT_FAILS(e.code, e, ERR_USAGE, "samples 0 to 11");
+    opt.sample = 0;
+    opt.split = "test";
+    free(run(opt, &e));
+    ASSERT_FAILS(e.code, e, ERR_USAGE, "has no split 'test'");
+}
+
+static void test_stat(void **state)
+{
+    struct err e = {0};
+    json_t *report, *train;
+
+    make_data(*state);
+    report = run_json(command(INSPECT_STAT, *state, NULL), &e);
+    assert_int_equal(e.code, ERR_OK);
+    train = json_array_get(json_object_get(report, "sets"), 0);
+    assert_int_equal(json_integer_value(json_object_get(train, "samples")), 12);
+    assert_int_equal(json_integer_value(json_object_get(train, "mutated")), 4);
+    assert_int_equal(
+        json_integer_value(json_object_get(json_object_get(train, "classes"), "irony")), 4);
+    assert_int_equal(json_integer_value(json_object_get(json_object_get(train, "actors"), "1002")),
+                     3);
+    assert_int_equal(
+        json_integer_value(json_object_get(json_object_get(train, "flags"), "tiled_audio")), 12);
+    json_decref(report);
+}
+
+static void test_diff(void **state)
+{
+    char *twin = scratch_path(*state, "twin"), *a = scratch_path(*state, "train"),
+         *b = scratch_path(*state, "twin/train"), *val = scratch_path(*state, "val"), *text;
+    struct err e = {0};
+    json_t *report;
+
+    make_data(*state);
+    text = run(command(INSPECT_DIFF, *state, *state), &e);
+    assert_int_equal(e.code, ERR_OK);
+    assert_string_equal(text, "");
+    free(text);
+    report = run_json(command(INSPECT_DIFF, a, b), &e); /* one line: the layout */
+    ASSERT_FAILS(e.code, e, ERR_DATA, "differ");
+    assert_int_equal(json_array_size(json_object_get(report, "differences")), 1);
+    assert_true(json_is_true(json_object_get(report, "differ")));
+    json_decref(report);
+    text = run(command(INSPECT_DIFF, a, val), &e);
+    ASSERT_FAILS(e.code, e, ERR_DATA, "differ");
+    assert_non_null(strstr(text, "samples: A 12, B 8"));
+    assert_non_null(strstr(text, "12 of A are not in B"));
+    free(text);
+    text = run(command(INSPECT_DIFF, *state, twin), &e);
+    ASSERT_FAILS(e.code, e, ERR_DATA, "differ");
+    free(text);
+    free(twin);
+    free(a);
+    free(b);
+    free(val);
+}
+
+/* Damage of a base is found through the dataset and named. */
+static void test_verify(void **state)
+{
+    char *video = scratch_path(*state, "video"), *path;
+    struct name_list names = {0};
+    struct err e = {0};
+    char *text;
+
+    make_data(*state);
+    text = run(command(INSPECT_VERIFY, *state, video), &e);
+    assert_int_equal(e.code, ERR_OK);
+    free(text);
+    ASSERT_OK(dir_list(&names, video, "safetensors", &e), e);
+    path = scratch_path(video, names.name[0]);
+    scratch_flip(path, 4096); /* inside a JPEG */
+    free(run(command(INSPECT_VERIFY, *state, video), &e));
+    assert_int_equal(e.code, ERR_CHECKSUM);
+    assert_non_null(strstr(e.text, names.name[0]));
+    assert_non_null(strstr(e.text, "field video.jpeg"));
+    name_list_free(&names);
+    free(path);
+    free(video);
+}
+
+static void test_export(void **state)
+{
+    char *out = scratch_path(*state, "out"), *path = scratch_path(*state, "out/train/label.npy"),
+         *jpg;
+    struct inspect_options opt = command(INSPECT_EXPORT, *state, NULL);
+    char clip[CLIP_NAME_SIZE], name[128];
+    struct file_view v = {0};
+    struct err e = {0};
+    int32_t label;
+
+    make_data(*state);
+    opt.output = out;
+    free(run(opt, &e));
+    assert_int_equal(e.code, ERR_OK);
+    ASSERT_OK(file_read(&v, path, 1 << 20, &e), e);
+    assert_int_equal(v.len, 128 + 12 * 4);
+    assert_memory_equal(v.data, "\x93NUMPY\x01\x00\x76\x00", 10);
+    assert_non_null(strstr((const char *)v.data + 10,
+                           "{'descr': '<i4', 'fortran_order': False, 'shape': (12,), }"));
+    memcpy(&label, v.data + 128 + 4 * 3, sizeof label);
+    assert_int_equal(label, LABEL_IRONY);
+    file_view_free(&v);
+    tiny_clip_name(7, clip);
+    snprintf(name, sizeof name, "out/train/video.jpeg1/%s.jpg", clip);
+    jpg = scratch_path(*state, name);
+    ASSERT_OK(file_read(&v, jpg, 1 << 20, &e), e);
+    assert_memory_equal(v.data, "\xff\xd8", 2);
+    file_view_free(&v);
+    free(run(opt, &e));
+    ASSERT_FAILS(e.code, e, ERR_EXISTS, "--force");
+    free(jpg);
+    free(path);
+    free(out);
+}
+
+/* The sheet has the size that its tiles ask for, and mutated samples are among those drawn. */
+static void test_contact_sheet(void **state)
+{
+    char *out = scratch_path(*state, "sheet.jpg");
+    struct inspect_options opt = command(INSPECT_CONTACT_SHEET, *state, NULL);
+    struct jpeg_decoder *d = NULL;
+    struct file_view v = {0};
+    struct err e = {0};
+    int w, h, one_w, one_h;
+
+    make_data(*state);
+    opt.output = out;
+    for (opt.count = 1; opt.count <= 6; opt.count += 5) {
+        opt.cli.force = true;
+        free(run(opt, &e));
+        assert_int_equal(e.code, ERR_OK);
+        ASSERT_OK(file_read(&v, out, 8 << 20, &e), e);
+        ASSERT_OK(jpeg_decoder_new(&d, &e), e);
+        ASSERT_OK(jpeg_decoder_size(d, v.data, v.len, &w, &h, &e), e);
+        if (opt.count == 1) {
+            one_w = w;
+            one_h = h;
+        }
+        jpeg_decoder_free(d);
+        file_view_free(&v);
+    }
+    assert_int_equal(w - 10, 3 * (one_w - 10));
+    assert_int_equal(h - 10, 2 * (one_h - 10));
+    free(out);
+}
+
+static bool is_colour(const struct canvas *c, int x, int y, struct rgb want)
+{
+    const uint8_t *p = c->pixel + 3 * (y * c->w + x);
+
+    return p[0] == want.r && p[1] == want.g && p[2] == want.b;
+}
+
+static void test_canvas(void **state)
+{
+    static const struct rgb white = {255, 255, 255}, black = {0, 0, 0};
+    static const uint8_t checks[2 * 2 * 3] = {0, 0, 0, 255, 255, 255, 255, 255, 255, 0, 0, 0};
+    static const float heat[2 * 2] = {-20, 0, NAN, -20}; /* bin 0 is at the bottom */
+    struct canvas c = {0};
+    struct err e = {0};
+
+    (void)state;
+    ASSERT_OK(canvas_init(&c, 20, 10, white, &e), e);
+    canvas_text(&c, 0, 0, 1, black, "T");
+    for (int x = 0; x < 5; x++)
+        assert_true(is_colour(&c, x, 0, black));
+    assert_true(is_colour(&c, 2, 6, black));
+    assert_true(is_colour(&c, 0, 6, white));
+    canvas_text(&c, 18, 8, 3, black, "cut \x01 off"); /* outside is left out */
+    canvas_picture(&c, 6, 0, 1, 1, checks, 2, 2, 6);
+    assert_true(is_colour(&c, 6, 0, (struct rgb){128, 128, 128}));
+    canvas_heat(&c, 8, 0, 4, 4, heat, 2, 2, 9.2f);
+    assert_true(is_colour(&c, 8, 0, (struct rgb){0, 255, 0}));
+    assert_true(is_colour(&c, 8, 3, (struct rgb){0, 0, 4}));
+    assert_true(is_colour(&c, 11, 3, (struct rgb){252, 253, 191}));
+    canvas_free(&c);
+    ASSERT_FAILS(canvas_init(&c, 0, 5, white, &e), e, ERR_USAGE, "cannot be drawn");
+}
+
+static void test_words(void **state)
+{
+    char text[256];
+
+    (void)state;
+    flags_text(0, text, sizeof text);
+    assert_string_equal(text, "-");
+    flags_text(FLAG_SHORT_VIDEO | FLAG_REENCODED | 1u << 31, text, sizeof text);
+    assert_string_equal(text, "short_video,reencoded,bit31");
+    assert_string_equal(label_text(6), "irony");
+    assert_string_equal(label_text(-1), "-");
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+#define IN_SCRATCH(test) cmocka_unit_test_setup_teardown(test, scratch_setup, scratch_teardown)
+        IN_SCRATCH(test_ls),           IN_SCRATCH(test_dump),        IN_SCRATCH(test_stat),
+        IN_SCRATCH(test_diff),         IN_SCRATCH(test_verify),      IN_SCRATCH(test_export),
+        cmocka_unit_test(test_canvas), cmocka_unit_test(test_words), IN_SCRATCH(test_contact_sheet),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
