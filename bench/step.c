@@ -1,0 +1,191 @@
+/* SPDX-License-Identifier: MIT */
+#include "common/base/cli.h"
+#include "common/base/mem.h"
+#include "common/base/parallel.h"
+#include "common/nn/optim.h"
+#include "common/nn/tape.h"
+#include "train/models/avmodel.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+/* One training step (forward, backward, Adam) of the paper's networks on random input. Prints one
+ * line per run for bench/step.sh: what, branch, batch, threads, median wall and CPU seconds. */
+
+enum { CLASSES = 7, MAX_STEPS = 1000 };
+enum branch { AUDIO, VIDEO, BOTH };
+static const char *const BRANCHES[] = {"audio", "video", "both", NULL};
+
+struct options {
+    struct cli cli;
+    int branch;
+    int64_t batch, steps;
+};
+
+static error_t parse(int key, char *arg, struct argp_state *state)
+{
+    struct options *o = state->input;
+    enum err_code rc = ERR_OK;
+
+    switch (key) {
+    case ARGP_KEY_INIT: state->child_inputs[0] = &o->cli; return 0;
+    case 'm': rc = cli_choice(&o->branch, arg, BRANCHES, "--branch", o->cli.err); break;
+    case 'b': rc = cli_int(&o->batch, arg, 1, 4096, "--batch", o->cli.err); break;
+    case 'n': rc = cli_int(&o->steps, arg, 1, MAX_STEPS, "--steps", o->cli.err); break;
+    default: return ARGP_ERR_UNKNOWN;
+    }
+    return rc == ERR_OK ? 0 : EINVAL;
+}
+
+struct bench {
+    struct nn *nn;
+    struct tape *tape;
+    struct params *ps;
+    struct avmodel *model;
+    struct optim optim;
+    struct av_input in;
+    float *data[AV_MODALITIES];
+    int32_t *labels;
+    uint32_t *rows;
+};
+
+static enum err_code fill(float **data, int64_t count, struct err *e)
+{
+    TRY(mem_aligned(data, (size_t)count, sizeof **data, "input", e));
+    for (int64_t i = 0; i < count; i++)
+        (*data)[i] = (float)(i * 7919 % 2003) / 1001 - 1;
+out:
+    return e->code;
+}
+
+static enum err_code build(struct bench *b, const struct options *o, struct err *e)
+{
+    struct avmodel_options opt = avmodel_options_default;
+
+    opt.use[AV_AUDIO] = o->branch != VIDEO;
+    opt.use[AV_VIDEO] = o->branch != AUDIO;
+    opt.fusion = o->branch == BOTH;
+    opt.detach_heads = o->branch == BOTH;
+    b->optim = (struct optim){0.9, 0.999, 1e-7, 1e-4, 0};
+    b->in.batch = o->batch;
+    TRY(nn_new(&b->nn, o->cli.jobs > 0 ? o->cli.jobs : parallel_cores(), e));
+    TRY(tape_new(&b->tape, b->nn, e));
+    TRY(params_new(&b->ps, e));
+    TRY(avmodel_new(&b->model, &opt, b->ps, e));
+    TRY(params_build(b->ps, e));
+    avmodel_init(b->model, o->cli.seed);
+    if (opt.use[AV_AUDIO])
+        TRY(fill(&b->data[AV_AUDIO], o->batch * opt.audio_height * opt.audio_width, e));
+    if (opt.use[AV_VIDEO])
+        TRY(fill(&b->data[AV_VIDEO], o->batch * opt.frames * 3 * opt.video_height * opt.video_width,
+                 e));
+    for (int m = 0; m < AV_MODALITIES; m++)
+        b->in.modality[m] = b->data[m];
+    TRY(mem_array(&b->labels, (size_t)o->batch, sizeof *b->labels, "labels", e));
+    TRY(mem_array(&b->rows, (size_t)o->batch, sizeof *b->rows, "rows", e));
+    for (int64_t i = 0; i < o->batch; i++)
+        b->labels[i] = (int32_t)(i % CLASSES), b->rows[i] = (uint32_t)i;
+out:
+    return e->code;
+}
+
+static void release(struct bench *b)
+{
+    avmodel_free(b->model);
+    params_free(b->ps);
+    tape_free(b->tape);
+    nn_free(b->nn);
+    for (int m = 0; m < AV_MODALITIES; m++)
+        free(b->data[m]);
+    free(b->labels);
+    free(b->rows);
+}
+
+static enum err_code step(struct bench *b, const struct options *o, struct err *e)
+{
+    struct noise_key key = {.seed = o->cli.seed, .row = b->rows};
+    struct av_features f;
+    struct tensor *logits;
+
+    tape_begin(b->tape, TAPE_TRAIN);
+    f = avmodel_encode(b->model, b->tape, &b->in);
+    if (o->branch == BOTH)
+        logits = avmodel_fuse(b->model, b->tape, f.z[AV_AUDIO], f.z[AV_VIDEO], &key).logits;
+    else
+        logits = f.logits[o->branch == AUDIO ? AV_AUDIO : AV_VIDEO];
+    params_zero_grad(b->ps);
+    TRY(tape_backward(b->tape, op_cross_entropy(b->tape, logits, b->labels), e));
+    TRY(optim_step(&b->optim, b->nn, b->ps, 1e-4, e));
+out:
+    return e->code;
+}
+
+static double seconds(clockid_t clock)
+{
+    struct timespec t;
+
+    clock_gettime(clock, &t);
+    return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
+}
+
+static int ascending(const void *a, const void *b)
+{
+    double x = *(const double *)a, y = *(const double *)b;
+
+    return (x > y) - (x < y);
+}
+
+static double median(double *v, int64_t n)
+{
+    qsort(v, (size_t)n, sizeof *v, ascending);
+    return (v[(n - 1) / 2] + v[n / 2]) / 2;
+}
+
+static enum err_code run(const struct options *o, struct err *e)
+{
+    struct bench b = {0};
+    double wall[MAX_STEPS], cpu[MAX_STEPS];
+
+    TRY(build(&b, o, e));
+    TRY(step(&b, o, e)); /* makes the primitives and buffers */
+    for (int64_t i = 0; i < o->steps; i++) {
+        double wall0 = seconds(CLOCK_MONOTONIC), cpu0 = seconds(CLOCK_PROCESS_CPUTIME_ID);
+        TRY(step(&b, o, e));
+        wall[i] = seconds(CLOCK_MONOTONIC) - wall0;
+        cpu[i] = seconds(CLOCK_PROCESS_CPUTIME_ID) - cpu0;
+    }
+    printf("synib\t%s\t%lld\t%d\t%.4f\t%.4f\n", BRANCHES[o->branch], (long long)o->batch,
+           nn_threads(b.nn), median(wall, o->steps), median(cpu, o->steps));
+out:
+    release(&b);
+    return e->code;
+}
+
+int main(int argc, char **argv)
+{
+    static const struct argp_option options[] = {
+        {"branch", 'm', "NAME", 0, "audio, video or both (default both)", 0},
+        {"batch", 'b', "N", 0, "samples; a video sample is 3 frames (default 16)", 0},
+        {"steps", 'n', "N", 0, "timed steps, after one that is not (default 3)", 0},
+        {0},
+    };
+    static const struct argp_child children[] = {CLI_CHILD, {0}};
+    static const struct argp argp = {options,
+                                     parse,
+                                     NULL,
+                                     "Times training steps at the paper's size.\v"
+                                     "Example:\n  bench-step -m video -b 16 -j 2\n"
+                                     "Exit codes: 0 done, 1 failed, 2 bad command line.",
+                                     children,
+                                     NULL,
+                                     NULL};
+    struct options o = {.branch = BOTH, .batch = 16, .steps = 3};
+    struct err e = {0};
+
+    TRY(cli_parse(&argp, argc, argv, "bench-step", &o.cli, &o, &e));
+    TRY(run(&o, &e));
+out:
+    return cli_finish("bench-step", &e);
+}
