@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #include "prep/scan.h"
 
+#include "common/base/atomic_file.h"
 #include "common/base/file.h"
 #include "common/base/mem.h"
 #include "common/base/parallel.h"
@@ -288,6 +289,7 @@ enum err_code scan_run(const struct scan_options *opt, struct err *e)
 {
     struct scan_corpus s = {0};
     struct scan_rules r = {0};
+    struct atomic_file *f = NULL, *done;
     struct scan_sums sums;
 
     TRY(rules_init(&r, opt, e));
@@ -295,12 +297,19 @@ enum err_code scan_run(const struct scan_options *opt, struct err *e)
         TRY(list_folder(&s, &r, (enum scan_media)m, e));
     if (s.count == 0)
         TRY(err_set(e, ERR_DATA, "%s: holds no VideoFlash/*.flv and no AudioWAV/*.wav", opt->root));
+    /* An output that is in the way is better known before an hour of reading than after it. */
+    if (!opt->cli.dry_run)
+        TRY(atomic_file_open(&f, opt->output, opt->cli.force, e));
     join_halves(&s);
     count_absent(&s, &r);
     TRY(judge_all(&s, &r, e));
     TRY(find_twins(&s, e));
-    if (!opt->cli.dry_run)
-        TRY(scan_write(&s, &r, e));
+    if (f != NULL) {
+        TRY(scan_write(f, &s, &r, e));
+        done = f;
+        f = NULL;
+        TRY(atomic_file_commit(done, e));
+    }
     scan_log(&s, &r);
     if (opt->cli.json)
         TRY(scan_print_json(&s, &r, e));
@@ -309,6 +318,7 @@ enum err_code scan_run(const struct scan_options *opt, struct err *e)
         TRY(err_set(e, ERR_REJECTED, "%s: %zu of %zu clips are rejected", opt->root, sums.rejected,
                     s.count));
 out:
+    atomic_file_abort(f);
     corpus_done(&s);
     rules_free(&r);
     return e->code;

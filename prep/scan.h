@@ -2,6 +2,7 @@
 #ifndef PREP_SCAN_H
 #define PREP_SCAN_H
 
+#include "common/base/atomic_file.h"
 #include "common/base/cli.h"
 #include "common/base/hash.h"
 #include "common/data/dataset.h"
@@ -103,8 +104,9 @@ struct scan_sums {
 struct scan_sums scan_sum(const struct scan_corpus *s);
 
 /* ---- reporting (scan_report.c) ---- */
-NODISCARD enum err_code scan_write(const struct scan_corpus *s, const struct scan_rules *r,
-                                   struct err *e);
+/* Appends the whole clips manifest to f. */
+NODISCARD enum err_code scan_write(struct atomic_file *f, const struct scan_corpus *s,
+                                   const struct scan_rules *r, struct err *e);
 void scan_log(const struct scan_corpus *s, const struct scan_rules *r);
 NODISCARD enum err_code scan_print_json(const struct scan_corpus *s, const struct scan_rules *r,
                                         struct err *e);

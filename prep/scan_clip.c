@@ -289,7 +289,8 @@ enum err_code scan_clip_judge(struct scan_clip *c, const struct scan_rules *r, s
     }
     for (int m = 0; m < N_SCAN_MEDIA; m++)
         TRY(judge_half(c, r, (enum scan_media)m, e));
-    if (c->video_walked && c->audio_walked &&
+    /* The length of a damaged half says nothing. */
+    if (!c->rejected && c->video_walked && c->audio_walked &&
         llabs(c->video_ms - c->audio_ms) > LENGTHS_DIFFER_MS) {
         c->flags |= FLAG_LENGTHS_DIFFER;
         scan_clip_say(c, "video lasts %" PRId64 " ms, sound %" PRId64 " ms", c->video_ms,

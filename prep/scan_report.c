@@ -114,11 +114,9 @@ out:
     return e->code;
 }
 
-enum err_code scan_write(const struct scan_corpus *s, const struct scan_rules *r, struct err *e)
+enum err_code scan_write(struct atomic_file *f, const struct scan_corpus *s,
+                         const struct scan_rules *r, struct err *e)
 {
-    struct atomic_file *f = NULL, *done;
-
-    TRY(atomic_file_open(&f, r->opt->output, r->opt->cli.force, e));
     TRY(atomic_file_printf(
         f, e,
         "#synib-clips 1\nclip\tactor\tsentence\temotion\tlevel\tlabel\tvideo\taudio\tvideo_bytes\t"
@@ -126,11 +124,7 @@ enum err_code scan_write(const struct scan_corpus *s, const struct scan_rules *r
         "reason\tchecked\n"));
     for (size_t i = 0; i < s->count; i++)
         TRY(write_row(f, &s->clip[i], r->checked, e));
-    done = f;
-    f = NULL;
-    TRY(atomic_file_commit(done, e));
 out:
-    atomic_file_abort(f);
     return e->code;
 }
 

@@ -133,7 +133,7 @@ struct user_table {
     struct tsv_index index;
     bool by_actor;
     int column;
-    bool *used; /* [rows] a clip of the corpus has this key */
+    bool *used; /* [rows] an accepted clip has this key */
 };
 
 static void user_table_free(struct user_table *u)
@@ -167,19 +167,24 @@ out:
     return e->code;
 }
 
-/* Part of a clip; false when it is left out. */
-static bool user_part(struct user_table *u, const struct corpus_clip *c, enum part *part,
-                      struct err *e)
+/* Row of the table that speaks of a clip; false if none. */
+static bool find_row(const struct user_table *u, const struct corpus_clip *c, size_t *row)
 {
     char actor[16];
-    const char *cell;
     size_t first;
 
     snprintf(actor, sizeof actor, "%" PRId32, c->actor);
     if (tsv_index_find(&u->index, u->by_actor ? actor : c->clip, &first) == 0)
         return false;
-    u->used[u->index.row[first]] = true;
-    cell = tsv_cell(u->t, u->index.row[first], u->column);
+    *row = u->index.row[first];
+    return true;
+}
+
+/* Part in a row: false for "-", a fault for another name. */
+static bool row_part(const struct user_table *u, size_t row, enum part *part, struct err *e)
+{
+    const char *cell = tsv_cell(u->t, row, u->column);
+
     for (int p = 0; p < N_PARTS; p++)
         if (strcmp(cell, part_names[p]) == 0) {
             *part = (enum part)p;
@@ -187,14 +192,60 @@ static bool user_part(struct user_table *u, const struct corpus_clip *c, enum pa
         }
     if (strcmp(cell, "-") != 0)
         (void)err_add_line(e, ERR_DATA, "%s:%zu: part '%s' is not train, val, test or -",
-                           tsv_name(u->t), tsv_line(u->t, u->index.row[first]), cell);
+                           tsv_name(u->t), tsv_line(u->t, row), cell);
     return false;
 }
 
+/* ---- what the corpus cannot give ---- */
+
+void drop_list_free(struct drop_list *d)
+{
+    free(d->item);
+    *d = (struct drop_list){0};
+}
+
+static enum err_code drop(struct drop_list *d, const char *key, enum part part, const char *reason,
+                          struct err *e)
+{
+    TRY(mem_grow(&d->item, &d->cap, d->count + 1, sizeof *d->item, "dropped clips", e));
+    d->item[d->count] = (struct dropped){.part = part, .reason = reason};
+    snprintf(d->item[d->count++].key, CLIP_NAME_SIZE, "%.*s", CLIP_NAME_SIZE - 1, key);
+out:
+    return e->code;
+}
+
+/* Why a clip that a scheme names cannot be had; NULL when it can. */
+static const char *why_not(const struct corpus *corpus, const char *clip)
+{
+    const struct corpus_clip *c = corpus_find(corpus, clip);
+
+    if (c == NULL)
+        return "is not in the clips manifest";
+    return c->rejected ? c->reason : NULL;
+}
+
+/* Checks every row's part, and drops the rows that no accepted clip used. */
+static enum err_code check_rows(const struct user_table *u, const struct corpus *corpus,
+                                struct drop_list *dropped, struct err *e)
+{
+    for (size_t i = 0; i < tsv_rows(u->t); i++) {
+        const char *key = tsv_cell(u->t, i, u->index.column), *why;
+        enum part part;
+
+        if (!row_part(u, i, &part, e) || u->used[i])
+            continue;
+        why = u->by_actor ? NULL : why_not(corpus, key);
+        TRY(drop(dropped, key, part, why != NULL ? why : "has no accepted clip", e));
+    }
+out:
+    return e->code;
+}
+
 enum err_code split_by_table(struct split_table *out, const struct corpus *corpus, const char *path,
-                             int fold, size_t *left_out, struct err *e)
+                             int fold, size_t *left_out, struct drop_list *dropped, struct err *e)
 {
     struct user_table u = {0};
+    struct err cell = {0}; /* check_rows reports bad parts, once per row */
 
     *out = (struct split_table){.scheme = "table", .fold = fold < 0 ? 0 : fold};
     *left_out = 0;
@@ -202,17 +253,19 @@ enum err_code split_by_table(struct split_table *out, const struct corpus *corpu
     for (size_t i = 0; i < corpus->count; i++) {
         const struct corpus_clip *c = &corpus->clip[i];
         struct split_row row = {.actor = c->actor, .label = c->label};
-        bool in = user_part(&u, c, &row.part, e);
+        size_t at;
 
+        if (c->rejected)
+            continue;
+        if (!find_row(&u, c, &at) || !row_part(&u, at, &row.part, &cell)) {
+            ++*left_out;
+            continue;
+        }
+        u.used[at] = true;
         memcpy(row.clip, c->clip, sizeof row.clip);
-        *left_out += !in && !c->rejected;
-        if (in && !c->rejected)
-            TRY(split_table_add(out, &row, e));
+        TRY(split_table_add(out, &row, e));
     }
-    for (size_t i = 0; i < tsv_rows(u.t); i++)
-        if (!u.used[i])
-            (void)err_add_line(e, ERR_DATA, "%s:%zu: '%s' is not in the clips manifest", path,
-                               tsv_line(u.t, i), tsv_cell(u.t, i, u.index.column));
+    TRY(check_rows(&u, corpus, dropped, e));
 out:
     user_table_free(&u);
     if (e->code != ERR_OK)
@@ -220,34 +273,19 @@ out:
     return e->code;
 }
 
-/* ---- the reference, as far as the corpus has it ---- */
-
-/* A clip of the reference that the corpus cannot give. */
-struct dropped {
-    struct split_row row;
-    const char *reason; /* loan of the corpus, or static */
-};
-struct drop_list {
-    struct dropped *item;
-    size_t count, cap;
-};
-
+/* The reference, as far as the corpus has it. */
 static enum err_code restrict_to(struct split_table *t, const struct corpus *corpus,
                                  struct drop_list *dropped, struct err *e)
 {
     size_t kept = 0;
 
     for (size_t i = 0; i < t->count; i++) {
-        const struct corpus_clip *c = corpus_find(corpus, t->row[i].clip);
+        const char *why = why_not(corpus, t->row[i].clip);
 
-        if (c != NULL && !c->rejected) {
+        if (why == NULL)
             t->row[kept++] = t->row[i];
-            continue;
-        }
-        TRY(mem_grow(&dropped->item, &dropped->cap, dropped->count + 1, sizeof *dropped->item,
-                     "dropped clips", e));
-        dropped->item[dropped->count++] =
-            (struct dropped){t->row[i], c == NULL ? "is not in the clips manifest" : c->reason};
+        else
+            TRY(drop(dropped, t->row[i].clip, t->row[i].part, why, e));
     }
     t->count = kept;
 out:
@@ -267,9 +305,11 @@ static enum err_code make_table(struct split_table *t, const struct split_option
         if (opt->clips != NULL)
             TRY(restrict_to(t, corpus, dropped, e));
     } else if (strcmp(opt->scheme, "kfold") == 0) {
+        log_note(&opt->cli.log, "%s: leaves out %zu rejected clips", opt->clips,
+                 corpus->count - corpus->accepted + corpus->misnamed);
         TRY(split_kfold(t, corpus, opt->cli.seed, opt->folds, fold, e));
     } else {
-        TRY(split_by_table(t, corpus, opt->scheme, opt->fold, &left_out, e));
+        TRY(split_by_table(t, corpus, opt->scheme, opt->fold, &left_out, dropped, e));
         if (left_out > 0)
             log_note(&opt->cli.log, "%s: leaves out %zu accepted clips", opt->scheme, left_out);
     }
@@ -300,9 +340,9 @@ static enum err_code print_json(const struct split_options *opt, const struct sp
     for (int p = 0; p < N_PARTS; p++)
         json_object_set_new(parts, part_names[p], part_json(&counts[p]));
     for (size_t i = 0; i < dropped->count; i++)
-        json_array_append_new(list, json_pack("{s:s, s:s, s:s}", "clip", dropped->item[i].row.clip,
-                                              "part", part_names[dropped->item[i].row.part],
-                                              "reason", dropped->item[i].reason));
+        json_array_append_new(list, json_pack("{s:s, s:s, s:s}", "clip", dropped->item[i].key,
+                                              "part", part_names[dropped->item[i].part], "reason",
+                                              dropped->item[i].reason));
     root = json_pack("{s:s, s:i, s:o, s:o}", "scheme", t->scheme, "fold", t->fold, "parts", parts,
                      "dropped", list);
     rc = root != NULL ? json_dumpf(root, opt->out, JSON_INDENT(2)) : -1;
@@ -325,8 +365,7 @@ static void report(const struct split_options *opt, const struct split_table *t,
                      dropped->count - SHOWN);
             break;
         }
-        log_warn(&opt->cli.log, "dropped %s (%s): %s", d->row.clip, part_names[d->row.part],
-                 d->reason);
+        log_warn(&opt->cli.log, "dropped %s (%s): %s", d->key, part_names[d->part], d->reason);
     }
     for (int p = 0; p < N_PARTS; p++)
         log_note(&opt->cli.log, "%s fold %d: %-5s %5zu clips, %2zu speakers", t->scheme, t->fold,
@@ -367,10 +406,10 @@ enum err_code split_run(const struct split_options *opt, struct err *e)
     if (opt->cli.json)
         TRY(print_json(opt, &t, counts, &dropped, e));
     if (dropped.count > 0)
-        TRY(err_set(e, ERR_REJECTED, "%s: %zu of %zu reference clips were dropped", opt->clips,
-                    dropped.count, dropped.count + t.count));
+        TRY(err_set(e, ERR_REJECTED, "%s: %zu of the clips or actors of scheme '%s' were dropped",
+                    opt->clips, dropped.count, opt->scheme));
 out:
-    free(dropped.item);
+    drop_list_free(&dropped);
     split_table_free(&t);
     corpus_free(&corpus);
     return e->code;

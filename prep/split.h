@@ -34,8 +34,9 @@ struct split_options {
 NODISCARD enum err_code split_options_parse(struct split_options *opt, int argc, char **argv,
                                             struct err *e);
 
-/* Errors: ERR_REJECTED when the split was written but reference clips were dropped (the log lists
- * them), ERR_DATA when speakers leak (nothing is written), ERR_USAGE, ERR_EXISTS, ERR_IO. */
+/* Errors: ERR_REJECTED when the split was written but clips that the scheme names were dropped
+ * (the log lists them), ERR_DATA when speakers leak (nothing is written), ERR_USAGE, ERR_EXISTS,
+ * ERR_IO. */
 NODISCARD enum err_code split_run(const struct split_options *opt, struct err *e);
 
 /* True K-fold over actors: every actor is tested in exactly one fold; part `val` of fold f is the
@@ -46,11 +47,24 @@ NODISCARD enum err_code split_run(const struct split_options *opt, struct err *e
 NODISCARD enum err_code split_kfold(struct split_table *out, const struct corpus *corpus,
                                     uint64_t seed, int folds, int fold, struct err *e);
 
+/* Clips (or actors) that a scheme names and the corpus cannot give. */
+struct dropped {
+    char key[CLIP_NAME_SIZE]; /* clip name, or the actor of a table of actors */
+    enum part part;
+    const char *reason; /* loan of the corpus, or static */
+};
+struct drop_list {
+    struct dropped *item;
+    size_t count, cap;
+};
+void drop_list_free(struct drop_list *d);
+
 /* Parts from a user's table (kind "folds", keyed by actor or clip), in the order of the corpus.
- * fold < 0: column "part", or fold0. A clip of the corpus that the table does not name, or marks
- * "-", is left out and counted in *left_out; a key that stands twice or names nothing in the
- * corpus is an ERR_DATA. */
+ * fold < 0: column "part", or fold0. Accepted clips that the table does not name, or marks "-", are
+ * left out and counted in *left_out; keys that the corpus has no accepted clip for are added to
+ * `dropped`. ERR_DATA when a key stands twice or a part has another name. */
 NODISCARD enum err_code split_by_table(struct split_table *out, const struct corpus *corpus,
-                                       const char *path, int fold, size_t *left_out, struct err *e);
+                                       const char *path, int fold, size_t *left_out,
+                                       struct drop_list *dropped, struct err *e);
 
 #endif

@@ -11,7 +11,7 @@
 #include <strings.h>
 #include <unistd.h>
 
-enum { AUDIT_MAX_BYTES = 256 << 20, PART_FROM_FILE = -1, ACTOR_DIGITS = 4 };
+enum { AUDIT_MAX_BYTES = 64 << 20, PART_FROM_FILE = -1, ACTOR_DIGITS = 4 };
 
 /* Where the entries of the file that is being read go. */
 struct target {
@@ -32,9 +32,9 @@ void audit_free(struct audit *a)
 static enum err_code intern(int *out, char names[][AUDIT_NAME_SIZE], int *count, int max,
                             const char *name, const char *path, const char *what, struct err *e)
 {
-    if (name[0] == '\0' || strlen(name) >= AUDIT_NAME_SIZE)
-        return err_set(e, ERR_DATA, "%s: %s name '%s' is not 1 to %d characters long", path, what,
-                       name, AUDIT_NAME_SIZE - 1);
+    if (name[0] == '\0' || strlen(name) >= AUDIT_NAME_SIZE || !tsv_cell_ok(name))
+        return err_set(e, ERR_DATA, "%s: %s name '%s' is not 1 to %d characters of text", path,
+                       what, name, AUDIT_NAME_SIZE - 1);
     for (*out = 0; *out < *count; ++*out)
         if (strcmp(names[*out], name) == 0)
             return ERR_OK;
@@ -49,14 +49,23 @@ static enum err_code part_named(const struct target *t, const char *name, int *p
     return intern(part, t->a->part, &t->a->parts, AUDIT_MAX_PARTS, name, t->path, "part", e);
 }
 
+/* What cannot be shown (a report goes to a terminal) is shown as '?'. */
+static void name_fold(struct audit *a, int fold, const char *name)
+{
+    snprintf(a->fold[fold], AUDIT_NAME_SIZE, "%.*s", AUDIT_NAME_SIZE - 1, name);
+    for (char *p = a->fold[fold]; *p != '\0'; p++)
+        if (*p < 0x20 || *p > 0x7e)
+            *p = '?';
+}
+
 /* A new fold of that name; two files may have the same base name, so it is never looked up. */
 static enum err_code new_fold(struct audit *a, const char *name, const char *path, int *fold,
                               struct err *e)
 {
     if (a->folds == AUDIT_MAX_FOLDS)
         return err_set(e, ERR_DATA, "%s: more than %d folds", path, AUDIT_MAX_FOLDS);
-    snprintf(a->fold[a->folds], AUDIT_NAME_SIZE, "%.*s", AUDIT_NAME_SIZE - 1, name);
     *fold = a->folds++;
+    name_fold(a, *fold, name);
     return ERR_OK;
 }
 
@@ -192,7 +201,7 @@ static enum err_code read_manifest(const struct target *t, const struct file_vie
         if (k > 0)
             TRY(new_fold(t->a, name, t->path, &fold, e));
         else
-            snprintf(t->a->fold[fold], AUDIT_NAME_SIZE, "%s", name);
+            name_fold(t->a, fold, name);
         TRY(add_column(t, m, key, by_actor, column, fold, e));
     }
 out:
@@ -270,7 +279,7 @@ static enum err_code read_json(const struct target *t, const struct file_view *v
         if (!first)
             TRY(new_fold(t->a, name, t->path, &fold, e));
         else
-            snprintf(t->a->fold[fold], AUDIT_NAME_SIZE, "%.*s", AUDIT_NAME_SIZE - 1, name);
+            name_fold(t->a, fold, name);
         first = false;
         TRY(add_parts(t, value, fold, e));
     }
@@ -283,8 +292,9 @@ out:
 
 enum { CELL_SIZE = 64, MAX_COLUMNS = 256 };
 
-/* The column-th cell of a line, cut to CELL_SIZE - 1, without quotes and blanks around it. */
-static void text_cell(char out[CELL_SIZE], const char *line, char delimiter, int column)
+/* The column-th cell of a line, cut to CELL_SIZE - 1, without quotes and blanks around it; false
+ * when the line has no such column. */
+static bool text_cell(char out[CELL_SIZE], const char *line, char delimiter, int column)
 {
     size_t len;
 
@@ -292,12 +302,13 @@ static void text_cell(char out[CELL_SIZE], const char *line, char delimiter, int
     for (; column > 0 && line != NULL; column--)
         line = (line = strchr(line, delimiter)) != NULL ? line + 1 : NULL;
     if (line == NULL)
-        return;
+        return false;
     line += strspn(line, " \"'");
     len = strcspn(line, (const char[]){delimiter, '\r', '"', '\'', '\0'});
     while (len > 0 && line[len - 1] == ' ')
         len--;
     snprintf(out, CELL_SIZE, "%.*s", (int)(len < CELL_SIZE ? len : CELL_SIZE - 1), line);
+    return true;
 }
 
 /* Finds the column that a header line names for the part; -1 if none. */
@@ -307,8 +318,7 @@ static int part_column(const char *header, char *delimiter)
     char cell[CELL_SIZE];
 
     *delimiter = strchr(header, '\t') != NULL ? '\t' : strchr(header, ';') != NULL ? ';' : ',';
-    for (int c = 0; c < MAX_COLUMNS; c++) {
-        text_cell(cell, header, *delimiter, c);
+    for (int c = 0; c < MAX_COLUMNS && text_cell(cell, header, *delimiter, c); c++) {
         for (size_t i = 0; i < sizeof names / sizeof *names; i++)
             if (strcasecmp(cell, names[i]) == 0)
                 return c;
@@ -328,7 +338,9 @@ static enum err_code text_line(const struct target *t, const char *line, size_t 
     if (part == PART_FROM_FILE && column >= 0) {
         if (number == 1)
             return ERR_OK;
-        text_cell(cell, line, delimiter, column);
+        if (!text_cell(cell, line, delimiter, column))
+            TRY(err_set(e, ERR_DATA, "%s:%zu: has no column %d, which the first line names",
+                        t->path, number, column + 1));
         TRY(part_named(t, cell, &part, e));
     }
     if (part == PART_FROM_FILE)

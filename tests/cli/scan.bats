@@ -182,3 +182,53 @@ TABLE
     run --separate-stderr "$BIN/synib-scan" real -o clips.tsv --json --no-verify --force
     [ "$(jq -r '[.rejected_clips[].reason] | unique | join(",")' <<<"$output")" = "missing video" ]
 }
+
+@test "links inside the corpus are followed, links out of it are not" {
+    mkdir elsewhere
+    mv corpus/VideoFlash elsewhere/flv
+    ln -s ../elsewhere/flv corpus/VideoFlash
+    run "$BIN/synib-scan" corpus -o clips.tsv
+    [ "$status" -eq 0 ]
+    mv "corpus/AudioWAV/$clip.wav" corpus/kept.wav
+    ln -s ../kept.wav "corpus/AudioWAV/$clip.wav"
+    run "$BIN/synib-scan" corpus --force -o clips.tsv
+    [ "$status" -eq 0 ]
+    mv corpus/kept.wav elsewhere
+    ln -sf ../../elsewhere/kept.wav "corpus/AudioWAV/$clip.wav"
+    run "$BIN/synib-scan" corpus --force -o clips.tsv
+    [ "$status" -eq 3 ]
+    [ "$(cell "$clip" reason)" = "AudioWAV/$clip.wav: is a link that leaves the corpus" ]
+}
+
+@test "official bytes that break a rule of FLV are kept and flagged" {
+    mkdir facts
+    cp "$SOURCE_DIR"/manifests/known-issues.tsv facts
+    printf '\0\0\0\0' >>"corpus/VideoFlash/$clip.flv"
+    digest() { sha256sum <"$1" | cut -d' ' -f1; }
+    { printf '#synib-media 1\nclip\tflv_bytes\tflv_sha256\twav_bytes\twav_sha256\n'
+      printf '%s\t%s\t%s\t%s\t%s\n' "$clip" \
+        "$(stat -c %s "corpus/VideoFlash/$clip.flv")" "$(digest "corpus/VideoFlash/$clip.flv")" \
+        "$(stat -c %s "corpus/AudioWAV/$clip.wav")" "$(digest "corpus/AudioWAV/$clip.wav")"
+    } >facts/cremad-media.tsv
+    cp facts/cremad-media.tsv corpus/media.tsv
+    run "$BIN/synib-scan" corpus -o clips.tsv
+    [ "$(cell "$clip" verdict)" = rejected ]
+    rm corpus/media.tsv
+    run "$BIN/synib-scan" corpus --manifests facts --force -o clips.tsv
+    [ "$(cell "$clip" verdict)" = flagged ]
+    [ "$(cell "$clip" flags)" = reencoded,odd_structure ]
+    [[ "$(cell "$clip" reason)" == *"FLV: ends inside a tag header"* ]]
+    [ "$(cell "$other" verdict)" = rejected ]
+    [[ "$(cell "$other" reason)" == *"is not in the list of CREMA-D's clips"* ]]
+}
+
+@test "an output in the way is reported before the clips are read" {
+    echo old >clips.tsv
+    chmod 000 "corpus/AudioWAV/$clip.wav"
+    run "$BIN/synib-scan" corpus -o clips.tsv
+    [ "$status" -eq 1 ]
+    [[ "$output" != *"rejected"* ]]
+    run "$BIN/synib-scan" corpus -o no/such/folder.tsv
+    [ "$status" -eq 1 ]
+    [[ "$output" != *"rejected"* ]]
+}

@@ -44,7 +44,7 @@ make_clips() {
     [ "$status" -eq 3 ]
     [[ "$output" == *"dropped 1076_MTI_SAD_XX (train): no face"* ]]
     [[ "$output" == *"dropped 1001_IEO_NEU_XX (train): is not in the clips manifest"* ]]
-    [[ "$output" == *"2 of 5820 reference clips were dropped"* ]]
+    [[ "$output" == *"2 of the clips or actors of scheme 'reference' were dropped"* ]]
     cmp split.tsv <(grep -v '1076_MTI_SAD_XX\|1001_IEO_NEU_XX' all.tsv)
 }
 
@@ -138,4 +138,14 @@ JSON
 1|nofile: cannot open|--audit nofile
 1|nofile.csv: cannot open|--audit train=nofile.csv
 TABLE
+}
+
+@test "a table may name what the corpus lacks: listed, exit 3" {
+    make_clips
+    printf '#synib-folds 1\nactor\tfold0\n1001\ttrain\n1002\tval\n1006\ttest\n1050\ttest\n' >mine.tsv
+    run "$BIN/synib-split" clips.tsv --scheme mine.tsv -o split.tsv
+    [ "$status" -eq 3 ]
+    [[ "$output" == *"dropped 1050 (test): has no accepted clip"* ]]
+    [[ "$output" == *"mine.tsv: leaves out 5 accepted clips"* ]]
+    [ "$(wc -l <split.tsv)" -eq 8 ]
 }

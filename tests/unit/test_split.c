@@ -156,10 +156,11 @@ static void test_user_table(void **state)
     struct split_table t;
     struct corpus c;
     struct err e = {0};
+    struct drop_list dropped = {0};
     size_t left;
 
     read_corpus(&c, *state, 4);
-    ASSERT_OK(split_by_table(&t, &c, path, 1, &left, &e), e);
+    ASSERT_OK(split_by_table(&t, &c, path, 1, &left, &dropped, &e), e);
     assert_int_equal(t.fold, 1);
     assert_string_equal(t.scheme, "table");
     for (size_t i = 0; i < t.count; i++)
@@ -167,28 +168,45 @@ static void test_user_table(void **state)
     assert_int_equal(t.count + left, c.accepted);
     assert_true(left > 0);
     split_table_free(&t);
-    ASSERT_FAILS(split_by_table(&t, &c, path, 2, &left, &e), e, ERR_DATA, "no column 'fold2'");
+    ASSERT_FAILS(split_by_table(&t, &c, path, 2, &left, &dropped, &e), e, ERR_DATA,
+                 "no column 'fold2'");
     free(path);
     path = put(*state, "f.tsv", "#synib-folds 1\nclip\tpart\n1001_DFA_NEU_XX\ttrain\n");
-    ASSERT_OK(split_by_table(&t, &c, path, -1, &left, &e), e);
+    ASSERT_OK(split_by_table(&t, &c, path, -1, &left, &dropped, &e), e);
     assert_int_equal(t.count, 1);
     split_table_free(&t);
     free(path);
-    path = put(*state, "f.tsv", "#synib-folds 1\nactor\tpart\n1001\ttest\n1077\ttrain\n");
-    ASSERT_FAILS(split_by_table(&t, &c, path, -1, &left, &e), e, ERR_DATA,
-                 ":4: '1077' is not in the clips manifest");
+    assert_int_equal(dropped.count, 0);
+    path = put(*state, "f.tsv", "#synib-folds 1\nactor\tpart\n1001\ttest\n1077\ttrain\n1078\t-\n");
+    ASSERT_OK(split_by_table(&t, &c, path, -1, &left, &dropped, &e), e);
+    assert_int_equal(dropped.count, 1);
+    assert_string_equal(dropped.item[0].key, "1077");
+    split_table_free(&t);
+    free(path);
+    path = put(*state, "f.tsv",
+               "#synib-folds 1\nclip\tpart\n1001_DFA_NEU_XX\ttest\n1002_ITH_FEA_XX\tval\n"
+               "1099_DFA_NEU_XX\ttrain\n");
+    ASSERT_OK(split_by_table(&t, &c, path, -1, &left, &dropped, &e), e);
+    assert_int_equal(t.count, 1);
+    assert_int_equal(dropped.count, 3);
+    assert_string_equal(dropped.item[1].reason, "broken");
+    assert_string_equal(dropped.item[2].reason, "is not in the clips manifest");
+    split_table_free(&t);
+    drop_list_free(&dropped);
     free(path);
     path = put(*state, "f.tsv", "#synib-folds 1\nactor\tpart\n1001\tdev\n");
-    ASSERT_FAILS(split_by_table(&t, &c, path, -1, &left, &e), e, ERR_DATA,
+    ASSERT_FAILS(split_by_table(&t, &c, path, -1, &left, &dropped, &e), e, ERR_DATA,
                  ":3: part 'dev' is not train, val, test or -");
     free(path);
     path = put(*state, "f.tsv", "#synib-folds 1\nactor\tpart\n1001\ttest\n1001\ttrain\n");
-    ASSERT_FAILS(split_by_table(&t, &c, path, -1, &left, &e), e, ERR_DATA,
+    ASSERT_FAILS(split_by_table(&t, &c, path, -1, &left, &dropped, &e), e, ERR_DATA,
                  ":4: '1001' stands already in line 3");
     free(path);
     path = put(*state, "f.tsv", "#synib-folds 1\nactor\tclip\tpart\n1001\tx\ttest\n");
-    ASSERT_FAILS(split_by_table(&t, &c, path, -1, &left, &e), e, ERR_DATA, "either a column");
+    ASSERT_FAILS(split_by_table(&t, &c, path, -1, &left, &dropped, &e), e, ERR_DATA,
+                 "either a column");
     free(path);
+    drop_list_free(&dropped);
     corpus_free(&c);
 }
 
@@ -321,7 +339,9 @@ static void test_audit_refuses(void **state)
         {"", "names no clip"},
         {"1001_DFA_ANG_XX\n", "names no column"},
         {"clip,part\n1001_DFA_ANG_XX,train\nhello,test\n", ":3: holds no clip name"},
-        {"clip,part\n1001_DFA_ANG_XX\n", "part name '' is not 1 to"},
+        {"clip,part\n1001_DFA_ANG_XX\n", ":2: has no column 2, which the first line names"},
+        {"clip,part\n1001_DFA_ANG_XX,\n", "part name '' is not 1 to"},
+        {"clip,part\n1001_DFA_ANG_XX,\033[31m\n", "characters of text"},
         {"{\"train\": [\"1001_DFA_ANG_XX\", 5]}", "item 1 of part 'train' holds no clip name"},
         {"{\"train\": [\"1001_DFA_ANG_XX\"], \"train\": []}", "is not JSON: duplicate"},
         {"{\"train\": 5}", "is not a list"},
