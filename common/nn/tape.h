@@ -42,7 +42,7 @@ void tape_free(struct tape *t);
 /* Forgets the last pass (its tensors become invalid, its error is cleared) and starts another. */
 void tape_begin(struct tape *t, unsigned flags);
 
-/* ---- leaves: memory of the caller's that must outlive the pass ---- */
+/* ---- leaves: 64-byte aligned memory of the caller's that must outlive the pass ---- */
 /* No gradient. */
 struct tensor *tape_constant(struct tape *t, int rank, const int64_t *dim, const float *data);
 /* With a gradient, *added to* grad (same shape and layout) by tape_backward; grad may be NULL only

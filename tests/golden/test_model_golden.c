@@ -284,7 +284,7 @@ static struct outputs forward(struct fixture *f)
 static void compare_losses(struct fixture *f, int step, const struct outputs *o, double *worst)
 {
     double got[1 + TERMS] = {(double)tape_value(o->total)};
-    char name[8];
+    char name[16];
 
     for (int i = 0; i < TERMS; i++)
         got[1 + i] = (double)tape_value(o->term[i]);

@@ -39,7 +39,7 @@ static void ref_conv(const struct op_case *c, double *const *in, double *out)
 }
 
 /* ---- batch norm; inputs x, gamma, beta [, residual]; args: relu ---- */
-static float running[2][16]; /* mean, variance: set by test_operations */
+static _Alignas(64) float running[2][16]; /* mean, variance: set by test_operations */
 
 static struct tensor *build_batchnorm(struct tape *t, struct tensor *const *in,
                                       const struct op_case *c)
@@ -47,7 +47,7 @@ static struct tensor *build_batchnorm(struct tape *t, struct tensor *const *in,
     struct param gamma = {.kind = PARAM_WEIGHT, .rank = 1, .dim = {16}, .count = 16};
     struct param beta = gamma, mean = gamma, var = gamma, batches = {.kind = PARAM_COUNTER};
     struct batchnorm bn = {&gamma, &beta, &mean, &var, &batches};
-    float moved[2][16];
+    _Alignas(64) float moved[2][16];
 
     for (int i = 0; i < 32; i++) /* training moves them: on a copy */
         moved[i / 16][i % 16] = running[i / 16][i % 16];
