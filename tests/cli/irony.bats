@@ -32,7 +32,7 @@ irony() {
         [ "$(jq -r '"\(.clips) \(.mutated) \(.digest) \(.seed)"' <<<"$output")" = \
             "$clips $mutated $digest $seed" ]
         n=$((n + 1))
-    done < <(tail -n +3 "$SOURCE_DIR/tests/golden/data/mutation-digests.tsv")
+    done < <(tail -n +3 "$SOURCE_DIR/tests/golden/mutation-digests.tsv")
     [ "$n" -eq 16 ]
 }
 

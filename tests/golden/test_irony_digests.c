@@ -7,7 +7,7 @@
 
 #include <string.h>
 
-/* The mutation equals the authors' data: every row of data/mutation-digests.tsv, and the class
+/* The mutation equals the authors' data: every row of mutation-digests.tsv, and the class
  * counts of R section 2, from the shipped manifests alone. */
 
 #define MANIFESTS SOURCE_DIR "/manifests"
@@ -40,7 +40,7 @@ static int part_index(const char *name)
     return -1;
 }
 
-static void test_digests(void **state)
+static void check_digests(const char *path, size_t rows)
 {
     static const char *const columns[] = {"fold", "seed",    "split",  "dropped", "clips",
                                           "rate", "mutated", "digest", NULL};
@@ -48,13 +48,11 @@ static void test_digests(void **state)
     struct err e = {0};
     int c[8];
 
-    (void)state;
-    if (tsv_read(&t, SOURCE_DIR "/tests/golden/data/mutation-digests.tsv", "mutation-digests",
-                 columns, &e) != ERR_OK)
+    if (tsv_read(&t, path, "mutation-digests", columns, &e) != ERR_OK)
         fail_msg("%s", e.text);
     for (int i = 0; i < 8; i++)
         c[i] = tsv_column(t, columns[i]);
-    assert_int_equal(tsv_rows(t), 16);
+    assert_int_equal(tsv_rows(t), rows);
     for (size_t r = 0; r < tsv_rows(t); r++) {
         struct split_table split = {0};
         struct irony_part p = {0};
@@ -79,6 +77,19 @@ static void test_digests(void **state)
         split_table_free(&split);
     }
     tsv_free(t);
+}
+
+static void test_digests(void **state)
+{
+    (void)state;
+    check_digests(SOURCE_DIR "/tests/golden/mutation-digests.tsv", 16);
+}
+
+/* All folds, splits and rates, by make/irony.py with PyTorch's generators. */
+static void test_torch_digests(void **state)
+{
+    (void)state;
+    check_digests(SOURCE_DIR "/tests/golden/irony.tsv", 80);
 }
 
 /* R section 2: mutated per original class, and final counts with irony last. */
@@ -218,9 +229,8 @@ static void test_splits(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_digests),
-        cmocka_unit_test(test_class_counts),
-        cmocka_unit_test(test_first_pairs),
+        cmocka_unit_test(test_digests),      cmocka_unit_test(test_torch_digests),
+        cmocka_unit_test(test_class_counts), cmocka_unit_test(test_first_pairs),
         cmocka_unit_test(test_splits),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
