@@ -68,20 +68,26 @@ out:
     return e->code;
 }
 
-static void close_clip(struct video *v)
+static void close_container(struct video *v)
 {
     for (size_t i = 0; i < v->n_packets; i++)
         av_packet_free(&v->packets[i]);
     v->n_packets = 0;
-    avcodec_free_context(&v->codec);
     avformat_close_input(&v->format);
     if (v->io != NULL)
         av_freep(&v->io->buffer);
     avio_context_free(&v->io);
+    v->at = 0;
+}
+
+static void close_clip(struct video *v)
+{
+    close_container(v);
+    avcodec_free_context(&v->codec);
     free(v->name);
     v->name = NULL;
     v->data = NULL;
-    v->len = v->at = 0;
+    v->len = 0;
 }
 
 void video_free(struct video *v)
@@ -138,7 +144,7 @@ static enum err_code refuse(struct video *v, int code, const char *what, struct 
     return err_set(e, ERR_FORMAT, "%s: %s: %s", v->name, what, why);
 }
 
-static enum err_code open_container(struct video *v, struct err *e)
+static enum err_code open_container(struct video *v, bool probe, struct err *e)
 {
     AVDictionary *options = NULL;
     uint8_t *buffer = av_malloc(IO_BUFFER_BYTES);
@@ -162,22 +168,33 @@ static enum err_code open_container(struct video *v, struct err *e)
     av_dict_free(&options);
     if (rc < 0)
         return refuse(v, rc, "not FLV", e);
-    rc = avformat_find_stream_info(v->format, NULL);
+    rc = probe ? avformat_find_stream_info(v->format, NULL) : 0;
     if (rc < 0)
         return refuse(v, rc, "cannot read the FLV tags", e);
     return ERR_OK;
 }
 
-/* Collects every packet of stream `index`. */
-static enum err_code read_packets(struct video *v, int index, AVRational unit, struct err *e)
+/* The first video stream; an FLV's streams appear as their first packets do. */
+static const AVStream *video_stream(const struct video *v)
 {
+    for (unsigned i = 0; i < v->format->nb_streams; i++)
+        if (v->format->streams[i]->codecpar->codec_type == AVMEDIA_TYPE_VIDEO)
+            return v->format->streams[i];
+    return NULL;
+}
+
+/* Collects every packet of the video stream. */
+static enum err_code read_packets(struct video *v, struct err *e)
+{
+    const AVStream *stream;
     AVPacket *packet = av_packet_alloc();
     int rc;
 
     if (packet == NULL)
         return err_set(e, ERR_NOMEM, "%s: out of memory", v->name);
     while ((rc = av_read_frame(v->format, packet)) >= 0) {
-        if (packet->stream_index != index) {
+        stream = video_stream(v);
+        if (stream == NULL || packet->stream_index != stream->index) {
             av_packet_unref(packet);
             continue;
         }
@@ -193,8 +210,9 @@ static enum err_code read_packets(struct video *v, int index, AVRational unit, s
                      e));
         TRY(mem_grow(&v->time_ms, &v->times_cap, v->n_packets + 1, sizeof *v->time_ms, "packets",
                      e));
-        v->time_ms[v->n_packets] = av_rescale_q(
-            packet->pts == AV_NOPTS_VALUE ? packet->dts : packet->pts, unit, (AVRational){1, 1000});
+        v->time_ms[v->n_packets] =
+            av_rescale_q(packet->pts == AV_NOPTS_VALUE ? packet->dts : packet->pts,
+                         stream->time_base, (AVRational){1, 1000});
         v->packets[v->n_packets++] = packet;
         packet = av_packet_alloc();
         if (packet == NULL)
@@ -202,8 +220,6 @@ static enum err_code read_packets(struct video *v, int index, AVRational unit, s
     }
     if (rc != AVERROR_EOF)
         (void)refuse(v, rc, "cannot read the FLV tags", e);
-    else if (v->n_packets == 0)
-        (void)err_set(e, ERR_FORMAT, "%s: no video frames", v->name);
 out:
     av_packet_free(&packet);
     return e->code;
@@ -246,23 +262,24 @@ enum err_code video_open(struct video *v, const char *name, const void *data, si
     TRY(mem_string(&v->name, name, e));
     v->data = data;
     v->len = len;
-    TRY(open_container(v, e));
-    for (unsigned i = 0; i < v->format->nb_streams && stream == NULL; i++)
-        if (v->format->streams[i]->codecpar->codec_type == AVMEDIA_TYPE_VIDEO)
-            stream = v->format->streams[i];
-    if (stream == NULL) {
+    TRY(open_container(v, false, e));
+    TRY(read_packets(v, e));
+    if (video_stream(v) != NULL && video_stream(v)->avg_frame_rate.num == 0) {
+        /* Not in the metadata: libavformat must look at the time stamps, which takes decoding. */
+        close_container(v);
+        TRY(open_container(v, true, e));
+        TRY(read_packets(v, e));
+    }
+    stream = video_stream(v);
+    if (stream == NULL)
         (void)err_set(e, ERR_FORMAT, "%s: no video stream", v->name);
-        goto out;
-    }
-    TRY(open_decoder(v, stream, e));
-    if (stream->avg_frame_rate.num <= 0 || stream->avg_frame_rate.den <= 0) {
+    else if (v->n_packets == 0)
+        (void)err_set(e, ERR_FORMAT, "%s: no video frames", v->name);
+    else if (stream->avg_frame_rate.num <= 0 || stream->avg_frame_rate.den <= 0)
         (void)err_set(e, ERR_FORMAT, "%s: the frame rate is unknown", v->name);
-        goto out;
-    }
-    TRY(read_packets(v, stream->index, stream->time_base, e));
+    TRY(e->code);
+    TRY(open_decoder(v, stream, e));
     info->codec = v->codec->codec->name;
-    info->w = v->codec->width;
-    info->h = v->codec->height;
     info->fps = av_q2d(stream->avg_frame_rate);
     info->frames = (int64_t)v->n_packets;
     info->time_ms = v->time_ms;

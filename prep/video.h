@@ -11,7 +11,7 @@
  *
  * What hostile bytes can reach is kept small: the FLV demuxer is forced, it reads from memory and
  * no protocol is allowed (so no other file can be opened), the decoders are VP6 and Sorenson H.263
- * (and MP3, which libavformat opens to probe the sound), pictures are at most 1920 x 1088. Any
+ * (and MP3, when libavformat has to estimate a frame rate), pictures are at most 1920 x 1088. Any
  * error, corrupt packet or concealed damage is an ERR_FORMAT: nothing is repaired.
  *
  * Threads: one object per thread; decoding itself uses one thread, so the pictures do not depend on
@@ -26,9 +26,9 @@ void video_free(struct video *v);
 
 struct video_info {
     const char *codec; /* "vp6f" or "flv" (Sorenson H.263); static */
-    int w, h;
     /* Frames per second: libavformat's average frame rate, which is what OpenCV reports as
-     * CAP_PROP_FPS (29.9697 for a clip at 30000/1001 whose time stamps are whole milliseconds). */
+     * CAP_PROP_FPS: "framerate" of the FLV's metadata as a fraction with a small denominator (29.97
+     * becomes 989 / 33 = 29.9697), or an estimate from the time stamps where that is missing. */
     double fps;
     int64_t frames;         /* packets of the video stream; each gives one picture */
     const int64_t *time_ms; /* [frames] presentation times; a loan until the next open or free */

@@ -55,7 +55,7 @@ static void test_wanted_frames(void **state)
     assert_int_equal(video_new(&v, &e), ERR_OK);
     assert_int_equal(video_open(v, "t.flv", flv.data, flv.len, &info, &e), ERR_OK);
     assert_string_equal(info.codec, "flv");
-    assert_true(info.w == W && info.h == H && info.frames == FRAMES);
+    assert_int_equal(info.frames, FRAMES);
     assert_true(fabs(info.fps - 29.97) < 0.3); /* from whole milliseconds */
     for (size_t i = 0; i < FRAMES; i++)
         assert_int_equal(info.time_ms[i], flv_video_ms(i));
@@ -72,6 +72,28 @@ static void test_wanted_frames(void **state)
     assert_true(one.sum[0] == four.sum[2]);
     video_free(v);
     video_free(NULL);
+    buffer_free(&flv);
+}
+
+/* Without "framerate" in the metadata the time stamps decide, as in OpenCV. */
+static void test_rate_without_metadata(void **state)
+{
+    struct buffer flv;
+    struct video *v;
+    struct video_info info;
+    struct err e = {0};
+    uint8_t *key;
+
+    (void)state;
+    moving_flv(&flv, W, H, 40);
+    key = memmem(flv.data, flv.len, "framerate", 9);
+    assert_non_null(key);
+    key[0] = 'x';
+    assert_int_equal(video_new(&v, &e), ERR_OK);
+    assert_int_equal(video_open(v, "t.flv", flv.data, flv.len, &info, &e), ERR_OK);
+    assert_int_equal(info.frames, 40);
+    assert_true(fabs(info.fps - 29.97) < 0.1);
+    video_free(v);
     buffer_free(&flv);
 }
 
@@ -206,6 +228,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_wanted_frames),
+        cmocka_unit_test(test_rate_without_metadata),
         cmocka_unit_test(test_callback_error_is_passed_on),
         cmocka_unit_test(test_not_flv),
         cmocka_unit_test(test_damage_anywhere),
