@@ -37,8 +37,7 @@ static enum err_code beside_program(char **dir, const char *relative, struct err
 
 enum err_code manifests_find(char **dir, const char *given, struct err *e)
 {
-    static const char *const places[] = {"../../manifests", "../share/synib/manifests",
-                                         "../manifests"};
+    static const char *const places[] = {"../../manifests", "../share/synib/manifests"};
     const char *set = given != NULL ? given : getenv("SYNIB_MANIFESTS");
 
     *dir = NULL;
@@ -82,6 +81,7 @@ enum err_code manifests_fold_seed(uint64_t *seed, const char *given, int fold, s
     static const char *const columns[] = {"fold", "seed", NULL};
     struct tsv_index x = {0};
     struct tsv *t = NULL;
+    struct err cell = {0};
     char key[16];
     size_t first;
 
@@ -92,7 +92,8 @@ enum err_code manifests_fold_seed(uint64_t *seed, const char *given, int fold, s
     if (tsv_index_find(&x, key, &first) == 0)
         TRY(err_set(e, ERR_USAGE, "--fold: the reference has no fold %d: it has 0 to %zu", fold,
                     tsv_rows(t) - 1));
-    TRY(cli_u64(seed, tsv_cell(t, x.row[first], tsv_column(t, "seed")), "fold-seeds.tsv: seed", e));
+    if (cli_u64(seed, tsv_cell(t, x.row[first], tsv_column(t, "seed")), "seed", &cell) != ERR_OK)
+        TRY(err_set(e, ERR_DATA, "%s:%zu: %s", tsv_name(t), tsv_line(t, x.row[first]), cell.text));
 out:
     tsv_index_free(&x);
     tsv_free(t);

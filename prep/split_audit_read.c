@@ -132,29 +132,42 @@ static enum err_code add_text(const struct target *t, const char *text, int fold
 
 /* ---- our manifests ---- */
 
-static enum err_code add_cell(const struct target *t, const struct tsv *m, size_t row, int key,
-                              bool by_actor, int fold, int part, struct err *e)
+/* Which columns of a manifest say who a row is about; -1 = absent. */
+struct who {
+    int clip, actor;
+};
+
+static bool is_actor(const char *text)
 {
-    const char *text = tsv_cell(m, row, key);
+    return run_of(text, ACTOR_DIGITS + 1, isdigit) == ACTOR_DIGITS && text[ACTOR_DIGITS] == '\0';
+}
+
+/* A row that names its actor may call its clip as it likes; otherwise the clip's name tells. */
+static enum err_code add_cell(const struct target *t, const struct tsv *m, size_t row,
+                              struct who who, int fold, int part, struct err *e)
+{
+    const char *clip = who.clip >= 0 ? tsv_cell(m, row, who.clip) : "";
+    const char *actor = who.actor >= 0 ? tsv_cell(m, row, who.actor) : NULL;
+    struct audit_entry entry = {.fold = fold, .part = part};
     bool found = false;
 
-    if (!by_actor) {
-        TRY(add_text(t, text, fold, part, &found, e));
-    } else if (run_of(text, ACTOR_DIGITS + 1, isdigit) == ACTOR_DIGITS && text[4] == '\0') {
-        struct audit_entry entry = {.actor = actor_at(text), .fold = fold, .part = part};
-
-        TRY(add_entry(t, &entry, e));
-        found = true;
+    if (actor != NULL && is_actor(actor) && strlen(clip) < CLIP_NAME_SIZE) {
+        entry.actor = actor_at(actor);
+        memcpy(entry.clip, clip, strlen(clip));
+        return add_entry(t, &entry, e);
     }
+    if (actor == NULL)
+        TRY(add_text(t, clip, fold, part, &found, e));
     if (!found)
-        TRY(err_set(e, ERR_DATA, "%s:%zu: '%s' is not %s", t->path, tsv_line(m, row), text,
-                    by_actor ? "an actor" : "a clip name"));
+        TRY(err_set(e, ERR_DATA, "%s:%zu: '%s' is not %s", t->path, tsv_line(m, row),
+                    actor != NULL ? actor : clip,
+                    actor != NULL ? "an actor (four digits)" : "a clip name"));
 out:
     return e->code;
 }
 
 /* One column of parts (-1: all in t->part) as one fold. */
-static enum err_code add_column(const struct target *t, const struct tsv *m, int key, bool by_actor,
+static enum err_code add_column(const struct target *t, const struct tsv *m, struct who who,
                                 int column, int fold, struct err *e)
 {
     int verdict = tsv_column(m, "verdict");
@@ -169,7 +182,7 @@ static enum err_code add_column(const struct target *t, const struct tsv *m, int
                 continue;
             TRY(part_named(t, tsv_cell(m, i, column), &part, e));
         }
-        TRY(add_cell(t, m, i, key, by_actor, fold, part, e));
+        TRY(add_cell(t, m, i, who, fold, part, e));
     }
 out:
     return e->code;
@@ -180,20 +193,19 @@ static enum err_code read_manifest(const struct target *t, const struct file_vie
     const char *text = (const char *)v->data + strlen("#synib-");
     char kind[32], name[AUDIT_NAME_SIZE];
     struct tsv *m = NULL;
-    bool by_actor;
-    int key, column, fold = t->fold;
+    struct who who;
+    int column, fold = t->fold;
 
     snprintf(kind, sizeof kind, "%.*s", (int)strcspn(text, " \n"), text);
     TRY(tsv_parse(&m, t->path, kind, NULL, v->data, v->len, e));
-    by_actor = tsv_column(m, "clip") < 0;
-    key = tsv_column(m, by_actor ? "actor" : "clip");
+    who = (struct who){tsv_column(m, "clip"), tsv_column(m, "actor")};
     column = tsv_column(m, "part");
-    if (key < 0)
+    if (who.clip < 0 && who.actor < 0)
         TRY(err_set(e, ERR_DATA, "%s: has neither a column 'clip' nor 'actor'", t->path));
     if (t->part == PART_FROM_FILE && column < 0 && tsv_column(m, "fold0") < 0)
         TRY(err_set(e, ERR_DATA, "%s: does not say parts: pass --audit PART=FILE,...", t->path));
     if (t->part != PART_FROM_FILE || column >= 0) {
-        TRY(add_column(t, m, key, by_actor, column, fold, e));
+        TRY(add_column(t, m, who, column, fold, e));
         goto out;
     }
     for (int k = 0; snprintf(name, sizeof name, "fold%d", k), (column = tsv_column(m, name)) >= 0;
@@ -202,7 +214,7 @@ static enum err_code read_manifest(const struct target *t, const struct file_vie
             TRY(new_fold(t->a, name, t->path, &fold, e));
         else
             name_fold(t->a, fold, name);
-        TRY(add_column(t, m, key, by_actor, column, fold, e));
+        TRY(add_column(t, m, who, column, fold, e));
     }
 out:
     tsv_free(m);

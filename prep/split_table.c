@@ -4,6 +4,7 @@
 #include "common/base/atomic_file.h"
 #include "common/base/cli.h"
 #include "common/base/mem.h"
+#include "common/data/fields.h"
 #include "prep/clip_name.h"
 #include "prep/manifests.h"
 
@@ -56,8 +57,14 @@ static bool cell_clip(char out[CLIP_NAME_SIZE], const struct tsv *t, size_t row,
                            tsv_name(t), tsv_line(t, row), clip, CLIP_NAME_SIZE - 1);
         return false;
     }
-    snprintf(out, CLIP_NAME_SIZE, "%s", clip);
-    return true;
+    memset(out, 0, CLIP_NAME_SIZE);
+    memcpy(out, clip, strlen(clip));
+    if (clip_name_ok((const uint8_t *)out))
+        return true;
+    (void)err_add_line(e, ERR_DATA,
+                       "%s:%zu: clip name '%s' has other characters than A-Z a-z 0-9 _ -",
+                       tsv_name(t), tsv_line(t, row), clip);
+    return false;
 }
 
 static bool cell_part(enum part *out, const struct tsv *t, size_t row, struct err *e)

@@ -188,3 +188,35 @@ irony() {
 4|field|--video $F/video --audio $F/video --split $F/split.tsv --rate 1 -o out
 TABLE
 }
+
+@test "broken facts stop it: contradiction map, folds, seeds" {
+    plan="$BIN/synib-irony --plan --scheme reference --split train --rate 1"
+    export SYNIB_MANIFESTS="$PWD/facts"
+    run $plan
+    [ "$status" -eq 1 ]
+    [[ "$output" == *"facts: is not a folder of manifests: check SYNIB_MANIFESTS"* ]]
+    cp -r "$SOURCE_DIR/manifests" facts
+    run $plan
+    [ "$status" -eq 0 ]
+    # exit code, words, sed script, file
+    while IFS='|' read -r code words script file; do
+        cp "$SOURCE_DIR/manifests/$file" "facts/$file"
+        sed -i "$script" "facts/$file"
+        run $plan
+        echo "$file $script: $status ${output:0:300}"
+        [ "$status" -eq "$code" ]
+        [[ "$output" == *"$words"* ]]
+        cp "$SOURCE_DIR/manifests/$file" "facts/$file"
+    done <<'TABLE'
+4|contradiction.tsv:3: 'JOY' is not an emotion code|3s/HAP/JOY/|contradiction.tsv
+4|contradiction.tsv:4: pair NEU HAP stands twice|4s/SAD/HAP/|contradiction.tsv
+4|contradiction.tsv:3: pair NEU NEU is no contradiction|3s/HAP/NEU/|contradiction.tsv
+4|is not a contradiction manifest|1s/1$/2/|contradiction.tsv
+4|folds-reference.tsv:3: part 'dev' is not train, val or test|3s/train/dev/|folds-reference.tsv
+4|actor 1001 of |3d|folds-reference.tsv
+4|cremad-consensus.tsv:4: '1026_IEO_ANG_HI' stands already in line 3|3p|cremad-consensus.tsv
+4|cremad-consensus.tsv:3: '1026_IEO_ANG_H' is not a clip name|3s/HI/H/|cremad-consensus.tsv
+4|fold-seeds.tsv:4: '0' stands already in line 3|4s/1/0/|fold-seeds.tsv
+4|fold-seeds.tsv:3: seed|3s/109/-109/|fold-seeds.tsv
+TABLE
+}

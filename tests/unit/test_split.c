@@ -245,6 +245,7 @@ static void test_bad_splits(void **state)
         {HEAD "a\t1\t6\tval\tx\t0\n", ":3: label: '6' is not a whole number from 0 to 5"},
         {HEAD "\t1\t0\tval\tx\t0\n", ":3: clip name '' is not 1 to 23 characters long"},
         {HEAD "aaaaaaaaaaaaaaaaaaaaaaaa\t1\t0\tval\tx\t0\n", "is not 1 to 23 characters long"},
+        {HEAD "a b\t1\t0\tval\tx\t0\n", ":3: clip name 'a b' has other characters"},
         {HEAD "a\t1\t0\tval\tx\t0\na\t1\t0\tval\tx\t0\n", ":4: 'a' stands already in line 3"},
         {HEAD "a\t1\t0\tval\tx\t0\nb\t1\t0\tval\ty\t0\n", ":4: scheme or fold differs"},
         {HEAD "a\t1\t0\tval\tx\t0", "does not end in LF"},
@@ -305,6 +306,7 @@ static void test_audit_reads(void **state)
                     "path,label,Split\r\nAudioWAV/1001_DFA_ANG_XX.wav,5,train\r\n"
                     "\"b/1004_DFA_HAP_XX.wav\",1,\"test\"\r\n\r\n");
     char *plain = put(*state, "plain.txt", "1001_DFA_ANG_XX\n1002_DFA_ANG_XX\n");
+    char *ours = put(*state, "s.tsv", "#synib-split 1\nactor\tclip\tpart\n2001\tutt-1\tval\n");
     char spec[1024];
     struct audit a = {0};
     struct err e = {0};
@@ -313,7 +315,10 @@ static void test_audit_reads(void **state)
     ASSERT_OK(audit_read(&a, csv, &e), e);
     snprintf(spec, sizeof spec, "train=%s,held-out=%s", plain, csv);
     ASSERT_OK(audit_read(&a, spec, &e), e);
-    assert_int_equal(a.folds, 4);
+    ASSERT_OK(audit_read(&a, ours, &e), e);
+    assert_int_equal(a.folds, 5);
+    assert_int_equal(a.entry[a.count - 1].actor, 2001);
+    assert_string_equal(a.entry[a.count - 1].clip, "utt-1");
     assert_string_equal(a.fold[0], "1");
     assert_string_equal(a.fold[1], "2");
     assert_int_equal(entries_in(&a, 0, "train"), 2);
@@ -329,6 +334,7 @@ static void test_audit_reads(void **state)
     free(json);
     free(csv);
     free(plain);
+    free(ours);
 }
 
 static void test_audit_refuses(void **state)
@@ -350,6 +356,8 @@ static void test_audit_refuses(void **state)
         {"[\"1001", "is not JSON"},
         {"#synib-clips 1\nclip\n1001_DFA_ANG_XX\n", "does not say parts"},
         {"#synib-split 1\nclip\tpart\n1001_DFA_ANG\ttrain\n", ":3: '1001_DFA_ANG' is not a clip"},
+        {"#synib-split 1\nclip\tactor\tpart\nx\t10\ttrain\n", ":3: '10' is not an actor"},
+        {"#synib-split 1\nname\tpart\nx\ttrain\n", "neither a column 'clip' nor 'actor'"},
     };
     struct audit a = {0};
     struct err e = {0};
