@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #include "common/nn/optim.h"
 
+#include <assert.h>
 #include <math.h>
 
 /* pi, which C11 does not name. */
@@ -65,6 +66,7 @@ static double restarts(double base, int64_t t0, int64_t n)
     int64_t period = t0;
     int64_t t = n;
 
+    assert(t0 >= 1);
     while (t >= period) {
         t -= period;
         period *= 2;

@@ -366,6 +366,50 @@ static void test_evaluation(void **state)
     rig_free(&r);
 }
 
+/* Gradients of each loss alone, from one graph: the same bits as from a pass of its own. */
+static void test_one_graph_several_losses(void **state)
+{
+    struct avmodel_options o = small_options();
+    size_t bytes;
+    float *alone[3];
+    struct rig r;
+    struct err e = {0};
+
+    (void)state;
+    o.detach_heads = false;
+    r = rig_new(&o, 1);
+    bytes = params_block_count(r.ps) * sizeof(float);
+    for (int pass = 0; pass < 4; pass++) {
+        struct noise_key key = {.seed = 9, .stream = rng_stream("dropout.clean"), .row = ROWS};
+        struct tensor *loss[3];
+        struct av_features f;
+
+        tape_begin(r.t, pass == 3 ? TAPE_TRAIN | TAPE_KEEP : TAPE_TRAIN);
+        f = encode(&r, 0, BATCH);
+        loss[0] = op_cross_entropy(
+            r.t, avmodel_fuse(r.m, r.t, f.z[AV_AUDIO], f.z[AV_VIDEO], &key).logits, LABELS);
+        loss[1] = op_cross_entropy(r.t, f.logits[AV_AUDIO], LABELS);
+        loss[2] = op_cross_entropy(r.t, f.logits[AV_VIDEO], LABELS);
+        for (int i = 0; i < 3; i++) {
+            const float *grad = params_at(r.ps, 0)->grad; /* the block begins here */
+
+            if (pass < 3 && i != pass)
+                continue;
+            params_zero_grad(r.ps);
+            ASSERT_OK(tape_backward(r.t, loss[i], &e), e);
+            if (pass < 3) {
+                alone[i] = ref_floats((int64_t)params_block_count(r.ps));
+                memcpy(alone[i], grad, bytes);
+            } else {
+                assert_memory_equal(alone[i], grad, bytes);
+            }
+        }
+    }
+    for (int i = 0; i < 3; i++)
+        free(alone[i]);
+    rig_free(&r);
+}
+
 /* Detached heads: the unimodal loss trains the head and nothing below it. */
 static void test_detached_heads(void **state)
 {
@@ -409,6 +453,7 @@ int main(void)
         cmocka_unit_test(test_third_step_allocates_nothing),
         cmocka_unit_test(test_learns_a_tiny_batch),
         cmocka_unit_test(test_evaluation),
+        cmocka_unit_test(test_one_graph_several_losses),
         cmocka_unit_test(test_detached_heads),
     };
 
