@@ -36,13 +36,13 @@ const struct synth_emotion synth_emotions[SYNTH_EMOTIONS] = {
 };
 
 const struct synth_spread synth_spread = {
-    .face =              {.28, .28, .28,  .3,    .28, .3,   .2,   .25,  .25,  .25,  .3,   .35, .4},
-    .voice =            {1.6,  .3,  1.2,  2.2,   .1,   2.2,   2.5,   .06,   .015, 2,    1.2},
-    .level = {.9, .5, .8, 1.15},
-    .level_deviation = .15,
-    .actor_deviation = .15,
-    .face_blend = .5,
-    .voice_blend = .5,
+    .face =              {.12, .12, .12,  .14,   .12, .14,  .1,   .12,  .12,  .12,  .14,  .2,  .25},
+    .voice =            {1.0,  .2,   .8,  1.2,   .06,  1.2,   1.5,   .04,   .008, 1.2,  .8},
+    .level = {1.1, .8, 1.05, 1.3},
+    .level_deviation = .1,
+    .actor_deviation = .1,
+    .face_blend = .3,
+    .voice_blend = .35,
 };
 
 const struct synth_sentence synth_sentences[SYNTH_SENTENCES] = {

@@ -192,7 +192,7 @@ static void draw_brow(const struct pen *p, double side)
     double outer = synth_clamp(p->move[FACE_BROW_OUTER], -1.4, 1.5);
     double close = synth_clamp(p->move[FACE_BROW_CLOSE], -0.5, 1.5);
     double x_in = w->eye_x - 0.16 - 0.045 * close, x_out = w->eye_x + 0.20;
-    double y_in = w->brow_y - 0.10 * inner, y_out = w->brow_y + w->brow_slant - 0.09 * outer;
+    double y_in = w->brow_y - 0.125 * inner, y_out = w->brow_y + w->brow_slant - 0.12 * outer;
     struct point pts[9];
 
     for (int i = 0; i < 9; i++) {
@@ -247,8 +247,8 @@ static void draw_mouth(const struct pen *p)
     const double *m = p->move;
     const struct colour inside = {42, 122, 150}, teeth = {212, 124, 130};
     double half = w->mouth_width * synth_clamp(1 + 0.32 * m[FACE_MOUTH_WIDE], 0.6, 1.6);
-    double corner = 0.13 * synth_clamp(m[FACE_CORNERS] + w->corner_bias, -1.5, 1.5);
-    double gap = 0.26 * synth_clamp(m[FACE_MOUTH_OPEN], 0, 1.3);
+    double corner = 0.17 * synth_clamp(m[FACE_CORNERS] + w->corner_bias, -1.5, 1.5);
+    double gap = 0.30 * synth_clamp(m[FACE_MOUTH_OPEN], 0, 1.3);
     double lift = 0.085 * synth_clamp(m[FACE_UPPER_LIP], 0, 1.4);
     double bared = synth_clamp(m[FACE_TEETH], 0, 1.2);
     double lip = w->lip * synth_clamp(1 - 0.75 * m[FACE_LIP_PRESS], 0.15, 1.3), top[ARC], low[ARC];
@@ -344,7 +344,7 @@ void studio_moves(const struct studio *s, const struct voice_plan *plan, int i,
                   double out[FACE_MOVES])
 {
     double x = (double)i / plan->frames;
-    double rise = 0.3 + 0.7 * synth_smooth(x, s->pose.onset, s->pose.apex);
+    double rise = 0.4 + 0.6 * synth_smooth(x, s->pose.onset, s->pose.apex);
     double fade = 1 - 0.2 * synth_smooth(x, 0.85, 1);
     int step = (int)((int64_t)voice_samples_of_frames(i, VOICE_RATE_HZ) / VOICE_STEP_SAMPLES);
     double speech = step < plan->steps ? plan->step[step].open * plan->step[step].voicing : 0;

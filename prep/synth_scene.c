@@ -90,9 +90,9 @@ static void set_identity(struct face_identity *w, const struct synth_clip *clip,
     w->jaw = female ? synth_uniform(&r, 0.62, 0.78) : synth_uniform(&r, 0.70, 0.90);
     w->eye_x = synth_uniform(&r, 0.29, 0.35);
     w->eye_width = synth_uniform(&r, 0.13, 0.165);
-    w->eye_height = synth_uniform(&r, 0.055, 0.078);
+    w->eye_height = synth_uniform(&r, 0.06, 0.08);
     w->brow_y = synth_uniform(&r, -0.31, -0.25);
-    w->brow_width = female ? synth_uniform(&r, 0.04, 0.06) : synth_uniform(&r, 0.055, 0.085);
+    w->brow_width = female ? synth_uniform(&r, 0.05, 0.07) : synth_uniform(&r, 0.065, 0.09);
     w->brow_slant = synth_uniform(&r, -0.03, 0.04);
     w->nose_length = synth_uniform(&r, 0.22, 0.30);
     w->nose_width = synth_uniform(&r, 0.10, 0.15);
@@ -116,13 +116,13 @@ static void set_identity(struct face_identity *w, const struct synth_clip *clip,
     w->glasses = rng_double(&r) < 0.15 ? 0.9 : 0;
     w->shoulder = female ? synth_uniform(&r, 1.35, 1.6) : synth_uniform(&r, 1.6, 1.9);
     w->neck = w->half_width * w->jaw * synth_uniform(&r, 0.52, 0.62);
-    w->scale_px = synth_uniform(&r, 104, 118);
+    w->scale_px = synth_uniform(&r, 116, 130);
 }
 
 static void set_pose(struct face_pose *p, struct rng *r)
 {
     p->centre_x_px = DRAW_WIDTH / 2 + 9 * synth_normal(r);
-    p->centre_y_px = 168 + 6 * synth_normal(r);
+    p->centre_y_px = 174 + 5 * synth_normal(r);
     p->roll = 0.045 * synth_normal(r);
     p->yaw = 0.35 * synth_normal(r);
     p->pitch = 0.25 * synth_normal(r);
