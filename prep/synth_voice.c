@@ -139,8 +139,8 @@ void voice_plan_make(struct voice_plan *plan, const struct synth_clip *clip)
     stretch = synth_exp2(-move[VOICE_TEMPO] - who.tempo + 0.04 * synth_normal(&r));
     for (const char *c = text; *c != '\0'; c++)
         speech_ms += phone_of(*c)->ms;
-    lead_ms = synth_uniform(&r, 220, 420);
-    trail_ms = synth_uniform(&r, 280, 480);
+    lead_ms = synth_uniform(&r, 380, 620);
+    trail_ms = synth_uniform(&r, 480, 760);
     longest_ms = VOICE_MAX_FRAMES * 1001.0 / 30 - lead_ms - trail_ms;
     if (speech_ms * stretch > longest_ms)
         stretch = longest_ms / speech_ms;
