@@ -38,9 +38,11 @@ for who in ours recipe lean; do
     echo "$who: video $(cut -d' ' -f1 "$tmp/$who" | median), audio $(cut -d' ' -f2 "$tmp/$who" |
         median), both $(awk '{ print $1 + $2 }' "$tmp/$who" | median)"
 done
+ratio() {
+    paste -d' ' "$tmp/ours" "$1" | awk '{ print ($4 + $5) / ($1 + $2) }' | median
+}
 for who in recipe lean; do
-    echo "ratio $who / ours, per round: $(paste -d' ' "$tmp/ours" "$tmp/$who" |
-        awk "{ print (\$4 + \$5) / (\$1 + \$2) }"' | median)"
+    echo "ratio $who / ours, per round: $(ratio "$tmp/$who")"
 done
 for jobs in 1 2; do
     echo "peak memory, $jobs worker(s): $("$bin/bench-prep" "$tmp/clips.tsv" "$tmp/root" "$tmp" $jobs |

@@ -72,7 +72,7 @@ static void test_top_up(void **state)
         struct frame_choice d = choose(GRID_REFERENCE, FPS, n, 4, "1001_DFA_ANG_HI");
         check_topped_up(a, n, 0);
         check_topped_up(a, n, n > 29 ? 29 : 0);
-        assert_memory_equal(&a, &b, sizeof a);
+        assert_memory_equal(a.index, b.index, sizeof a.index);
         differs += memcmp(a.index, c.index, sizeof a.index) != 0;
         differs += memcmp(a.index, d.index, sizeof a.index) != 0;
     }
