@@ -128,6 +128,101 @@ static void test_finds_bases(void **state)
     free(data);
 }
 
+/* One overlay row as numbers, for a table of broken ones. */
+struct row {
+    int clip, donor; /* tiny clip numbers; donor -1 = none */
+    int32_t donor_index, label, base_label, donor_label, actor;
+    int64_t video, audio;
+    const char *message; /* NULL: fine */
+};
+
+/* An overlay of one sample that obeys the shard format, whatever the row says. */
+static void write_row(const char *dir, const char *video_digest, const char *audio_digest,
+                      const struct row *r)
+{
+    struct shard_options opt = {.prefix = "irony", .force = true};
+    struct shard_field fields[N_OVERLAY_FIELDS];
+    char clip[CLIP_NAME_SIZE], donor[CLIP_NAME_SIZE] = "";
+    const int32_t flags = 0;
+    struct shard_writer *w = NULL;
+    struct err e = {0};
+
+    tiny_clip_name(r->clip, clip);
+    if (r->donor >= 0)
+        tiny_clip_name(r->donor, donor);
+    const struct shard_value values[N_OVERLAY_FIELDS] = {
+        [IRONY_CLIP] = {clip, sizeof clip},
+        [IRONY_DONOR] = {donor, sizeof donor},
+        [IRONY_DONOR_INDEX] = {&r->donor_index, 4},
+        [IRONY_LABEL] = {&r->label, 4},
+        [IRONY_BASE_LABEL] = {&r->base_label, 4},
+        [IRONY_DONOR_LABEL] = {&r->donor_label, 4},
+        [IRONY_ACTOR] = {&r->actor, 4},
+        [IRONY_FLAGS] = {&flags, 4},
+        [OVERLAY_VIDEO_SAMPLE] = {&r->video, 8},
+        [OVERLAY_AUDIO_SAMPLE] = {&r->audio, 8},
+    };
+
+    fields_overlay(fields);
+    ASSERT_OK(shard_writer_open(&w, dir, &opt, fields, N_OVERLAY_FIELDS, &e), e);
+    ASSERT_OK(shard_writer_meta(w, "synib.layout", "overlay", &e), e);
+    ASSERT_OK(shard_writer_meta(w, "synib.video.digest", video_digest, &e), e);
+    ASSERT_OK(shard_writer_meta(w, "synib.audio.digest", audio_digest, &e), e);
+    ASSERT_OK(shard_writer_index_meta(w, "synib.content", video_digest, &e), e);
+    ASSERT_OK(shard_writer_add(w, values, &e), e);
+    ASSERT_OK(shard_writer_commit(w, &e), e);
+}
+
+static void test_broken_overlays(void **state)
+{
+    static const struct row rows[] = {
+        /* clip donor index label base donor_label actor video audio */
+        {1, -1, -1, 1, 1, -1, 1002, 1, 1, NULL},
+        {1, 2, 0, 6, 1, 2, 1002, 1, 2, NULL},
+        {1, -1, -1, 7, 1, -1, 1002, 1, 1, "a label that does not exist"},
+        {1, -1, -1, -1, 1, -1, 1002, 1, 1, "a label that does not exist"},
+        {1, -1, -1, 6, 6, -1, 1002, 1, 1, "a label that does not exist"},
+        {1, -1, -1, 2, 1, -1, 1002, 1, 1, "do not fit together"},
+        {1, -1, -1, 6, 1, -1, 1002, 1, 1, "do not fit together"},
+        {1, 2, 0, 1, 1, 2, 1002, 1, 2, "do not fit together"},
+        {1, 2, 1, 6, 1, 2, 1002, 1, 2, "do not fit together"},
+        {1, 2, -1, 6, 1, 2, 1002, 1, 2, "do not fit together"},
+        {1, 2, 0, 6, 1, -1, 1002, 1, 2, "do not fit together"},
+        {1, -1, -1, 1, 1, -1, 1002, 3, 1, "points outside its base sets"},
+        {1, -1, -1, 1, 1, -1, 1002, -1, 1, "points outside its base sets"},
+        {1, -1, -1, 1, 1, -1, 1002, 1, INT64_MAX, "points outside its base sets"},
+        {1, -1, -1, 1, 1, -1, 1002, 2, 1, "points at another clip"},
+        {1, 2, 0, 6, 1, 2, 1002, 1, 1, "points at another clip"},
+        {1, -1, -1, 2, 2, -1, 1002, 1, 1, "label or actor differ"},
+        {1, -1, -1, 1, 1, -1, 1003, 1, 1, "label or actor differ"},
+    };
+    char *video_dir = scratch_path(*state, "video"), *audio_dir = scratch_path(*state, "audio"),
+         *out = scratch_path(*state, "train");
+    struct shard_set *video = NULL, *audio = NULL;
+    struct dataset *d = NULL;
+    struct err e = {0};
+
+    ASSERT_OK(tiny_bases_write(*state, 3, 16, &e), e);
+    ASSERT_OK(shard_set_open(&video, video_dir, &e), e);
+    ASSERT_OK(shard_set_open(&audio, audio_dir, &e), e);
+    for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
+        write_row(out, shard_set_digest(video), shard_set_digest(audio), &rows[i]);
+        (void)!dataset_open(&d, *state, "train", NULL, &e);
+        if (rows[i].message == NULL ? e.code != ERR_OK
+                                    : e.code != ERR_DATA || strstr(e.text, rows[i].message) == NULL)
+            fail_msg("row %zu gave %d (%s)", i, e.code, e.text);
+        if (rows[i].message == NULL) /* the content digest is not this one's */
+            ASSERT_FAILS(dataset_verify(d, 1, &e), e, ERR_CHECKSUM, "content digest");
+        dataset_close(d);
+        err_clear(&e);
+    }
+    shard_set_close(video);
+    shard_set_close(audio);
+    free(video_dir);
+    free(audio_dir);
+    free(out);
+}
+
 static void test_refuses_other_sets(void **state)
 {
     struct dataset *d = NULL;
@@ -207,6 +302,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_twins, scratch_setup, scratch_teardown),
         cmocka_unit_test_setup_teardown(test_mutation, scratch_setup, scratch_teardown),
         cmocka_unit_test_setup_teardown(test_finds_bases, scratch_setup, scratch_teardown),
+        cmocka_unit_test_setup_teardown(test_broken_overlays, scratch_setup, scratch_teardown),
         cmocka_unit_test_setup_teardown(test_refuses_other_sets, scratch_setup, scratch_teardown),
         cmocka_unit_test_setup_teardown(test_writer_refuses, scratch_setup, scratch_teardown),
         cmocka_unit_test(test_clip_names),

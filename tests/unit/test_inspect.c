@@ -262,6 +262,78 @@ static void test_contact_sheet(void **state)
     free(out);
 }
 
+static void write_checkpoint(const char *path, float last, bool more)
+{
+    const float w[2][3] = {{1, 2, 3}, {4, 5, last}};
+    const int64_t dim[2] = {2, 3}, steps = 7;
+    struct tensorfile_writer *t = NULL;
+    struct err e = {0};
+
+    ASSERT_OK(tensorfile_writer_open(&t, path, "checkpoint", true, &e), e);
+    ASSERT_OK(tensorfile_writer_declare(t, "fc.weight", DTYPE_F32, 2, dim, &e), e);
+    ASSERT_OK(tensorfile_writer_declare(t, "steps", DTYPE_I64, 0, NULL, &e), e);
+    if (more)
+        ASSERT_OK(tensorfile_writer_declare(t, "more", DTYPE_I64, 0, NULL, &e), e);
+    ASSERT_OK(tensorfile_writer_data(t, w, sizeof w, &e), e);
+    ASSERT_OK(tensorfile_writer_data(t, &steps, sizeof steps, &e), e);
+    if (more)
+        ASSERT_OK(tensorfile_writer_data(t, &steps, sizeof steps, &e), e);
+    ASSERT_OK(tensorfile_writer_commit(t, NULL, &e), e);
+}
+
+static void test_checkpoints(void **state)
+{
+    char *a = scratch_path(*state, "a.safetensors"), *b = scratch_path(*state, "b.safetensors"),
+         *out = scratch_path(*state, "out"), *npy = scratch_path(*state, "out/fc.weight.npy"),
+         *text;
+    struct inspect_options opt = command(INSPECT_EXPORT, a, NULL);
+    struct tensorfile *f = NULL;
+    struct file_view v = {0};
+    struct err e = {0};
+    uint64_t at;
+
+    write_checkpoint(a, 6, false);
+    write_checkpoint(b, NAN, true);
+    text = run(command(INSPECT_LS, a, NULL), &e);
+    assert_non_null(strstr(text, "fc.weight"));
+    assert_non_null(strstr(text, "[2, 3]"));
+    free(text);
+    text = run(command(INSPECT_DUMP, a, NULL), &e);
+    assert_non_null(strstr(text, "min 1, mean 3.5, max 6\n"));
+    free(text);
+    text = run(command(INSPECT_DUMP, b, NULL), &e);
+    assert_non_null(strstr(text, "NOT ALL FINITE"));
+    free(text);
+    free(run(command(INSPECT_VERIFY, a, b), &e));
+    assert_int_equal(e.code, ERR_OK);
+    text = run(command(INSPECT_DIFF, a, b), &e);
+    ASSERT_FAILS(e.code, e, ERR_DATA, "differ");
+    assert_string_equal(text, "tensor fc.weight: other values\ntensor more: only in B\n");
+    free(text);
+    free(run(command(INSPECT_STAT, a, NULL), &e));
+    ASSERT_FAILS(e.code, e, ERR_DATA, "is a checkpoint");
+    opt.output = out;
+    free(run(opt, &e));
+    assert_int_equal(e.code, ERR_OK);
+    ASSERT_OK(file_read(&v, npy, 1 << 20, &e), e);
+    assert_non_null(strstr((const char *)v.data + 10, "'shape': (2, 3), }"));
+    assert_int_equal(v.len, 128 + 24);
+    file_view_free(&v);
+    opt.command = INSPECT_CONTACT_SHEET;
+    free(run(opt, &e));
+    ASSERT_FAILS(e.code, e, ERR_DATA, "is a checkpoint");
+    ASSERT_OK(tensorfile_open(&f, b, &e), e);
+    at = tensorfile_offset(f, 0);
+    tensorfile_close(f);
+    scratch_flip(b, (long)at);
+    free(run(command(INSPECT_DUMP, b, NULL), &e));
+    ASSERT_FAILS(e.code, e, ERR_CHECKSUM, "b.safetensors");
+    free(a);
+    free(b);
+    free(out);
+    free(npy);
+}
+
 static bool is_colour(const struct canvas *c, int x, int y, struct rgb want)
 {
     const uint8_t *p = c->pixel + 3 * (y * c->w + x);
@@ -315,6 +387,7 @@ int main(void)
         IN_SCRATCH(test_ls),           IN_SCRATCH(test_dump),        IN_SCRATCH(test_stat),
         IN_SCRATCH(test_diff),         IN_SCRATCH(test_verify),      IN_SCRATCH(test_export),
         cmocka_unit_test(test_canvas), cmocka_unit_test(test_words), IN_SCRATCH(test_contact_sheet),
+        IN_SCRATCH(test_checkpoints),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
