@@ -16,7 +16,6 @@ enum scratch_id {
     SCRATCH_PARTIALS,  /* one weight gradient per chunk */
     SCRATCH_PLAIN,     /* their sum, plain */
     SCRATCH_SUMS,      /* batch norm: partial sums per group of images */
-    SCRATCH_PACK,      /* packed panels of small matrix products */
     SCRATCH_N
 };
 
