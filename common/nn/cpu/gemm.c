@@ -6,16 +6,20 @@
 #include <string.h>
 
 /* Matrix products. Our own, because those of this project are small (MLPs of 64 to 128 columns,
- * heads of 7, a trunk of 1024 to 64): dnnl_sgemm allocates in every call and, like OpenBLAS, spends
- * more than the product itself on the smallest; see docs/performance.md, "Matrix products".
+ * heads of 7, a trunk of 1024 to 64) and dnnl_sgemm allocates in every call; measured against it
+ * and OpenBLAS in docs/performance.md, "Matrix products".
  *
- * Every element is a sum over k in blocks of DEPTH, in order, whatever the sizes and pieces: bits
- * do not depend on how C is cut. */
+ * Every element is a sum over k in blocks of DEPTH, in order (for a few columns one dot product),
+ * wherever it stands: bits do not depend on how C is cut. */
 
 enum {
     DEPTH = 256, /* a packed panel of B then fits the first-level cache */
     PIECE_ROWS = 8 * TILE_ROWS,
     PIECE_COLS = 4 * TILE_COLS,
+    FAR_APART = 512, /* floats from row to row: cache sets begin to collide */
+    COPY_STEP = DEPTH + TILE_LANES,
+    PACK_FROM_ROWS = 48, /* a panel with rows far apart, read so often, is worth a copy */
+    DOT_COLS = 12,       /* at most so many columns: dot products waste less */
     SPLIT_FROM = 1 << 20 /* multiply-adds; less is done before a team has started */
 };
 
@@ -33,16 +37,23 @@ struct gemm_run {
 static void pack(const struct gemm_run *r, int64_t p, int64_t depth, int64_t col, int64_t cols,
                  float *panel)
 {
+    int64_t whole_cols = r->tb ? cols / 8 * 8 : 0, whole_depth = depth / 8 * 8;
+
     if (cols < TILE_COLS)
         memset(panel, 0, (size_t)(depth * TILE_COLS) * sizeof *panel);
-    if (r->tb) {
-        for (int64_t j = 0; j < cols; j++)
-            for (int64_t i = 0; i < depth; i++)
-                panel[i * TILE_COLS + j] = r->b[(col + j) * r->ldb + p + i];
+    if (!r->tb && cols == TILE_COLS) { /* a constant size: a call or `rep movs` costs more */
+        for (int64_t i = 0; i < depth; i++)
+            memcpy(panel + i * TILE_COLS, r->b + (p + i) * r->ldb + col, sizeof *panel * TILE_COLS);
         return;
     }
-    for (int64_t i = 0; i < depth; i++)
-        memcpy(panel + i * TILE_COLS, r->b + (p + i) * r->ldb + col, (size_t)cols * sizeof *panel);
+    for (int64_t j = 0; j < whole_cols; j += 8)
+        for (int64_t i = 0; i < whole_depth; i += 8)
+            gemm_transpose8(r->b + (col + j) * r->ldb + p + i, r->ldb, panel + i * TILE_COLS + j,
+                            TILE_COLS);
+    for (int64_t j = 0; j < cols; j++)
+        for (int64_t i = j < whole_cols ? whole_depth : 0; i < depth; i++)
+            panel[i * TILE_COLS + j] =
+                r->tb ? r->b[(col + j) * r->ldb + p + i] : r->b[(p + i) * r->ldb + col + j];
 }
 
 /* C = beta C + alpha sum, without reading C when beta is 0. */
@@ -60,21 +71,62 @@ static void store(const struct gemm_run *r, int64_t row, int64_t rows, int64_t c
     }
 }
 
+/* Rows of op(A) as the tiles read them: row_step and step apart. */
+struct rows {
+    const float *a;
+    int64_t first, end, row_step, step;
+};
+
 /* A panel of columns for all rows of the piece. */
-static void panel_rows(const struct gemm_run *r, int64_t first, int64_t end, int64_t p,
-                       int64_t depth, const float *b, int64_t ldb, int64_t col, int64_t cols)
+static void panel_rows(const struct gemm_run *r, const struct rows *in, int64_t depth, float beta,
+                       const float *b, int64_t ldb, int64_t col, int64_t cols)
 {
-    int64_t row_step = r->ta ? 1 : r->lda;
-    int64_t step = r->ta ? r->lda : 1;
     float sum[TILE_ROWS][TILE_COLS] __attribute__((aligned(64)));
 
-    for (int64_t row = first; row < end; row += TILE_ROWS) {
-        int64_t rows = end - row < TILE_ROWS ? end - row : TILE_ROWS;
-        const float *a[TILE_ROWS];
-        for (int64_t i = 0; i < TILE_ROWS; i++) /* rows beyond the end repeat the last */
-            a[i] = r->a + (row + (i < rows ? i : rows - 1)) * row_step + p * step;
-        gemm_tile(depth, a, step, b, ldb, sum);
-        store(r, row, rows, col, cols, p == 0 ? r->beta : 1, sum);
+    for (int64_t row = in->first, rows; row < in->end; row += rows) {
+        rows = gemm_tile(in->end - row, depth, in->a + (row - in->first) * in->row_step,
+                         in->row_step, in->step, b, ldb, sum);
+        store(r, row, rows, col, cols, beta, sum);
+    }
+}
+
+/* Columns p..p+depth-1 of rows first..end-1 of op(A). Rows a multiple of a page apart share cache
+ * sets: where several panels read them they are copied closer together. */
+static struct rows rows_of_a(const struct gemm_run *r, int64_t first, int64_t end, int64_t p,
+                             int64_t depth, bool several, float *copy)
+{
+    int64_t row_step = r->ta ? 1 : r->lda, step = r->ta ? r->lda : 1;
+    struct rows in = {r->a + first * row_step + p * step, first, end, row_step, step};
+
+    if (r->ta || !several || r->lda < FAR_APART || end - first > PIECE_ROWS)
+        return in;
+    for (int64_t i = 0; i < end - first; i++)
+        memcpy(copy + i * COPY_STEP, in.a + i * row_step, (size_t)depth * sizeof *copy);
+    in.a = copy;
+    in.row_step = COPY_STEP;
+    return in;
+}
+
+/* Few columns, rows of both factors in one piece: dot products, GEMM_DOTS rows at a time. */
+static void dot_rows(void *ctx, int64_t i, int worker)
+{
+    const struct gemm_run *r = ctx;
+    int64_t end = (i + 1) * r->piece_rows < r->m ? (i + 1) * r->piece_rows : r->m;
+
+    (void)worker;
+    for (int64_t row = i * r->piece_rows; row < end; row += GEMM_DOTS) {
+        int64_t rows = end - row < GEMM_DOTS ? end - row : GEMM_DOTS;
+        const float *a[GEMM_DOTS];
+        for (int64_t k = 0; k < GEMM_DOTS; k++) /* rows beyond the end repeat the last */
+            a[k] = r->a + (row + (k < rows ? k : rows - 1)) * r->lda;
+        for (int64_t col = 0; col < r->n; col++) {
+            float sum[GEMM_DOTS];
+            gemm_dots(r->k, a, r->b + col * r->ldb, sum);
+            for (int64_t k = 0; k < rows; k++) {
+                float *c = &r->c[(row + k) * r->ldc + col];
+                *c = r->beta == 0 ? r->alpha * sum[k] : r->beta * *c + r->alpha * sum[k];
+            }
+        }
     }
 }
 
@@ -86,15 +138,18 @@ static void gemm_piece(void *ctx, int64_t i, int worker)
     int64_t row_end = row + r->piece_rows < r->m ? row + r->piece_rows : r->m;
     int64_t col_end = col + r->piece_cols < r->n ? col + r->piece_cols : r->n;
     float *panel = r->nn->worker_scratch[worker].data;
+    float *copy = panel + DEPTH * TILE_COLS;
 
     for (int64_t p = 0; p < r->k; p += DEPTH) {
         int64_t depth = r->k - p < DEPTH ? r->k - p : DEPTH;
+        struct rows in = rows_of_a(r, row, row_end, p, depth, col_end - col > TILE_COLS, copy);
         for (int64_t j = col; j < col_end; j += TILE_COLS) {
             int64_t cols = col_end - j < TILE_COLS ? col_end - j : TILE_COLS;
-            bool direct = !r->tb && cols == TILE_COLS;
+            bool direct = !r->tb && cols == TILE_COLS &&
+                          (r->ldb < FAR_APART || row_end - row < PACK_FROM_ROWS);
             if (!direct)
                 pack(r, p, depth, j, cols, panel);
-            panel_rows(r, row, row_end, p, depth, direct ? r->b + p * r->ldb + j : panel,
+            panel_rows(r, &in, depth, p == 0 ? r->beta : 1, direct ? r->b + p * r->ldb + j : panel,
                        direct ? r->ldb : TILE_COLS, j, cols);
         }
     }
@@ -147,7 +202,11 @@ enum err_code k_gemm(struct nn *nn, bool ta, bool tb, int64_t m, int64_t n, int6
         run.col_pieces = (n + PIECE_COLS - 1) / PIECE_COLS;
         row_pieces = (m + PIECE_ROWS - 1) / PIECE_ROWS;
     }
-    TRY(nn_worker_scratch(nn, sizeof(float) * DEPTH * TILE_COLS, e));
+    if (tb && !ta && n <= DOT_COLS) {
+        parallel_for(nn->threads, row_pieces, dot_rows, &run);
+        return ERR_OK;
+    }
+    TRY(nn_worker_scratch(nn, sizeof(float) * (DEPTH * TILE_COLS + PIECE_ROWS * COPY_STEP), e));
     parallel_for(nn->threads, row_pieces * run.col_pieces, gemm_piece, &run);
 out:
     return e->code;

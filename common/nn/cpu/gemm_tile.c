@@ -1,32 +1,115 @@
 /* SPDX-License-Identifier: MIT */
 #include "common/nn/cpu/gemm_tile.h"
 
-/* Unaligned: B may be the caller's own rows. */
-typedef float lanes __attribute__((vector_size(TILE_LANES * sizeof(float)), aligned(4), may_alias));
+#include "common/nn/cpu/cpu.h"
 
-void gemm_tile(int64_t k, const float *const a[TILE_ROWS], int64_t step, const float *b,
-               int64_t ldb, float sum[TILE_ROWS][TILE_COLS])
+/* Unaligned: what they are loaded from may be the caller's own rows. */
+typedef float lanes __attribute__((vector_size(TILE_LANES * sizeof(float)), aligned(4), may_alias));
+typedef float eight __attribute__((vector_size(32), aligned(4), may_alias));
+
+INLINE void tile(const int rows, int64_t k, const float *a, int64_t row_step, int64_t step,
+                 const float *b, int64_t ldb, float sum[TILE_ROWS][TILE_COLS])
 {
     lanes left[TILE_ROWS], right[TILE_ROWS]; /* in registers once the loops are unrolled */
     const float *row[TILE_ROWS];
 
 #pragma GCC unroll 12
-    for (int i = 0; i < TILE_ROWS; i++) {
+    for (int i = 0; i < rows; i++) {
         left[i] = right[i] = (lanes){0};
-        row[i] = a[i];
+        row[i] = a + i * row_step;
     }
     for (int64_t p = 0; p < k; p++) {
         lanes b0 = *(const lanes *)(b + p * ldb);
         lanes b1 = *(const lanes *)(b + p * ldb + TILE_LANES);
 #pragma GCC unroll 12
-        for (int i = 0; i < TILE_ROWS; i++) {
+        for (int i = 0; i < rows; i++) {
             left[i] += row[i][p * step] * b0;
             right[i] += row[i][p * step] * b1;
         }
     }
 #pragma GCC unroll 12
-    for (int i = 0; i < TILE_ROWS; i++) {
+    for (int i = 0; i < rows; i++) {
         *(lanes *)&sum[i][0] = left[i];
         *(lanes *)&sum[i][TILE_LANES] = right[i];
     }
+}
+
+int64_t gemm_tile(int64_t rows, int64_t k, const float *a, int64_t row_step, int64_t step,
+                  const float *b, int64_t ldb, float sum[TILE_ROWS][TILE_COLS])
+{
+    if (rows >= TILE_ROWS) {
+        tile(TILE_ROWS, k, a, row_step, step, b, ldb, sum);
+        return TILE_ROWS;
+    }
+    if (TILE_ROWS > 8 && rows >= 8) {
+        tile(TILE_ROWS > 8 ? 8 : 1, k, a, row_step, step, b, ldb, sum);
+        return 8;
+    }
+    if (rows >= 4) {
+        tile(4, k, a, row_step, step, b, ldb, sum);
+        return 4;
+    }
+    if (rows >= 2) {
+        tile(2, k, a, row_step, step, b, ldb, sum);
+        return 2;
+    }
+    tile(1, k, a, row_step, step, b, ldb, sum);
+    return 1;
+}
+
+/* Interleaves the halves of pairs of rows three times. */
+void gemm_transpose8(const float *from, int64_t ld_from, float *to, int64_t ld_to)
+{
+    eight r[8], s[8];
+
+    for (int i = 0; i < 8; i++)
+        r[i] = *(const eight *)(from + i * ld_from);
+    for (int i = 0; i < 8; i += 2) {
+        s[i] = __builtin_shufflevector(r[i], r[i + 1], 0, 8, 2, 10, 4, 12, 6, 14);
+        s[i + 1] = __builtin_shufflevector(r[i], r[i + 1], 1, 9, 3, 11, 5, 13, 7, 15);
+    }
+    for (int i = 0; i < 8; i += 4)
+        for (int j = 0; j < 2; j++) {
+            eight a = s[i + j], b = s[i + j + 2];
+            r[i + j] = __builtin_shufflevector(a, b, 0, 1, 8, 9, 4, 5, 12, 13);
+            r[i + j + 2] = __builtin_shufflevector(a, b, 2, 3, 10, 11, 6, 7, 14, 15);
+        }
+    for (int i = 0; i < 4; i++) {
+        *(eight *)(to + i * ld_to) =
+            __builtin_shufflevector(r[i], r[i + 4], 0, 1, 2, 3, 8, 9, 10, 11);
+        *(eight *)(to + (i + 4) * ld_to) =
+            __builtin_shufflevector(r[i], r[i + 4], 4, 5, 6, 7, 12, 13, 14, 15);
+    }
+}
+
+void gemm_dots(int64_t k, const float *const row[GEMM_DOTS], const float *b, float out[GEMM_DOTS])
+{
+    lanes sum[GEMM_DOTS] = {{0}};
+    float part[GEMM_DOTS][GEMM_DOTS], turned[GEMM_DOTS][GEMM_DOTS];
+    float rest[GEMM_DOTS] = {0};
+    int64_t p = 0;
+
+    for (; p + TILE_LANES <= k; p += TILE_LANES) {
+        lanes v = *(const lanes *)(b + p);
+#pragma GCC unroll 8
+        for (int i = 0; i < GEMM_DOTS; i++)
+            sum[i] += *(const lanes *)(row[i] + p) * v;
+    }
+    for (; p < k; p++)
+        for (int i = 0; i < GEMM_DOTS; i++)
+            rest[i] += row[i][p] * b[p];
+#pragma GCC unroll 8
+    for (int i = 0; i < GEMM_DOTS; i++) {
+        float all[TILE_LANES];
+        eight half = {0};
+        *(lanes *)all = sum[i];
+        for (int l = 0; l < TILE_LANES; l += 8)
+            half += *(const eight *)(all + l);
+        *(eight *)part[i] = half;
+    }
+    gemm_transpose8(part[0], GEMM_DOTS, turned[0], GEMM_DOTS);
+    for (int width = GEMM_DOTS / 2; width > 0; width /= 2)
+        for (int i = 0; i < width; i++)
+            *(eight *)turned[i] += *(const eight *)turned[i + width];
+    *(eight *)out = *(const eight *)turned[0] + *(const eight *)rest;
 }

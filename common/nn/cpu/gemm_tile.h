@@ -4,7 +4,7 @@
 
 #include <stdint.h>
 
-/* The inner kernel of the matrix product. Its file alone is compiled with contraction to fused
+/* Inner kernels of the matrix product. Their file alone is compiled with contraction to fused
  * multiply-adds: twice the speed, and the bits then depend on whether the machine has them. */
 
 #if defined(__AVX512F__)
@@ -14,9 +14,18 @@ enum { TILE_ROWS = 6, TILE_LANES = 8 };
 #endif
 enum { TILE_COLS = 2 * TILE_LANES };
 
-/* sum = A B for TILE_ROWS rows of A, row i at a[i], elements `step` apart, and a panel of TILE_COLS
- * columns of B, rows `ldb` apart; both k long. The sum runs in order of k. */
-void gemm_tile(int64_t k, const float *const a[TILE_ROWS], int64_t step, const float *b,
-               int64_t ldb, float sum[TILE_ROWS][TILE_COLS]);
+/* sum = A B for `rows` rows of A (1 to TILE_ROWS), `row_step` apart, their elements `step` apart,
+ * and a panel of TILE_COLS columns of B, rows `ldb` apart; both k long, added in order of k.
+ * Returns how many rows were done: the largest of 12, 8, 4, 2, 1 (without AVX-512: 6, 4, 2, 1) that
+ * is not more than `rows`. */
+int64_t gemm_tile(int64_t rows, int64_t k, const float *a, int64_t row_step, int64_t step,
+                  const float *b, int64_t ldb, float sum[TILE_ROWS][TILE_COLS]);
+
+/* to [8][ld_to] = the transposed of from [8][ld_from]. */
+void gemm_transpose8(const float *from, int64_t ld_from, float *to, int64_t ld_to);
+
+/* out[i] = dot product of row[i] and b, both k long; TILE_LANES partial sums, added pairwise. */
+enum { GEMM_DOTS = 8 };
+void gemm_dots(int64_t k, const float *const row[GEMM_DOTS], const float *b, float out[GEMM_DOTS]);
 
 #endif
