@@ -220,3 +220,17 @@ TABLE
 4|fold-seeds.tsv:3: seed|3s/109/-109/|fold-seeds.tsv
 TABLE
 }
+
+@test "killed at any moment, the same command finishes the job with the same bytes" {
+    sums() { (cd "$1" && find . -type f -not -name '.*' -exec sha256sum {} + | sort); }
+    irony -q --split "$F/split.tsv" --rate 1 --materialise -o clean
+    for ms in 002 004 006 008 010 015 020 030 045 070; do
+        timeout -s KILL "0.$ms" "$BIN/synib-irony" --video "$F/video" --audio "$F/audio" \
+            -q --split "$F/split.tsv" --rate 1 --materialise -o data || true
+        for index in $(find data -name index.jsonl 2>/dev/null); do
+            "$BIN/synib-shard" verify -q "$(dirname "$index")"
+        done
+    done
+    irony -q --split "$F/split.tsv" --rate 1 --materialise -o data
+    [ "$(sums data)" = "$(sums clean)" ]
+}

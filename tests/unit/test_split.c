@@ -59,7 +59,8 @@ static void test_names(void **state)
         const char *name, *why;
     } bad[] = {
         {"", "name is not"},
-        {"1001_DFA_ANG_X", "name is not"},
+        {"1001_DFA_ANG_X", "level has one letter"},
+        {"1001_DFA_ANGRY", "name is not"},
         {"1001_DFA_ANG_XXX", "name is not"},
         {"1001-DFA-ANG-XX", "name is not"},
         {"0001_DFA_ANG_XX", "begins with 0"},
