@@ -7,7 +7,9 @@
 /* synib-split --audit: reads splits of any origin and says who is where.
  *
  * One SPEC is one fold, or several if its file holds several:
- *   FILE                     a file that says the part of every clip itself
+ *   FILE                     a file that says the part of every clip itself; one that does not is
+ *                            a part of its own, named as the file (train.csv and test.csv), and
+ *                            all such files together are one fold
  *   PART=FILE[,PART=FILE...] every clip of FILE is in PART
  * Files, told apart by their content:
  *   - our split, folds or clips manifests ("#synib-..."; a folds manifest keyed by actor is audited
@@ -15,8 +17,8 @@
  *   - JSON: {"train": [...], "test": [...]} or {"1": {"train": [...], ...}, ...} of strings that
  *     hold a clip name (the authors' split file is one);
  *   - text: CSV, TSV or one name per line; the clip is the first thing in a line that looks like a
- *     clip name, wherever it stands (a path, an extension or a label beside it do not matter). For
- *     a FILE without PART= the first line must name a column "part", "split", "subset" or "set".
+ *     clip name, wherever it stands (a path, an extension or a label beside it do not matter). The
+ *     first line may name a column "part", "split", "subset" or "set".
  * A line without a clip name is an ERR_DATA, except the first, which may be a header.
  *
  * Reports speakers and clips per part, speakers and clips in more than one part, clips with
@@ -40,6 +42,8 @@ struct audit {
     int parts;
     char fold[AUDIT_MAX_FOLDS][AUDIT_NAME_SIZE];
     int folds;
+    int plain_fold;  /* of the files that say no parts, */
+    int plain_folds; /* once there is one (0 or 1) */
 };
 void audit_free(struct audit *a);
 /* Adds what one SPEC says. */

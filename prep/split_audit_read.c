@@ -69,6 +69,34 @@ static enum err_code new_fold(struct audit *a, const char *name, const char *pat
     return ERR_OK;
 }
 
+/* A file that says no parts is one part, named as the file, of the fold that all such files make
+ * up together: train.csv and test.csv. */
+static enum err_code take_as_part(struct target *t, struct err *e)
+{
+    struct audit *a = t->a;
+    char name[AUDIT_NAME_SIZE];
+
+    snprintf(name, sizeof name, "%s", path_base(t->path));
+    name[strcspn(name, ".")] = '\0';
+    if (a->plain_folds == 0) {
+        a->plain_fold = t->fold;
+        name_fold(a, t->fold, "files");
+    } else {
+        a->folds--; /* the one just made for this file */
+        t->fold = a->plain_fold;
+    }
+    a->plain_folds = 1;
+    TRY(part_named(t, name, &t->part, e));
+    for (size_t i = 0; i < a->count; i++)
+        if (a->entry[i].fold == t->fold && a->entry[i].part == t->part)
+            TRY(err_set(e, ERR_DATA,
+                        "%s: does not say parts, and part '%s' is taken: pass --audit "
+                        "PART=FILE,...",
+                        t->path, name));
+out:
+    return e->code;
+}
+
 static size_t run_of(const char *p, size_t max, int (*is)(int))
 {
     size_t n = 0;
@@ -188,7 +216,7 @@ out:
     return e->code;
 }
 
-static enum err_code read_manifest(const struct target *t, const struct file_view *v, struct err *e)
+static enum err_code read_manifest(struct target *t, const struct file_view *v, struct err *e)
 {
     const char *text = (const char *)v->data + strlen("#synib-");
     char kind[32], name[AUDIT_NAME_SIZE];
@@ -203,7 +231,8 @@ static enum err_code read_manifest(const struct target *t, const struct file_vie
     if (who.clip < 0 && who.actor < 0)
         TRY(err_set(e, ERR_DATA, "%s: has neither a column 'clip' nor 'actor'", t->path));
     if (t->part == PART_FROM_FILE && column < 0 && tsv_column(m, "fold0") < 0)
-        TRY(err_set(e, ERR_DATA, "%s: does not say parts: pass --audit PART=FILE,...", t->path));
+        TRY(take_as_part(t, e));
+    fold = t->fold;
     if (t->part != PART_FROM_FILE || column >= 0) {
         TRY(add_column(t, m, who, column, fold, e));
         goto out;
@@ -262,7 +291,7 @@ out:
     return e->code;
 }
 
-static enum err_code read_json(const struct target *t, const struct file_view *v, struct err *e)
+static enum err_code read_json(struct target *t, const struct file_view *v, struct err *e)
 {
     json_error_t fault;
     json_t *root, *value;
@@ -274,9 +303,9 @@ static enum err_code read_json(const struct target *t, const struct file_view *v
     if (root == NULL)
         TRY(err_set(e, ERR_DATA, "%s:%d: is not JSON: %s", t->path, fault.line, fault.text));
     if (json_is_array(root) && t->part == PART_FROM_FILE)
-        TRY(err_set(e, ERR_DATA, "%s: does not say parts: pass --audit PART=FILE,...", t->path));
+        TRY(take_as_part(t, e));
     if (json_is_array(root)) {
-        TRY(add_list(t, root, fold, t->part, e));
+        TRY(add_list(t, root, t->fold, t->part, e));
         goto out;
     }
     if (!json_is_object(json_object_iter_value(json_object_iter(root)))) {
@@ -355,11 +384,6 @@ static enum err_code text_line(const struct target *t, const char *line, size_t 
                         t->path, number, column + 1));
         TRY(part_named(t, cell, &part, e));
     }
-    if (part == PART_FROM_FILE)
-        TRY(err_set(e, ERR_DATA,
-                    "%s:1: names no column 'part', 'split', 'subset' or 'set': pass --audit "
-                    "PART=FILE,...",
-                    t->path));
     TRY(add_text(t, line, t->fold, part, &found, e));
     if (!found && number > 1)
         TRY(err_set(e, ERR_DATA, "%s:%zu: holds no clip name (NNNN_SSS_EEE_LV)", t->path, number));
@@ -367,7 +391,7 @@ out:
     return e->code;
 }
 
-static enum err_code read_text(const struct target *t, const struct file_view *v, struct err *e)
+static enum err_code read_text(struct target *t, const struct file_view *v, struct err *e)
 {
     char *copy = NULL, delimiter = ',';
     size_t number = 1;
@@ -383,6 +407,8 @@ static enum err_code read_text(const struct target *t, const struct file_view *v
             *next++ = '\0';
         if (number == 1)
             column = part_column(line, &delimiter);
+        if (number == 1 && column < 0 && t->part == PART_FROM_FILE)
+            TRY(take_as_part(t, e));
         TRY(text_line(t, line, number, column, delimiter, e));
     }
 out:
@@ -392,7 +418,7 @@ out:
 
 /* ---- one SPEC ---- */
 
-static enum err_code read_file(const struct target *t, struct err *e)
+static enum err_code read_file(struct target *t, struct err *e)
 {
     static const char ours[] = "#synib-";
     struct file_view v = {0};

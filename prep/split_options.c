@@ -24,7 +24,9 @@ static const struct argp_option options[] = {
     {"folds", KEY_FOLDS, "K", 0, "Number of folds of kfold (default 5)", 0},
     {"output", 'o', "FILE", 0, "The split manifest to write", 0},
     {"audit", KEY_AUDIT, "SPEC", 0,
-     "Report who is where in FILE, or in PART=FILE,PART=FILE; may be repeated, one fold each", 0},
+     "Report who is where in FILE, or in PART=FILE,PART=FILE; may be repeated, one fold each; "
+     "further arguments are more of them",
+     0},
     {"media", KEY_MEDIA, "FILE", 0,
      "For --audit: digests that tell identical sound (default: CREMA-D's; none = do not look)", 0},
     {"allow-speaker-overlap", KEY_ALLOW_OVERLAP, NULL, 0, "Go on when a speaker is in two parts",
@@ -32,6 +34,16 @@ static const struct argp_option options[] = {
     {"manifests", KEY_MANIFESTS, "DIR", 0, "Folder of the shipped manifests", 0},
     {0},
 };
+
+static error_t add_audit(struct split_options *opt, const char *spec)
+{
+    if (opt->audits == SPLIT_MAX_AUDITS) {
+        (void)err_set(opt->cli.err, ERR_USAGE, "--audit: more than %d", SPLIT_MAX_AUDITS);
+        return EINVAL;
+    }
+    opt->audit[opt->audits++] = spec;
+    return 0;
+}
 
 static error_t parse(int key, char *arg, struct argp_state *state)
 {
@@ -55,14 +67,11 @@ static error_t parse(int key, char *arg, struct argp_state *state)
     case KEY_MANIFESTS: opt->manifests = arg; return 0;
     case KEY_ALLOW_OVERLAP: opt->allow_overlap = true; return 0;
     case KEY_MEDIA: opt->media = arg; return 0;
-    case KEY_AUDIT:
-        if (opt->audits == SPLIT_MAX_AUDITS) {
-            (void)err_set(opt->cli.err, ERR_USAGE, "--audit: more than %d", SPLIT_MAX_AUDITS);
-            return EINVAL;
-        }
-        opt->audit[opt->audits++] = arg;
-        return 0;
+    case KEY_AUDIT: return add_audit(opt, arg);
     case ARGP_KEY_ARG:
+        /* argp hands out the options first, wherever they stand. */
+        if (opt->audits > 0)
+            return add_audit(opt, arg);
         if (state->arg_num > 0)
             return ARGP_ERR_UNKNOWN;
         opt->clips = arg;
@@ -75,8 +84,8 @@ static enum err_code check(const struct split_options *opt, struct err *e)
 {
     bool reference = strcmp(opt->scheme, "reference") == 0;
 
-    if (opt->audits > 0 && (opt->clips != NULL || opt->output != NULL))
-        return err_set(e, ERR_USAGE, "--audit: takes no CLIPS and no -o: it only reports");
+    if (opt->audits > 0 && opt->output != NULL)
+        return err_set(e, ERR_USAGE, "--audit: takes no -o: it only reports");
     if (opt->audits > 0)
         return ERR_OK;
     if (opt->clips == NULL && !reference)
@@ -92,13 +101,14 @@ enum err_code split_options_parse(struct split_options *opt, int argc, char **ar
     static const struct argp argp = {
         options,
         parse,
-        "[CLIPS]\n--audit SPEC...",
+        "[CLIPS]\n--audit SPEC [SPEC...]",
         "Splits the clips that synib-scan accepted into train, val and test, with no speaker in "
         "two of them; or audits a split of any origin.\v"
         "Examples:\n"
         "  synib-split clips.tsv --scheme reference --fold 0 -o split.tsv\n"
         "  synib-split clips.tsv --scheme kfold --folds 5 --fold 2 --seed 1 -o split.tsv\n"
-        "  synib-split --audit train=train.csv,test=test.csv\n"
+        "  synib-split --audit train.csv test.csv\n"
+        "  synib-split --audit train=a.csv,test=b.csv --audit train=c.csv,test=d.csv\n"
         "Without CLIPS, the reference scheme gives all of its 5,820 clips.\n\n"
         "Exit codes: 0 done; 1 failed; 2 bad command line; 3 written, but clips of the reference "
         "are missing or rejected (listed); 4 a speaker is in two parts, or a manifest is broken.",

@@ -87,6 +87,18 @@ make_clips() {
     [ "$(jq -c '[.leak, .folds[0].speakers_in_several_parts[1].actor, .folds[0].parts.test.clips]' <<<"$output")" = "[true,1013,3]" ]
 }
 
+@test "audit: train.csv and test.csv without a part column, whole and leaking" {
+    printf '1001_DFA_NEU_XX.wav,0\n1002_DFA_NEU_XX.wav,0\n' >train.csv
+    printf '1003_DFA_NEU_XX\n' >test.csv
+    run --separate-stderr "$BIN/synib-split" --audit train.csv test.csv --json
+    [ "$status" -eq 0 ]
+    [ "$(jq -c '[.leak, .folds[0].parts.train.speakers, .folds[0].parts.test.clips]' <<<"$output")" = "[false,2,1]" ]
+    printf '1001_ITH_SAD_XX\n' >>test.csv
+    run "$BIN/synib-split" --audit train.csv --audit test.csv
+    [ "$status" -eq 4 ]
+    [[ "$output" == *"1001: 1 clips in train, 1 clips in test"* ]]
+}
+
 @test "audit: the authors' JSON shape, several folds" {
     cat >splits.pkl <<'JSON'
 
@@ -122,7 +134,7 @@ JSON
     done <<'TABLE'
 2|CLIPS: missing|--scheme kfold -o out.tsv
 2|-o: missing|clips.tsv --scheme kfold
-2|--audit: takes no CLIPS|clips.tsv --audit label.tsv
+2|--audit: takes no -o|--audit label.tsv -o out.tsv
 2|--folds|clips.tsv --scheme kfold --folds 2 -o out.tsv
 2|--fold: 5 is not 0 to 4|clips.tsv --scheme kfold --fold 5 -o out.tsv
 2|the reference has no fold 7|--fold 7 -o out.tsv
