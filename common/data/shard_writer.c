@@ -407,6 +407,21 @@ out:
     return e->code;
 }
 
+/* True when the index in the folder is the one of this text. */
+static bool is_published(const char *dir, const char *text)
+{
+    struct file_view view = {0};
+    struct err ignored = {0};
+    char *path = NULL;
+    bool same = path_join(&path, dir, SHARD_INDEX_NAME, &ignored) == ERR_OK &&
+                file_read(&view, path, SHARD_MAX_INDEX, &ignored) == ERR_OK &&
+                view.len == strlen(text) && memcmp(view.data, text, view.len) == 0;
+
+    file_view_free(&view);
+    free(path);
+    return same;
+}
+
 static enum err_code write_index(struct shard_writer *w, struct err *e)
 {
     uint8_t digest[SHA256_SIZE];
@@ -423,7 +438,9 @@ static enum err_code write_index(struct shard_writer *w, struct err *e)
     TRY(atomic_file_write(w->index_file, text, strlen(text), e));
     file = w->index_file;
     w->index_file = NULL;
-    TRY(atomic_file_commit(file, e));
+    /* When only the folder could not be synced, the index is there and its shards must stay. */
+    if (atomic_file_commit(file, e) != ERR_OK && is_published(w->dir, text))
+        name_list_free(&w->fresh);
 out:
     free(text);
     return e->code;
