@@ -48,7 +48,8 @@ struct tensor *op_conv2d(struct tape *t, struct tensor *x, struct tensor *w, int
     if (x->rank != 4 || w->rank != 4 || x->dim[1] != w->dim[1] || w->layout != TENSOR_PLAIN ||
         w->dim[0] % block != 0 ||
         x->layout != (x->dim[1] % block == 0 ? TENSOR_BLOCKED : TENSOR_PLAIN) ||
-        (x->layout == TENSOR_PLAIN && x->needs_grad)) {
+        (x->layout == TENSOR_PLAIN && x->needs_grad) || stride < 1 || pad < 0 ||
+        x->dim[2] + 2 * pad < w->dim[2] || x->dim[3] + 2 * pad < w->dim[3]) {
         err_set(tape_err(t), ERR_INTERNAL, "conv2d: shapes or layouts do not fit");
         return NULL;
     }
@@ -234,12 +235,13 @@ struct tensor *op_maxpool(struct tape *t, struct tensor *x, int k, int stride, i
 
     if (!tape_ready(t, "maxpool", 1, in) || !is_blocked(t, "maxpool", x))
         return NULL;
-    if (k < 1 || k > 15 || stride < 1 || pad < 0 || 2 * pad > k) {
+    s = image_shape(x);
+    if (k < 1 || k > 15 || stride < 1 || pad < 0 || 2 * pad > k || s.h + 2 * pad < k ||
+        s.w + 2 * pad < k) {
         err_set(tape_err(t), ERR_INTERNAL, "maxpool: window %d, stride %d, padding %d", k, stride,
                 pad);
         return NULL;
     }
-    s = image_shape(x);
     y = tape_result(
         t, 4,
         (int64_t[]){s.n, s.c, (s.h + 2 * pad - k) / stride + 1, (s.w + 2 * pad - k) / stride + 1},

@@ -16,6 +16,10 @@
 enum { BATCH = 4, AUDIO_H = 32, AUDIO_W = 23, VIDEO_S = 32, FRAMES = 3, TERMS = 5 };
 enum { AUDIO = AUDIO_H * AUDIO_W, VIDEO = FRAMES * 3 * VIDEO_S * VIDEO_S };
 
+/* The loss has kinks (ReLU, max pool) and batch statistics of few values: measured up to 0.016.
+ * Exact values are the golden test's; a wrong sign, factor or path shows here. */
+static const double DIFFERENCE_BAR = 0.05;
+
 static const int32_t LABELS[BATCH] = {6, 0, 3, 1};
 static const uint32_t ROWS[BATCH] = {10, 4, 77, 2};
 
@@ -214,9 +218,8 @@ static void test_whole_model_differences(void **state)
             norm2 += (double)p->grad[k] * (double)p->grad[k];
         }
         if (p->kind == PARAM_WEIGHT) {
-            h = 5e-4 / sqrt(norm2); /* moves the loss by 1e-3 |g| / |g|: far above rounding */
-            h = h / sqrt(norm2);
             assert_true(norm2 > 1e-12);
+            h = 5e-4 / norm2; /* the loss moves by 1e-3 in all: far above its rounding */
             for (int side = 0; side < 2; side++) {
                 for (int64_t k = 0; k < p->count; k++)
                     p->data[k] =
@@ -226,7 +229,7 @@ static void test_whole_model_differences(void **state)
                 loss[side] = (double)tape_value(step_loss(&r, 0));
             }
             memcpy(p->data, kept, (size_t)p->count * sizeof *kept);
-            if (!(fabs((loss[0] - loss[1]) / (2 * h * norm2) - 1) < 0.02))
+            if (!(fabs((loss[0] - loss[1]) / (2 * h * norm2) - 1) < DIFFERENCE_BAR))
                 fail_msg("%s: the loss changes by %.6g, its gradient says %.6g", p->name,
                          loss[0] - loss[1], 2 * h * norm2);
         }

@@ -236,6 +236,56 @@ static void test_errors_stick(void **state)
     ASSERT_FAILS(tape_error(f->t, &e), e, ERR_USAGE, "dropout: probability 1");
 }
 
+/* Operands of wrong shape or layout are our mistakes, but never undefined behaviour. */
+static void test_shapes_are_checked(void **state)
+{
+    struct fixture *f = *state;
+    float *memory = ref_floats(4 * 16 * 16), *grad = ref_floats(4 * 16 * 16);
+    struct err e = {0};
+
+#define LEAF(layout, rank, ...) \
+    tape_leaf(f->t, rank, (int64_t[]){__VA_ARGS__}, layout, memory, grad)
+#define PLAIN(...) LEAF(TENSOR_PLAIN, __VA_ARGS__)
+#define BLOCKED(...) LEAF(TENSOR_BLOCKED, __VA_ARGS__)
+#define REFUSED(call, text)                                          \
+    do {                                                             \
+        tape_begin(f->t, TAPE_TRAIN);                                \
+        assert_null(call);                                           \
+        ASSERT_FAILS(tape_error(f->t, &e), e, ERR_INTERNAL, (text)); \
+    } while (0)
+    REFUSED(op_conv2d(f->t, BLOCKED(4, 1, 16, 4, 4), PLAIN(4, 16, 32, 1, 1), 1, 0), "conv2d: ");
+    REFUSED(op_conv2d(f->t, PLAIN(4, 1, 16, 4, 4), PLAIN(4, 16, 16, 1, 1), 1, 0), "conv2d: ");
+    REFUSED(op_conv2d(f->t, PLAIN(4, 1, 3, 4, 4), PLAIN(4, 16, 3, 3, 3), 1, 1), "conv2d: ");
+    REFUSED(op_conv2d(f->t, BLOCKED(4, 1, 16, 4, 4), PLAIN(4, 7, 16, 1, 1), 1, 0), "conv2d: ");
+    REFUSED(op_conv2d(f->t, BLOCKED(4, 1, 16, 2, 2), PLAIN(4, 16, 16, 3, 3), 2, 0), "conv2d: ");
+    REFUSED(op_maxpool(f->t, BLOCKED(4, 1, 16, 1, 4), 4, 2, 1), "maxpool: window 4");
+    REFUSED(op_maxpool(f->t, PLAIN(2, 4, 4), 3, 2, 1), "maxpool: the operand is not");
+    REFUSED(op_maxpool(f->t, BLOCKED(4, 1, 16, 4, 4), 3, 0, 1), "maxpool: window 3, stride 0");
+    REFUSED(op_meanpool(f->t, BLOCKED(4, 4, 16, 2, 2), 3), "4 images are not a multiple of 3");
+    REFUSED(op_linear(f->t, PLAIN(1, 4), PLAIN(2, 4, 4), NULL), "linear: the operand is not");
+    REFUSED(op_linear(f->t, PLAIN(2, 4, 4), PLAIN(2, 4, 4), PLAIN(1, 3)), "linear: ");
+    REFUSED(op_layernorm(f->t, PLAIN(2, 4, 4), PLAIN(1, 3), PLAIN(1, 4), 1e-5f), "layernorm: the");
+    REFUSED(op_layernorm(f->t, PLAIN(2, 4, 4), PLAIN(1, 4), NULL, 1e-5f), "operand 2 is missing");
+    REFUSED(op_concat(f->t, PLAIN(2, 4, 4), PLAIN(2, 3, 4)), "concat: 4 and 3 rows");
+    REFUSED(op_mix(f->t, PLAIN(2, 4, 4), PLAIN(2, 4, 4), PLAIN(2, 4, 3)), "mix: the operands");
+    REFUSED(op_mix(f->t, PLAIN(2, 4, 4), PLAIN(2, 4, 4), PLAIN(2, 4, 4)), "must be a constant");
+    REFUSED(op_kl(f->t, PLAIN(2, 4, 4), PLAIN(2, 4, 3), KL_MODEL_REFERENCE), "kl: the reference");
+    REFUSED(op_kl(f->t, PLAIN(3, 4, 4, 1), NULL, KL_MODEL_REFERENCE), "kl: logits are not");
+    REFUSED(op_weighted_sum(f->t, 1, (struct tensor *[]){PLAIN(1, 4)}, (double[]){1}),
+            "term 0 is not a scalar");
+    REFUSED(op_weighted_sum(f->t, 9, NULL, NULL), "weighted_sum: 9 terms");
+    REFUSED(PLAIN(5, 1, 1, 1, 1, 1), "tensor of rank 5");
+    REFUSED(PLAIN(2, 4, -1), "tensor of size -1");
+#undef REFUSED
+#undef BLOCKED
+#undef PLAIN
+#undef LEAF
+    tape_begin(f->t, 0);
+    ASSERT_FAILS(tape_backward(f->t, logits(f), &e), e, ERR_INTERNAL, "the loss is not a scalar");
+    free(memory);
+    free(grad);
+}
+
 static void test_nonfinite_loss_touches_nothing(void **state)
 {
     struct fixture *f = *state;
@@ -421,6 +471,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_detach_and_no_grad_stop_gradients, setup, teardown),
         cmocka_unit_test_setup_teardown(test_kl_reference_is_constant, setup, teardown),
         cmocka_unit_test_setup_teardown(test_errors_stick, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_shapes_are_checked, setup, teardown),
         cmocka_unit_test_setup_teardown(test_nonfinite_loss_touches_nothing, setup, teardown),
         cmocka_unit_test_setup_teardown(test_dropout_follows_the_sample, setup, teardown),
         cmocka_unit_test_setup_teardown(test_running_statistics, setup, teardown),
