@@ -7,17 +7,19 @@
 #include <stddef.h>
 #include <stdint.h>
 
-/* Pictures of an FLV file in memory, through FFmpeg's libraries; the only file that includes them.
+/* Pictures of an FLV file in memory, through FFmpeg's libraries: the only file that decodes with
+ * them (prep/video_encode.h is the other direction).
  *
  * What hostile bytes can reach is kept small: the FLV demuxer is forced, it reads from memory and
  * no protocol is allowed (so no other file can be opened), the decoders are VP6 and Sorenson H.263
- * (and MP3, when libavformat has to estimate a frame rate), pictures are at most 1920 x 1088. Any
- * error, corrupt packet or concealed damage is an ERR_FORMAT: nothing is repaired.
+ * (and MP3, when libavformat has to estimate a frame rate), a clip has at most 4096 pictures of at
+ * most 1920 x 1088. Any error, corrupt packet or concealed damage is an ERR_FORMAT: nothing is
+ * repaired.
  *
  * Threads: one object per thread; decoding itself uses one thread, so the pictures do not depend on
  * the machine. FFmpeg's own messages are switched off for the process by the first video_new(). */
 
-enum { VIDEO_MAX_WIDTH = 1920, VIDEO_MAX_HEIGHT = 1088, VIDEO_MAX_FRAMES = 1 << 16 };
+enum { VIDEO_MAX_WIDTH = 1920, VIDEO_MAX_HEIGHT = 1088, VIDEO_MAX_FRAMES = 4096 };
 
 struct video;
 

@@ -118,3 +118,33 @@ TABLE
     [ "$status" -eq 1 ]
     [ ! -e v ]
 }
+
+@test "killed at any time: no set, or the whole one; the same command finishes the job" {
+    "$BIN/synib-frames" "$CLIPS" --root "$CORPUS" -o whole --quiet
+    for delay in 0.01 0.05 0.1 0.2 0.3; do
+        "$BIN/synib-frames" "$CLIPS" --root "$CORPUS" -o v -j 1 --quiet --force &
+        pid=$!
+        sleep "$delay"
+        kill -KILL "$pid" 2>/dev/null || true
+        wait "$pid" || true
+        if [ -e v/index.jsonl ]; then
+            same v whole
+            rm -r v
+        fi
+    done
+    "$BIN/synib-frames" "$CLIPS" --root "$CORPUS" -o v --quiet --force
+    same v whole
+}
+
+@test "asked to stop: exit 75, nothing is published" {
+    # Enough rows that the signal finds the tool at work.
+    { head -2 "$CLIPS"; for i in $(seq 400); do sed -n 3p "$CLIPS" | sed "s/^[^	]*/c$i/"; done; } > long.tsv
+    "$BIN/synib-frames" long.tsv --root "$CORPUS" -o v -j 1 --quiet &
+    pid=$!
+    sleep 0.3
+    kill -TERM "$pid"
+    status=0
+    wait "$pid" || status=$?
+    [ "$status" -eq 75 ]
+    [ ! -e v/index.jsonl ]
+}
