@@ -2,6 +2,7 @@
 #include "common/base/parallel.h"
 #include "common/nn/cpu/cpu.h"
 #include "common/nn/cpu/gemm_tile.h"
+#include "common/nn/cpu/transpose.h"
 
 #include <string.h>
 
@@ -48,8 +49,8 @@ static void pack(const struct gemm_run *r, int64_t p, int64_t depth, int64_t col
     }
     for (int64_t j = 0; j < whole_cols; j += 8)
         for (int64_t i = 0; i < whole_depth; i += 8)
-            gemm_transpose8(r->b + (col + j) * r->ldb + p + i, r->ldb, panel + i * TILE_COLS + j,
-                            TILE_COLS);
+            transpose8(r->b + (col + j) * r->ldb + p + i, r->ldb, panel + i * TILE_COLS + j,
+                       TILE_COLS);
     for (int64_t j = 0; j < cols; j++)
         for (int64_t i = j < whole_cols ? whole_depth : 0; i < depth; i++)
             panel[i * TILE_COLS + j] =

@@ -21,9 +21,6 @@ enum { TILE_COLS = 2 * TILE_LANES };
 int64_t gemm_tile(int64_t rows, int64_t k, const float *a, int64_t row_step, int64_t step,
                   const float *b, int64_t ldb, float sum[TILE_ROWS][TILE_COLS]);
 
-/* to [8][ld_to] = the transposed of from [8][ld_from]. */
-void gemm_transpose8(const float *from, int64_t ld_from, float *to, int64_t ld_to);
-
 /* out[i] = dot product of row[i] and b, both k long; TILE_LANES partial sums, added pairwise. */
 enum { GEMM_DOTS = 8 };
 void gemm_dots(int64_t k, const float *const row[GEMM_DOTS], const float *b, float out[GEMM_DOTS]);

@@ -2,6 +2,9 @@
 #include "common/nn/cpu/winograd.h"
 
 #include "common/base/parallel.h"
+#include "common/nn/cpu/transpose.h"
+
+#include <assert.h>
 
 enum {
     BLOCK = 16, /* channels per block, in and out */
@@ -42,6 +45,8 @@ struct transform {
     int64_t in_blocks, in_blocks2, out_blocks2; /* channel blocks; those grouped by the format */
 };
 
+static_assert(LANES == 8, "transpose8 fills the lanes");
+
 /* One input channel and LANES output channels: U = G w G^T, each of the 36 values to its own plane,
  * `plane` floats apart. */
 static void transform_lanes(const struct transform *t, const float *w, float *out, int64_t plane)
@@ -49,14 +54,17 @@ static void transform_lanes(const struct transform *t, const float *w, float *ou
     float taps[TAPS][LANES] __attribute__((aligned(32)));
     v8f half[3][ALPHA];
 
+    transpose8(w, t->lane_stride, taps[0], LANES);
     for (int l = 0; l < LANES; l++)
-        for (int k = 0; k < TAPS; k++)
-            taps[t->mirror ? TAPS - 1 - k : k][l] = w[l * t->lane_stride + k];
-    for (int row = 0; row < 3; row++)
+        taps[TAPS - 1][l] = w[l * t->lane_stride + TAPS - 1];
+    for (int row = 0; row < 3; row++) {
+        const float *tap[3]; /* a mirrored window is read backwards */
+        for (int k = 0; k < 3; k++)
+            tap[k] = taps[t->mirror ? TAPS - 1 - (row * 3 + k) : row * 3 + k];
         for (int j = 0; j < ALPHA; j++)
-            half[row][j] = V8F_CONST(taps[row * 3]) * G[j][0] +
-                           V8F_CONST(taps[row * 3 + 1]) * G[j][1] +
-                           V8F_CONST(taps[row * 3 + 2]) * G[j][2];
+            half[row][j] = V8F_CONST(tap[0]) * G[j][0] + V8F_CONST(tap[1]) * G[j][1] +
+                           V8F_CONST(tap[2]) * G[j][2];
+    }
     for (int i = 0; i < ALPHA; i++)
         for (int j = 0; j < ALPHA; j++)
             V8F(out + (i * ALPHA + j) * plane) =
