@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 #include "common/base/atomic_file.h"
+#include "common/base/rng.h"
 #include "prep/clip_name.h"
 #include "prep/split.h"
 #include "prep/split_audit.h"
@@ -401,15 +402,53 @@ static void test_audit_refuses(void **state)
     audit_free(&a);
 }
 
+/* Whatever bytes a foreign file has, the audit answers with entries or with words. */
+static void test_audit_random_damage(void **state)
+{
+    static const char *const whole[] = {
+        "{\"1\": {\"train\": [\"1001_DFA_ANG_XX.wav-0\"], \"test\": [\"1002_DFA_ANG_XX\"]}}",
+        "path,split\nx/1001_DFA_ANG_XX.wav,train\n\"1002_ITH_HAP_XX\",test\n",
+        "#synib-split 1\nclip\tactor\tpart\n1001_DFA_ANG_XX\t1001\ttrain\n",
+    };
+
+    for (uint32_t trial = 0; trial < 3000; trial++) {
+        struct rng r = rng_at(1, rng_stream("test.audit"), 0, trial);
+        char text[128], *path = scratch_path(*state, "d.txt");
+        size_t len = strlen(whole[trial % 3]);
+        struct audit a = {0};
+        struct err e = {0};
+        FILE *f;
+
+        memcpy(text, whole[trial % 3], len);
+        for (uint32_t c = 1 + rng_below(&r, 4); c > 0; c--)
+            text[rng_below(&r, (uint32_t)len)] = (char)rng_u32(&r);
+        if (rng_below(&r, 3) == 0)
+            len = rng_below(&r, (uint32_t)len);
+        f = fopen(path, "wb"); /* not atomic_file: its fsync would take most of a minute */
+        assert_non_null(f);
+        assert_int_equal(fwrite(text, 1, len, f), len);
+        assert_int_equal(fclose(f), 0);
+        if (audit_read(&a, path, &e) == ERR_OK)
+            assert_true(a.count > 0);
+        else
+            assert_non_null(strstr(e.text, "d.txt"));
+        for (size_t i = 0; i < a.count; i++)
+            assert_true(a.entry[i].fold < a.folds && a.entry[i].part < a.parts);
+        audit_free(&a);
+        free(path);
+    }
+}
+
 int main(void)
 {
 #define WITH_FOLDER(test) cmocka_unit_test_setup_teardown(test, scratch_setup, scratch_teardown)
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_names),        WITH_FOLDER(test_kfold),
-        WITH_FOLDER(test_kfold_seeds),       WITH_FOLDER(test_user_table),
-        WITH_FOLDER(test_round_trip),        WITH_FOLDER(test_bad_splits),
-        cmocka_unit_test(test_leaks),        WITH_FOLDER(test_audit_reads),
-        WITH_FOLDER(test_audit_plain_files), WITH_FOLDER(test_audit_refuses),
+        cmocka_unit_test(test_names),          WITH_FOLDER(test_kfold),
+        WITH_FOLDER(test_kfold_seeds),         WITH_FOLDER(test_user_table),
+        WITH_FOLDER(test_round_trip),          WITH_FOLDER(test_bad_splits),
+        cmocka_unit_test(test_leaks),          WITH_FOLDER(test_audit_reads),
+        WITH_FOLDER(test_audit_plain_files),   WITH_FOLDER(test_audit_refuses),
+        WITH_FOLDER(test_audit_random_damage),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
