@@ -211,6 +211,44 @@ static void test_damage_anywhere(void **state)
     free(bad);
 }
 
+/* What a header may claim. */
+static void test_hostile_headers(void **state)
+{
+    static const struct {
+        int at; /* after the start-of-frame marker's 0xff */
+        uint8_t value;
+        const char *why;
+    } cases[] = {
+        {0, 0xc2, "progressive"},                       /* another kind of frame */
+        {0, 0xc9, "arithmetic"},  {0, 0xc3, "JPEG: "},  /* lossless */
+        {4, 0xff, "larger than"},                       /* height */
+        {6, 0xff, "larger than"},                       /* width */
+        {3, 12, "JPEG: "},                              /* bits per sample */
+        {8, 0, "JPEG: "},                               /* components */
+        {8, 4, "JPEG: "},         {10, 0x55, "JPEG: "}, /* sampling factors */
+        {10, 0x00, "JPEG: "},
+    };
+    struct fixture *f = *state;
+    uint8_t *bad = malloc(f->len);
+    size_t frame = 0;
+
+    assert_non_null(bad);
+    while (f->jpeg[frame] != 0xff || f->jpeg[frame + 1] != 0xc0)
+        frame++;
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        struct jpeg_rect all = {0, 0, W, H};
+        const uint8_t *p;
+        size_t stride;
+        struct err e = {0};
+        memcpy(bad, f->jpeg, f->len);
+        bad[frame + 1 + (size_t)cases[i].at] = cases[i].value;
+        if (jpeg_decoder_rect(f->d, bad, f->len, all, &p, &stride, &e) != ERR_FORMAT ||
+            strstr(e.text, cases[i].why) == NULL)
+            fail_msg("case %zu: %s", i, e.text);
+    }
+    free(bad);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -218,6 +256,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_rect_equals_full_decode, setup, teardown),
         cmocka_unit_test_setup_teardown(test_same_bytes_twice, setup, teardown),
         cmocka_unit_test_setup_teardown(test_bad_arguments, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_hostile_headers, setup, teardown),
         cmocka_unit_test_setup_teardown(test_cut_anywhere, setup, teardown),
         cmocka_unit_test_setup_teardown(test_damage_anywhere, setup, teardown),
     };
