@@ -36,13 +36,13 @@ const struct synth_emotion synth_emotions[SYNTH_EMOTIONS] = {
 };
 
 const struct synth_spread synth_spread = {
-    .face =              {.12, .12, .12,  .14,   .12, .14,  .1,   .12,  .12,  .12,  .14,  .2,  .25},
-    .voice =            {1.0,  .2,   .8,  1.2,   .06,  1.2,   1.5,   .04,   .008, 1.2,  .8},
-    .level = {1.1, .8, 1.05, 1.3},
+    .face =              {.1,  .1,  .1,   .12,   .1,  .12,  .08,  .1,   .1,   .1,   .12,  .2,  .25},
+    .voice =            {.8,   .15,  .6,  .9,    .045, .9,    1.1,   .03,   .006, .9,   .6},
+    .level = {1.15, .9, 1.1, 1.3},
     .level_deviation = .1,
     .actor_deviation = .1,
-    .face_blend = .3,
-    .voice_blend = .35,
+    .face_blend = .22,
+    .voice_blend = .25,
 };
 
 const struct synth_sentence synth_sentences[SYNTH_SENTENCES] = {

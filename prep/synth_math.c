@@ -7,24 +7,23 @@ static const double half_pi = 1.57079632679489661923;
 static const double ln2 = 0.69314718055994530942;
 static const double log2_10_by_20 = 0.16609640474436811739; /* log2(10) / 20 */
 
-/* Taylor sums on |r| <= pi / 4, where the first omitted term is below 1e-13. */
+/* Taylor sums on |r| <= pi / 4, where the first omitted term is below 1e-15. */
 static double sin_near_0(double r)
 {
-    double s = r * r;
+    double s = r * r, sum = 1;
 
-    return r * (1 + s * (-1.0 / 6 +
-                         s * (1.0 / 120 +
-                              s * (-1.0 / 5040 + s * (1.0 / 362880 + s * (-1.0 / 39916800))))));
+    for (int k = 14; k >= 2; k -= 2)
+        sum = 1 - sum * s / (k * (k + 1));
+    return r * sum;
 }
 
 static double cos_near_0(double r)
 {
-    double s = r * r;
+    double s = r * r, sum = 1;
 
-    return 1 + s * (-1.0 / 2 +
-                    s * (1.0 / 24 +
-                         s * (-1.0 / 720 +
-                              s * (1.0 / 40320 + s * (-1.0 / 3628800 + s * (1.0 / 479001600))))));
+    for (int k = 15; k >= 1; k -= 2)
+        sum = 1 - sum * s / (k * (k + 1));
+    return sum;
 }
 
 double synth_sin(double radians)

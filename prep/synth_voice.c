@@ -119,10 +119,10 @@ static struct speaker speaker_of(const struct synth_clip *clip)
     s.pitch_hz = who.female ? 205 + 20 * synth_normal(&r) : 118 + 14 * synth_normal(&r);
     s.pitch_hz = synth_clamp(s.pitch_hz, 75, 290);
     s.formant_scale = (who.female ? 1.14 : 1.0) * (1 + 0.035 * synth_normal(&r));
-    s.tempo = 0.09 * synth_normal(&r);
-    s.gain_db = -25 + 3.5 * synth_normal(&r);
-    s.floor_db = -64 + 4 * synth_normal(&r);
-    s.breath_db = -27 + 2.5 * synth_normal(&r);
+    s.tempo = 0.07 * synth_normal(&r);
+    s.gain_db = -25 + 2.5 * synth_normal(&r);
+    s.floor_db = -64 + 3 * synth_normal(&r);
+    s.breath_db = -27 + 2 * synth_normal(&r);
     return s;
 }
 
