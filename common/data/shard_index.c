@@ -37,16 +37,11 @@ out:
 
 static json_t *field_json(const struct shard_field *f)
 {
-    json_t *shape;
-
     if (f->ragged)
         return json_pack("{s:s, s:s, s:b}", "name", f->name, "dtype", dtype_name(f->dtype),
                          "ragged", 1);
-    shape = json_array();
-    for (int i = 0; i < f->rank; i++)
-        (void)json_array_append_new(shape, json_integer(f->dim[i]));
     return json_pack("{s:s, s:s, s:o}", "name", f->name, "dtype", dtype_name(f->dtype), "shape",
-                     shape);
+                     tf_shape_json(f->rank, f->dim));
 }
 
 /* Appends the object's text and a line end; takes the object. */
@@ -74,8 +69,12 @@ enum err_code shard_index_text(const struct shard_index *x, char **text, struct 
     size_t len = 0, cap = 0;
 
     *text = NULL;
-    for (int i = 0; i < x->n_fields; i++)
-        (void)json_array_append_new(fields, field_json(&x->field[i]));
+    for (int i = 0; i < x->n_fields; i++) {
+        if (json_array_append_new(fields, field_json(&x->field[i])) != 0) {
+            json_decref(fields);
+            TRY(err_set(e, ERR_NOMEM, "index: no memory for the fields"));
+        }
+    }
     TRY(add_line(text, &len, &cap,
                  json_pack("{s:s, s:i, s:s, s:I, s:I, s:s, s:o, s:o}", "synib", "set", "version", 1,
                            "prefix", x->prefix, "samples", (json_int_t)x->samples, "shards",

@@ -70,3 +70,16 @@ bool tf_tensor_bytes(enum dtype dtype, int rank, const int64_t *dim, uint64_t *b
     *bytes = n;
     return true;
 }
+
+json_t *tf_shape_json(int rank, const int64_t *dim)
+{
+    json_t *shape = json_array();
+
+    for (int i = 0; i < rank; i++) {
+        if (json_array_append_new(shape, json_integer(dim[i])) != 0) {
+            json_decref(shape);
+            return NULL;
+        }
+    }
+    return shape;
+}

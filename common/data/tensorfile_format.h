@@ -4,6 +4,8 @@
 
 #include "common/data/tensorfile.h"
 
+#include <jansson.h>
+
 /* What the container's reader and writer share and nobody else needs: docs/formats/container.md. */
 
 enum {
@@ -44,6 +46,9 @@ bool tf_meta_key_ok(const char *key);
 bool tf_kind_ok(const char *kind);
 /* Product of the dims times the dtype's size; false on overflow or a dimension below 1. */
 NODISCARD bool tf_tensor_bytes(enum dtype dtype, int rank, const int64_t *dim, uint64_t *bytes);
+
+/* The dims as a JSON list; NULL without memory. */
+json_t *tf_shape_json(int rank, const int64_t *dim);
 
 /* Zero bytes between `at` and the next multiple of 64. */
 static inline uint64_t tf_padding(uint64_t at)

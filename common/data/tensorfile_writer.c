@@ -141,13 +141,9 @@ out:
 static void add_entry(json_t *root, const char *name, enum dtype dtype, int rank,
                       const int64_t *dim, uint64_t bytes, uint64_t *at)
 {
-    json_t *shape = json_array();
-
-    for (int i = 0; i < rank; i++)
-        (void)json_array_append_new(shape, json_integer(dim[i]));
     (void)json_object_set_new(root, name,
                               json_pack("{s:s, s:o, s:[I, I]}", "dtype", dtype_name(dtype), "shape",
-                                        shape, "data_offsets", (json_int_t)*at,
+                                        tf_shape_json(rank, dim), "data_offsets", (json_int_t)*at,
                                         (json_int_t)(*at + bytes)));
     *at += bytes;
 }

@@ -314,7 +314,7 @@ const char *tsv_cell(const struct tsv *t, size_t row, int column)
 size_t tsv_line(const struct tsv *t, size_t row)
 {
     assert(row < t->n_rows);
-    (void)t; /* where assert is compiled out */
+    (void)t;        /* where assert is compiled out */
     return row + 3; /* after the kind and the column names; every line is a row */
 }
 
