@@ -30,7 +30,9 @@ static const char *name_fault(struct clip_name *out, const char *name)
     int level;
 
     if (strlen(name) == NAME_LEN - 1 && name[4] == '_' && name[8] == '_' && name[12] == '_')
-        return "level has one letter, as in copies of CREMA-D from before 2022: rename the file";
+        return "name is not NNNN_SSS_EEE_LV: the level has one letter, as in copies of CREMA-D "
+               "from "
+               "before 2022: rename the file";
     if (strlen(name) != NAME_LEN || name[4] != '_' || name[8] != '_' || name[12] != '_')
         return "name is not NNNN_SSS_EEE_LV (actor, sentence, emotion, level)";
     for (int i = 0; i < 4; i++) {

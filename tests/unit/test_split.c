@@ -60,7 +60,7 @@ static void test_names(void **state)
         const char *name, *why;
     } bad[] = {
         {"", "name is not"},
-        {"1001_DFA_ANG_X", "level has one letter"},
+        {"1001_DFA_ANG_X", "the level has one letter"},
         {"1001_DFA_ANGRY", "name is not"},
         {"1001_DFA_ANG_XXX", "name is not"},
         {"1001-DFA-ANG-XX", "name is not"},
