@@ -24,14 +24,16 @@ int64_t conv_ow(const struct conv_shape *s)
 
 enum {
     MAX_CHUNKS = 16,
-    /* Winograd with weights transformed beforehand needs two images (oneDNN has it for no less),
-     * and below this many output pixels a chunk waits for its weights. */
+    /* Two chunks whatever their size, so that two threads share the smallest layers. */
+    MIN_CHUNKS = 2,
+    /* Winograd with weights transformed beforehand needs two images (oneDNN has it for no less). */
     FORWARD_IMAGES = 2,
-    FORWARD_PIXELS = 128,
+    /* Every chunk reads all weights, transformed 4 times as many: with fewer output pixels it waits
+     * for memory, the more so when others use it too. */
+    FORWARD_PIXELS = 512,
     /* Every further chunk transforms back and adds one more weight gradient, as long as 400 pixels
-     * take. Two chunks all the same, so that two threads share the smallest layers. */
-    WEIGHTS_PIXELS = 2048,
-    WEIGHTS_MIN_CHUNKS = 2
+     * take. */
+    WEIGHTS_PIXELS = 2048
 };
 
 /* A power of two, so that 2, 4, 8 or 16 threads are equally loaded. */
@@ -42,9 +44,11 @@ static int64_t chunk_count(enum conv_pass pass, const struct conv_shape *s)
 
     while (chunks < MAX_CHUNKS && chunks * 2 <= s->n) {
         int64_t next = chunks * 2;
-        bool ok = pass == CONV_WEIGHTS
-                      ? next <= WEIGHTS_MIN_CHUNKS || pixels / next >= WEIGHTS_PIXELS
-                      : s->n / next >= FORWARD_IMAGES && pixels / next >= FORWARD_PIXELS;
+        bool weights = pass == CONV_WEIGHTS;
+        bool ok =
+            next <= MIN_CHUNKS || pixels / next >= (weights ? WEIGHTS_PIXELS : FORWARD_PIXELS);
+        if (!weights && s->n / next < FORWARD_IMAGES)
+            ok = false;
         if (!ok)
             break;
         chunks = next;
