@@ -1,0 +1,174 @@
+#!/usr/bin/env bats
+# SPDX-License-Identifier: MIT
+# synib-train and synib-eval from the command line, on a drawn corpus through the whole tool chain.
+
+setup_file() {
+    export DIR="$BATS_FILE_TMPDIR" SYNIB_MANIFESTS="$SOURCE_DIR/manifests"
+    cd "$DIR"
+    "$BIN/synib-synth" -q -o raw --actors 6 --sentences 1 --seed 1
+    "$BIN/synib-scan" -q raw -o clips.tsv
+    "$BIN/synib-split" -q clips.tsv --scheme kfold --folds 3 --fold 0 -o split.tsv
+    "$BIN/synib-frames" -q clips.tsv --root raw -o video
+    "$BIN/synib-stft" -q clips.tsv --root raw -o audio
+    "$BIN/synib-irony" -q --video video --audio audio --split split.tsv --rate 1 --seed 1 -o data
+    SMALL="--preset demo --set video.size=32 --set audio.pool=8 --set pretrain.batch=8"
+    SMALL="$SMALL --set optim.batch=8 --set pretrain.epochs=1 --set optim.epochs=2 --seed 1"
+    export SMALL
+    for m in uni-audio uni-video ensemble vanilla synib; do
+        # shellcheck disable=SC2086
+        "$BIN/synib-train" -q data -m $m $SMALL -o runs/$m
+    done
+}
+
+setup() {
+    cd "$DIR"
+}
+
+@test "help names the exit codes, version the tool" {
+    for tool in train eval; do
+        run "$BIN/synib-$tool" --help
+        [ "$status" -eq 0 ]
+        [[ "$output" == *"Exit codes: 0 done"* ]]
+        run "$BIN/synib-$tool" --version
+        [[ "$output" == "synib-$tool (synib) "* ]]
+    done
+}
+
+@test "bad command lines exit with 2 and say what is wrong" {
+    while IFS='|' read -r args says; do
+        # shellcheck disable=SC2086
+        run "$BIN/synib-train" $args
+        echo "$args: $status: $output"
+        [ "$status" -eq 2 ]
+        [[ "$output" == *"$says"* ]]
+        [ "$(printf '%s\n' "$output" | wc -l)" -eq 1 ]
+    done <<END
+-m synib -o x|DATA is missing
+data -o x|--method is missing
+data -m synib|-o RUN is missing
+data -m sinib -o x|did you mean 'synib'
+data -m synib -o x --set synib.lamda=1|did you mean 'synib.lambda'
+data -m synib -o x --set mask.p=2|from 0 to 1
+data -m synib -o x --preset papr|no preset 'papr'
+data -m synib -o x --resume --force|exclude each other
+data -m synib -o x --max-steps -1|--max-steps
+data other -m synib -o x|one DATA only
+END
+    [ ! -e x ]
+    run "$BIN/synib-eval"
+    [ "$status" -eq 2 ]
+    run "$BIN/synib-eval" runs/synib --split tset
+    [ "$status" -eq 2 ]
+    [[ "$output" == *"did you mean 'test'"* ]]
+}
+
+@test "--print-config is a preset that gives the same settings" {
+    "$BIN/synib-train" --print-config -p paper -m synib --set synib.lambda=0.25 >one.conf
+    "$BIN/synib-train" --print-config -p ./one.conf -m synib | tail -n +2 >two.conf
+    grep -qx 'synib.lambda = 0.25' one.conf
+    diff <(tail -n +2 one.conf) two.conf
+}
+
+@test "a run folder holds what the documents say" {
+    for m in uni-audio uni-video ensemble vanilla synib; do
+        for f in best.safetensors last.safetensors metrics.jsonl epochs.csv run.json timing.jsonl; do
+            [ -f "runs/$m/$f" ]
+        done
+        "$BIN/synib-shard" verify "runs/$m/best.safetensors"
+        "$BIN/synib-shard" verify "runs/$m/last.safetensors"
+        jq -es 'all(has("step"))' "runs/$m/metrics.jsonl"
+    done
+    [ "$(head -1 runs/synib/epochs.csv | tr ',' '\n' | wc -l)" -eq 17 ]
+    [ "$(wc -l <runs/synib/epochs.csv)" -eq 3 ]
+    jq -e '.data == "../../data" and .["uni-audio"] == "../uni-audio"' runs/synib/run.json
+    # nothing about this machine in the data files
+    ! grep -c "$DIR" runs/*/best.safetensors runs/*/last.safetensors runs/*/metrics.jsonl
+}
+
+@test "fused runs reuse the unimodal runs beside them" {
+    [ ! -e runs/synib/pretrain ]
+    [ ! -e runs/ensemble/pretrain ]
+}
+
+@test "a finished run is left alone, another run in its place refused" {
+    before=$(stat -c %i runs/synib/last.safetensors)
+    # shellcheck disable=SC2086
+    run "$BIN/synib-train" data -m synib $SMALL -o runs/synib
+    [ "$status" -eq 0 ]
+    [[ "$output" == *"was finished already"* ]]
+    [ "$before" = "$(stat -c %i runs/synib/last.safetensors)" ]
+    # shellcheck disable=SC2086
+    run "$BIN/synib-train" -q data -m synib $SMALL --set synib.lambda=3 -o runs/synib
+    [ "$status" -eq 4 ]
+    [[ "$output" == *"synib.lambda differs: recorded '1', now '3'"* ]]
+}
+
+@test "stopped by a signal: exit 75, resumable, same bytes" {
+    # shellcheck disable=SC2086
+    "$BIN/synib-train" -q data -m uni-audio $SMALL --set pretrain.epochs=4000 \
+        --set pretrain.patience=4000 -o long &
+    pid=$!
+    for _ in $(seq 100); do
+        [ -s long/epochs.csv ] && break
+        sleep 0.1
+    done
+    kill -TERM $pid
+    status=0
+    wait $pid || status=$?
+    [ "$status" -eq 75 ]
+    "$BIN/synib-shard" verify long/last.safetensors
+    # shellcheck disable=SC2086
+    run "$BIN/synib-train" -q data -m synib $SMALL --pretrained pre --max-steps 3 -o stopped
+    [ "$status" -eq 75 ]
+    # shellcheck disable=SC2086
+    "$BIN/synib-train" -q data -m synib $SMALL --pretrained pre --resume -o stopped
+    cmp stopped/last.safetensors runs/synib/last.safetensors
+    cmp stopped/best.safetensors runs/synib/best.safetensors
+    cmp stopped/metrics.jsonl runs/synib/metrics.jsonl
+}
+
+@test "eval prints one object, and the same numbers to files" {
+    clips=$(awk -F'\t' '$4 == "test"' split.tsv | wc -l)
+    [ "$clips" -gt 5 ]
+    for m in uni-audio uni-video ensemble vanilla synib; do
+        "$BIN/synib-eval" runs/$m --split test --json -o "out/$m" >json
+        jq -e --argjson n "$clips" '.n == $n and .accuracy >= 0 and .accuracy <= 1 and (.f1 | length) == 7 and
+            (.f1.irony | type) == "number" and (.confusion | flatten | add) == .n and
+            ([.f1[]] | add / 7 - .macro_f1 | fabs) < 1e-6' json
+        cmp json <(cat "out/$m/metrics.json" && echo)
+        [ "$(head -1 "out/$m/predictions.tsv")" = "#synib-predictions 1" ]
+        [ "$(wc -l <"out/$m/predictions.tsv")" -eq $((clips + 2)) ]
+        # accuracy again, from the predictions
+        awk -F'\t' 'NR > 2 {n++; r += $3 == $4} END {printf "%.9f\n", r / n}' "out/$m/predictions.tsv" >a
+        jq -r '.accuracy' json | awk '{printf "%.9f\n", $1}' | cmp - a
+    done
+    jq -e '.unimodal.video == null and .synergy == null' out/uni-audio/metrics.json
+    jq -e '.synergy.by == "unimodal-runs" and .synergy.n <= .n' out/synib/metrics.json
+    # the subset is what both unimodal runs get wrong
+    n=$(paste out/uni-audio/predictions.tsv out/uni-video/predictions.tsv |
+        awk -F'\t' 'NR > 2 && $4 != $3 && $17 != $16 {n++} END {print n + 0}')
+    [ "$n" -eq "$(jq '.synergy.n' out/synib/metrics.json)" ]
+    run "$BIN/synib-eval" runs/synib -o out/synib
+    [ "$status" -eq 1 ]
+    [[ "$output" == *"out/synib"* ]]
+}
+
+@test "eval finds a moved tree, and refuses damage and empty folders" {
+    mkdir -p moved
+    cp -r runs data video audio moved
+    "$BIN/synib-eval" moved/runs/synib --json | cmp - <("$BIN/synib-eval" runs/synib --json)
+    printf 'X' | dd of=moved/runs/synib/best.safetensors bs=1 seek=100000 conv=notrunc status=none
+    run "$BIN/synib-eval" moved/runs/synib
+    [ "$status" -eq 4 ]
+    [[ "$output" == *"moved/runs/synib/best.safetensors"* ]]
+    run "$BIN/synib-eval" moved
+    [ "$status" -eq 1 ]
+}
+
+@test "training never opens the test split" {
+    cp -r data notest
+    rm -r notest/test
+    # shellcheck disable=SC2086
+    "$BIN/synib-train" -q notest -m uni-audio $SMALL -o other
+    cmp other/best.safetensors runs/uni-audio/best.safetensors
+}
