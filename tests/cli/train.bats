@@ -134,7 +134,7 @@ END
         "$BIN/synib-eval" runs/$m --split test --json -o "out/$m" >json
         jq -e --argjson n "$clips" '.n == $n and .accuracy >= 0 and .accuracy <= 1 and (.f1 | length) == 7 and
             (.f1.irony | type) == "number" and (.confusion | flatten | add) == .n and
-            ([.f1[]] | add / 7 - .macro_f1 | fabs) < 1e-6' json
+            ((([.f1[]] | add) / 7 - .macro_f1) | fabs) < 1e-6' json
         cmp json <(cat "out/$m/metrics.json" && echo)
         [ "$(head -1 "out/$m/predictions.tsv")" = "#synib-predictions 1" ]
         [ "$(wc -l <"out/$m/predictions.tsv")" -eq $((clips + 2)) ]
