@@ -9,8 +9,8 @@
  *
  * A dataset folder holds one shard set per split: DATA/train, DATA/val, DATA/test
  * (docs/formats/irony.md). An overlay names its base sets (video frames, audio spectrograms) by
- * content digest; they are looked for in `bases`, then in DATA itself, then its parent, and in the
- * direct sub-folders of each. */
+ * content digest; they are looked for in `bases`, then in DATA itself, then in the three folders
+ * above it, and in the direct sub-folders of each. */
 
 enum { CLIP_NAME_SIZE = 24, FRAMES_PER_CLIP = 3, N_EMOTIONS = 6, LABEL_IRONY = 6, N_LABELS = 7 };
 

@@ -65,25 +65,31 @@ enum err_code dataset_base_open(struct shard_set **out, const char *what, const 
                                 const char *dir, const char *const *bases, struct err *e)
 {
     struct search s = {.digest = digest};
-    char *parent = NULL;
+    static const char *const above[] = {"..", "../..", "../../.."}; /* as folds/rates/data nest */
+    char *ancestor = NULL;
 
     *out = NULL;
     for (; bases != NULL && *bases != NULL && s.found == NULL; bases++)
         TRY(try_tree(&s, *bases, e));
     if (s.found == NULL)
         TRY(try_tree(&s, dir, e));
-    TRY(path_join(&parent, dir, "..", e));
+    for (size_t i = 0; i < sizeof above / sizeof *above && s.found == NULL; i++) {
+        free(ancestor);
+        ancestor = NULL;
+        TRY(path_join(&ancestor, dir, above[i], e));
+        TRY(try_tree(&s, ancestor, e));
+    }
     if (s.found == NULL)
-        TRY(try_tree(&s, parent, e));
-    if (s.found == NULL)
-        TRY(err_set(e, ERR_DATA,
-                    "%s: its %s base set (content digest %.16s...) is neither in the folders given "
-                    "by --base nor in or beside %s: name its folder with --base%s%s",
-                    dir, what, digest, dir,
-                    s.unreadable.code != ERR_OK ? "; could not be read: " : "", s.unreadable.text));
+        TRY(err_set(
+            e, ERR_DATA,
+            "%s: its %s base set (content digest %.16s...) is neither in the folders given "
+            "by --base nor in or beside %s or the three folders above: name its folder with "
+            "--base%s%s",
+            dir, what, digest, dir, s.unreadable.code != ERR_OK ? "; could not be read: " : "",
+            s.unreadable.text));
     TRY(shard_set_open(out, s.found, e));
 out:
     free(s.found);
-    free(parent);
+    free(ancestor);
     return e->code;
 }

@@ -1,6 +1,8 @@
 #!/usr/bin/env bats
 # What every tool shares: help, version, exit codes of a bad command line, a full disk on stdout.
 
+bats_require_minimum_version 1.5.0
+
 tools() {
     ls "$BIN" | grep '^synib-'
 }
