@@ -47,7 +47,7 @@ static json_t *field_json(const struct shard_field *f)
 /* Appends the object's text and a line end; takes the object. */
 static enum err_code add_line(char **text, size_t *len, size_t *cap, json_t *object, struct err *e)
 {
-    char *line = object != NULL ? json_dumps(object, JSON_COMPACT) : NULL;
+    char *line = tf_json_text(object);
     size_t n = line != NULL ? strlen(line) : 0;
 
     if (line == NULL)
@@ -255,6 +255,8 @@ enum err_code shard_index_parse(struct shard_index *x, const char *path, const c
         if (lf - p > MAX_LINE)
             TRY(bad(path, at, e, "line is too long"));
         object = json_loadb(p, (size_t)(lf - p), JSON_REJECT_DUPLICATES, &why);
+        if (object == NULL && json_error_code(&why) == json_error_out_of_memory)
+            TRY(err_set(e, ERR_NOMEM, "%s: no memory for the index", path));
         if (object == NULL)
             TRY(bad(path, at, e, "is not valid JSON"));
         TRY(at == 1 ? read_head(x, object, &shards, path, e) : read_line(x, object, path, e));

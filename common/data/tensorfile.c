@@ -245,6 +245,8 @@ static enum err_code read_header(struct tensorfile *f, struct walk *w, struct er
 
     TRY(scan_header(f, f->data + TF_LENGTH_BYTES, f->header_len, e));
     f->root = json_loadb(text, f->header_len, JSON_REJECT_DUPLICATES, &why);
+    if (f->root == NULL && json_error_code(&why) == json_error_out_of_memory)
+        TRY(err_set(e, ERR_NOMEM, "%s: no memory for the header", f->path));
     if (f->root == NULL)
         TRY(bad(f, e, "header is not valid JSON: %s (byte %d)", why.text,
                 TF_LENGTH_BYTES + why.position));

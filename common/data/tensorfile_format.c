@@ -1,6 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 #include "common/data/tensorfile_format.h"
 
+#include "common/base/mem.h"
+
+#include <stdlib.h>
 #include <string.h>
 
 static const char *const dtype_names[] = {"U8", "I32", "I64", "F32"};
@@ -82,4 +85,18 @@ json_t *tf_shape_json(int rank, const int64_t *dim)
         }
     }
     return shape;
+}
+
+char *tf_json_text(const json_t *value)
+{
+    size_t len = value != NULL ? json_dumpb(value, NULL, 0, JSON_COMPACT) : 0;
+    char *text = NULL;
+
+    if (len == 0 || mem_array(&text, len + 1, 1, "JSON", NULL) != ERR_OK)
+        return NULL;
+    if (json_dumpb(value, text, len, JSON_COMPACT) != len) {
+        free(text);
+        return NULL;
+    }
+    return text;
 }

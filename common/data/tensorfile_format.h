@@ -50,6 +50,10 @@ NODISCARD bool tf_tensor_bytes(enum dtype dtype, int rank, const int64_t *dim, u
 /* The dims as a JSON list; NULL without memory. */
 json_t *tf_shape_json(int rank, const int64_t *dim);
 
+/* The compact text of a JSON value; free() it; NULL without memory. json_dumps() is not used,
+ * because it drops an object's key when its buffer cannot grow, and says nothing. */
+char *tf_json_text(const json_t *value);
+
 /* Zero bytes between `at` and the next multiple of 64. */
 static inline uint64_t tf_padding(uint64_t at)
 {

@@ -199,7 +199,7 @@ static char *header_text(const struct tensorfile_writer *w)
     }
     if (json_object_size(root) == want &&
         json_object_size(json_object_get(root, "__metadata__")) == json_object_size(w->meta))
-        text = json_dumps(root, JSON_COMPACT);
+        text = tf_json_text(root);
     json_decref(root);
     return text;
 }
