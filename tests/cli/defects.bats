@@ -89,7 +89,7 @@ audio|clipped|clipped_audio
 audio|60_ms|60 ms of sound
 audio|longer|lengths_differ
 audio|twin|byte-identical
-both|short_level|name is not
+both|short_level|level has one letter
 both|unknown_emotion|emotion
 END
     # nothing that must be rejected or flagged was left out of this table
