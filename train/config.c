@@ -60,6 +60,8 @@ static const struct setting settings[] = {
     INT("video.size", video_size, SCOPE_VIDEO, 32, 1024, "side of a frame, in pixels"),
     CHOICE("augment.train", augment, SCOPE_VIDEO, bool_names,
            "crop and flip training frames at random, each frame on its own"),
+    REAL("augment.scale_min", scale_min, SCOPE_VIDEO, 0.01, 1,
+         "smallest random crop, as a share of the picture's area"),
     INT("model.width", width, UNIMODAL, 16, 256,
         "channels of the first ResNet18 stage; a multiple of 16"),
     INT("model.trunk", trunk, SCOPE_FUSED, 1, 4096, "units of the fusion trunk"),

@@ -21,6 +21,7 @@ enum fill_kind { FILL_EMA, FILL_SHUFFLE, FILL_ZEROS };
 struct config {
     int64_t audio_pool, video_size;
     int64_t augment; /* bool */
+    double scale_min;
     int64_t width, trunk;
     double dropout;
     int64_t layernorm; /* bool */

@@ -89,7 +89,8 @@ static enum err_code load_frames(const struct loader *l, struct image_loader *im
         int w, h;
 
         TRY(image_loader_size(image, s->jpeg[i], s->jpeg_len[i], &w, &h, e));
-        crop = l->opt.augment ? image_crop_random(&r, w, h) : image_crop_whole(w, h);
+        crop =
+            l->opt.augment ? image_crop_from(&r, w, h, l->opt.scale_min) : image_crop_whole(w, h);
         TRY(image_load(image, s->jpeg[i], s->jpeg_len[i], &crop, out + (size_t)i * frame, e));
     }
 out:

@@ -21,10 +21,11 @@
 enum { LOADER_SLOTS = 3 }; /* one in use, two ahead */
 
 struct loader_options {
-    int64_t batch; /* B, at least 1 */
-    bool training; /* shuffle */
-    bool augment;  /* random crops and flips; only with training */
-    bool audio;    /* which modalities are wanted */
+    int64_t batch;    /* B, at least 1 */
+    bool training;    /* shuffle */
+    bool augment;     /* random crops and flips; only with training */
+    double scale_min; /* with augment: smallest crop, as a share of the picture */
+    bool audio;       /* which modalities are wanted */
     bool video;
     int audio_pool; /* p: spectrograms are averaged over p x p squares; what does not fill a square
                        at the upper and right end is left out */

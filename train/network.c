@@ -85,6 +85,7 @@ struct loader_options method_loader(const struct method *method, const struct co
         .batch = method_stage(method, config).batch,
         .training = training,
         .augment = training && config->augment && method->use[AV_VIDEO],
+        .scale_min = config->scale_min,
         .audio = method->use[AV_AUDIO],
         .video = method->use[AV_VIDEO],
         .audio_pool = method->use[AV_AUDIO] ? (int)config->audio_pool : 1,

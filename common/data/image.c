@@ -34,11 +34,16 @@ static struct jpeg_rect centre_crop(int w, int h)
 
 struct image_crop image_crop_random(struct rng *r, int w, int h)
 {
+    return image_crop_from(r, w, h, SCALE_MIN);
+}
+
+struct image_crop image_crop_from(struct rng *r, int w, int h, double scale_min)
+{
     struct image_crop crop = {.rect = centre_crop(w, h)};
     double area = (double)w * h;
 
     for (int i = 0; i < TRIES; i++) {
-        double target = area * (SCALE_MIN + (SCALE_MAX - SCALE_MIN) * rng_double(r));
+        double target = area * (scale_min + (SCALE_MAX - scale_min) * rng_double(r));
         double aspect = exp(log(RATIO_MIN) + (log(RATIO_MAX) - log(RATIO_MIN)) * rng_double(r));
         int cw = (int)rint(sqrt(target * aspect));
         int ch = (int)rint(sqrt(target / aspect));

@@ -30,6 +30,9 @@ struct image_crop {
  * ratio) and a flip with probability 1/2. Draws from `r`: per try two doubles and, for the try that
  * fits, two rng_below; then one float. w, h >= 1. */
 struct image_crop image_crop_random(struct rng *r, int w, int h);
+/* The same with crops of at least `scale_min` of the area, 0 < scale_min <= 1; 0.08 gives the very
+ * crops of image_crop_random. */
+struct image_crop image_crop_from(struct rng *r, int w, int h, double scale_min);
 
 /* The reference's evaluation: the whole picture, aspect ratio not kept, no flip. */
 struct image_crop image_crop_whole(int w, int h);

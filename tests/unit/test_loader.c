@@ -31,6 +31,7 @@ static struct loader_options options(bool training, int threads)
     return (struct loader_options){.batch = BATCH,
                                    .training = training,
                                    .augment = training,
+                                   .scale_min = 0.3,
                                    .audio = true,
                                    .video = true,
                                    .audio_pool = 2,
