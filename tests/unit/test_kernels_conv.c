@@ -18,6 +18,9 @@ static const struct conv_shape SHAPES[] = {
     {.n = 19, .ic = 32, .ih = 9, .iw = 6, .oc = 32, .kh = 3, .kw = 3, .stride = 1, .pad = 1},
     {.n = 37, .ic = 16, .ih = 1, .iw = 2, .oc = 16, .kh = 3, .kw = 3, .stride = 1, .pad = 1},
     {.n = 2, .ic = 64, .ih = 13, .iw = 11, .oc = 64, .kh = 3, .kw = 3, .stride = 1, .pad = 1},
+    /* four chunks of unequal length in every pass; of one and two images */
+    {.n = 9, .ic = 16, .ih = 31, .iw = 31, .oc = 16, .kh = 3, .kw = 3, .stride = 1, .pad = 1},
+    {.n = 5, .ic = 16, .ih = 41, .iw = 41, .oc = 16, .kh = 3, .kw = 3, .stride = 1, .pad = 1},
     {.n = 4, .ic = 16, .ih = 9, .iw = 12, .oc = 32, .kh = 3, .kw = 3, .stride = 2, .pad = 1},
     {.n = 3, .ic = 32, .ih = 8, .iw = 7, .oc = 16, .kh = 3, .kw = 3, .stride = 2, .pad = 1},
     {.n = 6, .ic = 32, .ih = 9, .iw = 8, .oc = 48, .kh = 1, .kw = 1, .stride = 2, .pad = 0},
@@ -204,7 +207,7 @@ static void test_refuses_impossible_shapes(void **state)
         struct err e = {0};
         assert_int_equal(k_conv_forward(nn, &bad[i], buffer, buffer, buffer, &e), ERR_INTERNAL);
     }
-    bad[0] = SHAPES[10];
+    bad[0] = SHAPES[12]; /* a first layer */
     {
         struct err e = {0};
         assert_int_equal(k_conv_backward_data(nn, &bad[0], buffer, buffer, buffer, &e),
