@@ -71,10 +71,10 @@ $(foreach f,$(FOLDS),$(foreach r,$(RATES),$(foreach m,$(METHODS),\
     $(eval $(call run_rule,fold$(f)/rate$(r)/$(m),$(call seed,$(f)))))))
 
 # fold, rate, method, then accuracy, macro F1 and irony F1 on the test split.
+columns := [($$cell | split("/") | .[0][4:], .[1][4:], .[2]), .n, .accuracy, .macro_f1, .f1.irony] | @tsv
 $(OUT)/table.tsv: $(foreach c,$(cells),$(OUT)/$(c)/test/metrics.json)
 	printf 'fold\trate\tmethod\tn\taccuracy\tmacro_f1\tirony_f1\n' > $@.new
 	for c in $(cells); do \
-	    jq -r --arg cell "$$c" '[($$cell | split("/") | .[0][4:], .[1][4:], .[2]), .n, .accuracy, \
-	        .macro_f1, .f1.irony] | @tsv' $(OUT)/$$c/test/metrics.json >> $@.new || exit 1; \
+	    jq -r --arg cell "$$c" '$(columns)' $(OUT)/$$c/test/metrics.json >> $@.new || exit 1; \
 	done
 	mv $@.new $@
