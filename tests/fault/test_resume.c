@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 #include "common/base/file.h"
+#include "common/base/parallel.h"
 #include "tests/support/check.h"
 #include "tests/support/drawn_dataset.h"
 #include "tests/support/runs.h"
@@ -89,7 +90,7 @@ static int run_in_pieces(struct train_options *o, int64_t steps)
  * pretraining and whatever the number of threads. */
 static void test_every_step(void **state)
 {
-    static const int64_t pieces[] = {1, 2, 5};
+    static const int64_t pieces[] = {1, 5};
     struct place p = place_new(state);
     struct err e = {0};
     struct train_options o = runs_train_options(p.data, p.preset, "synib", p.a);
@@ -120,16 +121,16 @@ static void test_every_step(void **state)
     place_free(&p);
 }
 
-/* Same bytes at 1, 2 and 3 threads, for every method; and checkpoints within an epoch change
- * nothing. */
+/* Same bytes at 1 and 2 threads, for every method; and checkpoints within an epoch change nothing.
+ */
 static void test_threads(void **state)
 {
     struct place p = place_new(state);
 
     for (int m = 0; methods[m] != NULL; m++) {
-        char *dir[3];
+        char *dir[2];
 
-        for (int i = 0; i < 3; i++) {
+        for (int i = 0; i < 2; i++) {
             struct train_options o;
             struct err e = {0};
             char name[64];
@@ -143,8 +144,7 @@ static void test_threads(void **state)
             ASSERT_OK(train_run(&o, &e), e);
         }
         assert_same_run(dir[0], dir[1]);
-        assert_same_run(dir[0], dir[2]);
-        for (int i = 0; i < 3; i++)
+        for (int i = 0; i < 2; i++)
             free(dir[i]);
     }
     place_free(&p);
@@ -300,7 +300,7 @@ static void test_nonfinite(void **state)
     place_free(&p);
 }
 
-int main(void)
+int main(int argc, char **argv)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(test_every_step, scratch_setup, scratch_teardown),
@@ -311,5 +311,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_nonfinite, scratch_setup, scratch_teardown),
     };
 
+    (void)argc;
+    parallel_sleep_when_idle(argv);
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
