@@ -23,7 +23,8 @@ static const struct argp_option option_table[] = {
      "Folder of the unimodal runs uni-audio and uni-video, trained there when missing (default: "
      "those beside RUN if they fit, else RUN/pretrain)",
      0},
-    {"resume", KEY_RESUME, NULL, 0, "Go on with an unfinished run, or begin it", 0},
+    {"resume", KEY_RESUME, NULL, 0,
+     "Go on with an unfinished run, or begin it; wait for a process that is at it", 0},
     {"max-steps", KEY_MAX_STEPS, "N", 0,
      "Stop after N steps of this call, pretraining included, with exit code 75", 0},
     {"print-config", KEY_PRINT, NULL, 0, "Print every setting and what it means, and stop", 0},
@@ -236,7 +237,9 @@ enum err_code train_run(const struct train_options *opt, struct err *e)
              o.method->name, (unsigned long long)o.seed);
     if (opt->cli.dry_run)
         goto out;
-    TRY(run_lock_take(&lock, opt->out, false, &opt->cli.log, e));
+    /* --resume makes sure that the run gets done, by whom ever: `make -j` starts it from two sides
+     */
+    TRY(run_lock_take(&lock, opt->out, opt->resume, &opt->cli.log, e));
     TRY(train_locked(opt, &o, e));
 out:
     run_lock_release(&lock);

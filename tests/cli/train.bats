@@ -172,3 +172,25 @@ END
     "$BIN/synib-train" -q notest -m uni-audio $SMALL -o other
     cmp other/best.safetensors runs/uni-audio/best.safetensors
 }
+
+@test "two processes at one run: refused, or with --resume one waits for the other" {
+    # shellcheck disable=SC2086
+    "$BIN/synib-train" -q data -m uni-audio $SMALL --set pretrain.epochs=30 \
+        --set pretrain.patience=30 -o both &
+    pid=$!
+    for _ in $(seq 100); do
+        [ -s both/metrics.jsonl ] && break
+        sleep 0.05
+    done
+    # shellcheck disable=SC2086
+    run "$BIN/synib-train" -q data -m uni-audio $SMALL -o both
+    # shellcheck disable=SC2086
+    "$BIN/synib-train" data -m uni-audio $SMALL --set pretrain.epochs=30 \
+        --set pretrain.patience=30 --resume -o both 2>note
+    wait $pid
+    echo "$status: $output"
+    [ "$status" -eq 1 ]
+    [[ "$output" == *"another process is training here"* ]]
+    grep -q "waiting for it" note
+    grep -q "was finished already" note
+}
