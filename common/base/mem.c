@@ -21,8 +21,12 @@ static enum err_code no_memory(struct err *e, const char *what, size_t count, si
 
 enum err_code mem_array(void *out, size_t count, size_t size, const char *what, struct err *e)
 {
-    void *p = calloc(count > 0 ? count : 1, size > 0 ? size : 1);
+    size_t bytes;
+    void *p;
 
+    if (!mem_size(count, size, &bytes))
+        return no_memory(e, what, count, size);
+    p = calloc(bytes > 0 ? bytes : 1, 1);
     if (p == NULL)
         return no_memory(e, what, count, size);
     memcpy(out, &p, sizeof p);

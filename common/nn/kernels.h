@@ -30,7 +30,7 @@ void nn_free(struct nn *nn);
 int nn_threads(const struct nn *nn);
 /* Channels per block: 16 with AVX-512, otherwise 8. */
 int nn_block(const struct nn *nn);
-/* "AVX-512 ..., oneDNN 2.6.3, OpenBLAS 0.3.21 SkylakeX": provenance, and what may change bits. */
+/* "AVX-512 with AMX, blocks of 16, oneDNN 2.6.3": provenance, and what may change bits. */
 const char *nn_describe(const struct nn *nn);
 
 /* ---- convolution: no bias, square stride and padding, groups 1, dilation 1 ---- */
