@@ -7,8 +7,8 @@
 
 /* Training runs on the drawn dataset, small enough for hundreds of them in a test. */
 
-/* Writes a preset file: the shipped preset `demo` of the source tree, cut down to a 16-wide model on
- * 32 x 32 pictures, batches of four clips and two epochs. */
+/* Writes a preset file: the shipped preset `demo` of the source tree, cut down to a 16-wide model
+ * on 32 x 32 pictures, batches of four clips and two epochs. */
 NODISCARD enum err_code runs_write_preset(const char *path, const char *source_dir, struct err *e);
 
 /* Both files exist and hold the same bytes; the test fails otherwise. */
