@@ -36,6 +36,7 @@ demo: all
 test: all
 	@cd $(BUILD) && ctest --output-on-failure -j $(JOBS)
 
+# PYTHON: the interpreter of the peers; CLIPS: folder with real clips of the same names in flv/ and wav-from-flv/.
 bench: all
 	@cmake --build $(BUILD) -j $(JOBS) --target benches
 	@bench/run $(BUILD)
@@ -70,6 +71,8 @@ check-layers:
 	@! grep -nE '#include "common/data/' -r common/nn
 
 install: all
+	@scripts/install-packages help2man
+	@cmake $(BUILD) >/dev/null
 	@cmake --install $(BUILD) --prefix $(PREFIX)
 
 clean:

@@ -60,7 +60,8 @@ static enum err_code print_plan(const struct irony_options *opt, const struct ir
             json_object_set_new(root, "seed", json_integer((json_int_t)plan->seed)) == 0 &&
             json_object_set_new(root, "rate", json_real(plan->rate)) == 0 &&
             json_object_set_new(root, "donors", json_string(donor_rule_names[plan->rule])) == 0 &&
-            json_dumpf(root, opt->out, JSON_INDENT(2)) == 0 && fputc('\n', opt->out) != EOF;
+            json_dumpf(root, opt->out, JSON_INDENT(2) | JSON_REAL_PRECISION(15)) == 0 &&
+            fputc('\n', opt->out) != EOF;
     }
     if (!good)
         TRY(err_set(e, ERR_IO, "plan: cannot be written"));

@@ -323,7 +323,8 @@ static enum err_code print_json(const struct job *j, struct err *e)
         rc |= json_object_set_new(root, part_names[p], part);
     }
     if (rc == 0)
-        rc = json_dumpf(root, j->opt->out, JSON_INDENT(2)) != 0 || fputc('\n', j->opt->out) == EOF;
+        rc = json_dumpf(root, j->opt->out, JSON_INDENT(2) | JSON_REAL_PRECISION(15)) != 0 ||
+             fputc('\n', j->opt->out) == EOF;
     json_decref(root);
     return rc == 0 ? ERR_OK : err_set(e, ERR_IO, "report: cannot write the JSON object");
 }
