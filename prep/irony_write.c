@@ -32,6 +32,7 @@ struct job {
     size_t leaking;       /* speakers in more than one part */
     const char **dropped; /* [t->count] why, NULL = kept; static strings */
     size_t drops;
+    size_t missing; /* of the drops, those that no --drop asked for */
     struct irony_part part[N_PARTS];
     struct meta meta[N_PARTS];
     char *dir[N_PARTS];
@@ -77,6 +78,8 @@ out:
     return e->code;
 }
 
+static const char by_option[] = "dropped by --drop";
+
 static const char *why_dropped(const struct job *j, const struct split_row *row)
 {
     bool video = clip_index_find(j->video_clips, row->clip) >= 0;
@@ -84,7 +87,7 @@ static const char *why_dropped(const struct job *j, const struct split_row *row)
 
     for (size_t i = 0; i < j->opt->drops; i++)
         if (strcmp(j->opt->drop[i], row->clip) == 0)
-            return "dropped by --drop";
+            return by_option;
     if (!video && !audio)
         return "in neither base set";
     if (!video)
@@ -98,6 +101,7 @@ static enum err_code find_dropped(struct job *j, struct err *e)
     for (size_t i = 0; i < j->t->count; i++) {
         j->dropped[i] = why_dropped(j, &j->t->row[i]);
         j->drops += j->dropped[i] != NULL;
+        j->missing += j->dropped[i] != NULL && j->dropped[i] != by_option;
     }
 out:
     return e->code;
@@ -193,7 +197,22 @@ static bool same(const char *a, const char *b)
     return a != NULL && b != NULL && strcmp(a, b) == 0;
 }
 
-/* True when `set` was made from the same bases with the same plan and options. */
+/* True when `set` holds the part's clips in their order. The plan's digest does not say so: it
+ * names mutated clips only, none at rate 0. */
+static bool same_clips(const struct irony_part *part, const struct shard_set *set)
+{
+    struct clip_index *x = NULL;
+    struct err quiet = {0};
+    bool same = shard_set_count(set) == (int64_t)part->n &&
+                clip_index_new(&x, set, IRONY_CLIP, &quiet) == ERR_OK;
+
+    for (size_t i = 0; i < part->n && same; i++)
+        same = clip_index_find(x, part->row[i]->clip) == (int64_t)i;
+    clip_index_free(x);
+    return same;
+}
+
+/* True when `set` was made from the same bases with the same clips, plan and options. */
 static bool is_made(const struct job *j, int p, const struct shard_set *set)
 {
     const struct meta *m = &j->meta[p];
@@ -201,8 +220,7 @@ static bool is_made(const struct job *j, int p, const struct shard_set *set)
     for (int i = 0; i < m->count; i++)
         if (!same(shard_set_meta(set, m->key[i]), m->value[i]))
             return false;
-    return shard_set_count(set) == (int64_t)j->part[p].n &&
-           shard_set_meta(set, "synib.content") != NULL &&
+    return shard_set_meta(set, "synib.content") != NULL && same_clips(&j->part[p], set) &&
            same(shard_set_meta(set, "synib.video.digest"), shard_set_digest(j->video)) &&
            same(shard_set_meta(set, "synib.audio.digest"), shard_set_digest(j->audio));
 }
@@ -365,9 +383,9 @@ enum err_code irony_write(const struct irony_options *opt, const struct split_ta
     report(&j);
     if (opt->cli.json)
         TRY(print_json(&j, e));
-    if (j.drops > opt->drops)
+    if (j.missing > 0)
         TRY(err_set(e, ERR_REJECTED, "%s: %zu of %zu clips are not in the base sets", opt->split,
-                    j.drops - opt->drops, t->count));
+                    j.missing, t->count));
 out:
     job_free(&j);
     return e->code;

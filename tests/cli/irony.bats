@@ -221,6 +221,26 @@ TABLE
 TABLE
 }
 
+@test "another --drop is another set, at rate 0 too" {
+    one=$(grep -m1 "	train	" "$F/split.tsv" | cut -f1)
+    two=$(grep -m2 "	train	" "$F/split.tsv" | tail -1 | cut -f1)
+    irony -q --split "$F/split.tsv" --rate 0 --drop "$one" -o data
+    run irony --split "$F/split.tsv" --rate 0 --drop "$two" -o data
+    [ "$status" -eq 1 ]
+    [[ "$output" == *"data/train/index.jsonl: exists: use --force"* ]]
+    grep -q "^$one	train	" data/dropped.tsv
+    irony -q --split "$F/split.tsv" --rate 0 --drop "$two" -o data --force
+    grep -q "^$two	train	" data/dropped.tsv
+}
+
+@test "a clip that is missing exits 3, however often --drop names another" {
+    drop=$(grep -m1 "	train	" "$F/split.tsv" | cut -f1)
+    sed "s/^$(tail -1 "$F/split.tsv" | cut -f1)/9999_IEO_ANG_HI/" "$F/split.tsv" >split.tsv
+    run irony --split split.tsv --rate 1 --drop "$drop" --drop "$drop" -o data
+    [ "$status" -eq 3 ]
+    [[ "$output" == *"split.tsv: 1 of "*" clips are not in the base sets"* ]]
+}
+
 @test "killed at any moment, the same command finishes the job with the same bytes" {
     sums() { (cd "$1" && find . -type f -not -name '.*' -exec sha256sum {} + | sort); }
     irony -q --split "$F/split.tsv" --rate 1 --materialise -o clean
