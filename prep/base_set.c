@@ -10,6 +10,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 
 enum {
     MAX_FILE_BYTES = 64 << 20, /* the largest of CREMA-D is 8.5 MB */
@@ -253,7 +254,7 @@ static enum err_code publish(struct run *run, struct err *e)
     if (run->written == 0) {
         (void)err_set(e, ERR_DATA,
                       "%s: no clip is left: %zu were rejected by the scan, %zu here: see "
-                      "rejected.tsv beside it; no set was written",
+                      "rejected.tsv in it; no set was written",
                       run->opt->output, run->rejected_before, run->rejected_here);
         goto out;
     }
@@ -292,6 +293,25 @@ static void summarise(const struct run *run)
     fprintf(out, "}}\n");
 }
 
+/* What would reject every clip is said once, before anything is written. */
+static enum err_code check_inputs(const struct run *run, struct err *e)
+{
+    const struct base_set_options *opt = run->opt;
+    struct stat st;
+
+    if (run->clips.usable == 0)
+        return err_set(e, ERR_DATA, "%s: no clip is left: it lists %zu, all rejected by the scan",
+                       opt->clips, run->clips.count);
+    if (stat(opt->root, &st) != 0)
+        return err_sys(e, "%s: cannot open: --root names the folder that synib-scan looked at",
+                       opt->root);
+    if (!S_ISDIR(st.st_mode))
+        return err_set(e, ERR_IO,
+                       "%s: is not a folder: --root names the one that synib-scan looked at",
+                       opt->root);
+    return ERR_OK;
+}
+
 enum err_code base_set_run(const struct base_set_options *opt, const struct base_set_tool *tool,
                            struct err *e)
 {
@@ -301,6 +321,7 @@ enum err_code base_set_run(const struct base_set_options *opt, const struct base
     run->opt = opt;
     run->tool = tool;
     TRY(clip_list_read(&run->clips, opt->clips, tool->media, e));
+    TRY(check_inputs(run, e));
     if (opt->cli.dry_run) {
         log_note(&opt->cli.log, "would read %zu clips (%zu were rejected by the scan) and write %s",
                  run->clips.usable, run->clips.count - run->clips.usable, opt->output);

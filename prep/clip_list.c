@@ -3,6 +3,8 @@
 
 #include "common/base/cli.h"
 #include "common/base/mem.h"
+#include "common/data/fields.h"
+#include "prep/clip_name.h"
 #include "prep/manifests.h"
 
 #include <stdlib.h>
@@ -76,6 +78,15 @@ static bool path_is_inside(const char *path)
     }
 }
 
+/* A name that a set can hold. */
+static bool name_fits(const char *clip)
+{
+    uint8_t cell[CLIP_NAME_SIZE];
+    struct err ignored = {0};
+
+    return clip_name_pack(cell, clip, &ignored) == ERR_OK;
+}
+
 /* A number, or `empty` for an empty cell where that is allowed. */
 static bool parse_number(int64_t *out, const char *text, int64_t min, int64_t max,
                          bool may_be_empty, int64_t empty)
@@ -102,11 +113,11 @@ static void parse_row(struct clip_row *r, const struct tsv *t, size_t row, enum 
     r->rejected = strcmp(verdict, "rejected") == 0;
     if (*r->clip == '\0')
         bad = "clip";
-    else if (!r->rejected && strlen(r->clip) >= CLIP_NAME_SIZE)
+    else if (!r->rejected && !name_fits(r->clip))
         bad = "clip";
     else if (!r->rejected && strcmp(verdict, "accepted") != 0 && strcmp(verdict, "flagged") != 0)
         bad = "verdict";
-    else if (!parse_number(&actor, cell(t, row, "actor"), 0, INT32_MAX, r->rejected, 0))
+    else if (!parse_number(&actor, cell(t, row, "actor"), 0, ACTOR_MAX, r->rejected, 0))
         bad = "actor";
     else if (!parse_number(&label, cell(t, row, "label"), 0, N_EMOTIONS - 1, r->rejected, -1))
         bad = "label";

@@ -15,7 +15,7 @@ struct clip_name {
     char level[3];
 };
 
-enum { N_SENTENCES = 12 };
+enum { N_SENTENCES = 12, ACTOR_MAX = 999999 }; /* the largest number that manifests may give */
 extern const char *const sentence_codes[N_SENTENCES + 1]; /* NULL-terminated, sorted */
 
 /* Reads a name without its extension. False when it is not one; *why then says what is wrong (a

@@ -14,7 +14,7 @@
 #include <string.h>
 
 const char *const part_names[N_PARTS + 1] = {"train", "val", "test", NULL};
-enum { ACTOR_MAX = 999999, FOLD_MAX = 9999 };
+enum { FOLD_MAX = 9999 };
 
 void split_table_free(struct split_table *t)
 {

@@ -66,6 +66,28 @@ same() {
     done
 }
 
+@test "what would reject every clip stops before anything is written" {
+    { head -2 "$CLIPS"; tail -n +3 "$CLIPS" | sed 's/	accepted	/	rejected	/'; } >rejected.tsv
+    sed '4s/^[^	]*/bad name/' "$CLIPS" >name.tsv
+    awk -F '\t' -v OFS='\t' 'NR == 4 { $2 = 1000000 } 1' "$CLIPS" >actor.tsv
+    : >file
+    for tool in frames stft; do
+        while IFS='|' read -r code words args; do
+            run "$BIN/synib-$tool" $args -o out
+            echo "$tool $args: $status $output"
+            [ "$status" -eq "$code" ]
+            [[ "$output" == *"$words"* ]]
+            [ ! -e out ]
+        done <<TABLE
+4|rejected.tsv: no clip is left: it lists 16, all rejected by the scan|rejected.tsv --root $CORPUS
+4|name.tsv:4: column clip: 'bad name' is not valid|name.tsv --root $CORPUS
+4|actor.tsv:4: column actor: '1000000' is not valid|actor.tsv --root $CORPUS
+1|nowhere: cannot open: --root names the folder|$CLIPS --root nowhere
+1|file: is not a folder: --root names|$CLIPS --root file
+TABLE
+    done
+}
+
 @test "a finished set is not replaced without --force" {
     "$BIN/synib-stft" "$CLIPS" --root "$CORPUS" -o a --quiet
     cp -r a before
