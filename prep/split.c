@@ -372,6 +372,21 @@ static void report(const struct split_options *opt, const struct split_table *t,
                  part_names[p], counts[p].clips, counts[p].speakers);
 }
 
+/* No tool after this one can use a split without one of the parts. */
+static enum err_code check_parts(const struct split_options *opt,
+                                 const struct part_counts counts[N_PARTS], struct err *e)
+{
+    for (int p = 0; p < N_PARTS; p++)
+        if (counts[p].clips == 0)
+            return err_set(e, ERR_DATA, "scheme '%s': part '%s' has no clip: nothing was written",
+                           opt->scheme, part_names[p]);
+    for (int l = 0; l < N_EMOTIONS; l++)
+        if (counts[PART_TRAIN].label[l] == 0)
+            log_warn(&opt->cli.log, "part 'train' has no clip of %s: it cannot be learned",
+                     emotion_codes[l]);
+    return ERR_OK;
+}
+
 static enum err_code check_speakers(const struct split_options *opt, const struct split_table *t,
                                     struct err *e)
 {
@@ -400,6 +415,7 @@ enum err_code split_run(const struct split_options *opt, struct err *e)
     TRY(make_table(&t, opt, &corpus, &dropped, e));
     TRY(check_speakers(opt, &t, e));
     TRY(split_table_count(&t, counts, e));
+    TRY(check_parts(opt, counts, e));
     if (!opt->cli.dry_run)
         TRY(split_table_write(&t, opt->output, opt->cli.force, e));
     report(opt, &t, counts, &dropped);

@@ -125,6 +125,7 @@ JSON
     printf '%s\r\n' "$HEAD" >crlf.tsv
     { cat clips.tsv; tail -1 clips.tsv; } >twice.tsv
     head -2 clips.tsv >none.tsv
+    printf '#synib-folds 1\nactor\tpart\n1001\ttrain\n1002\tval\n' >notest.tsv
     while IFS='|' read -r code words args; do
         run "$BIN/synib-split" $args
         echo "$args: $status $output"
@@ -145,6 +146,7 @@ JSON
 4|crlf.tsv:|crlf.tsv --scheme kfold -o out.tsv
 4|twice.tsv:15: '1006_DFA_HAP_XX' stands already in line 14|twice.tsv --scheme kfold -o out.tsv
 4|none.tsv: 0 actors|none.tsv --scheme kfold --folds 3 -o out.tsv
+4|scheme 'notest.tsv': part 'test' has no clip|clips.tsv --scheme notest.tsv -o out.tsv
 4|no clip of scheme 'reference' is left|none.tsv -o out.tsv
 1|nofile: cannot open|clips.tsv --scheme nofile -o out.tsv
 1|nofile: cannot open|--audit nofile
