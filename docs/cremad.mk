@@ -8,7 +8,10 @@
 
 ROOT    ?= CREMA-D
 OUT     ?= out
-BIN     ?= $(dir $(realpath $(lastword $(MAKEFILE_LIST))))../build/bin
+# The programs: of the checkout or installation that this file lies in, else those in PATH.
+here    := $(dir $(realpath $(lastword $(MAKEFILE_LIST))))
+BIN     ?= $(patsubst %/,%,$(dir $(firstword $(wildcard $(here)../build/bin/synib-scan \
+               $(here)../../bin/synib-scan) $(shell command -v synib-scan) BIN-is-not-set/)))
 
 SCHEME  ?= reference
 FOLDS   ?= 0 1 2
@@ -24,10 +27,12 @@ SET     ?=
 
 cells := $(foreach f,$(FOLDS),$(foreach r,$(RATES),$(foreach m,$(METHODS),fold$(f)/rate$(r)/$(m))))
 
-.PHONY: all data
+# The table is made anew each time: it holds the cells of this call.
+.PHONY: all data runs $(OUT)/table.tsv
 .SECONDARY:
 all: $(OUT)/table.tsv
-data: $(foreach f,$(FOLDS),$(foreach r,$(RATES),$(OUT)/fold$(f)/rate$(r)/data/train/index.jsonl))
+runs: $(foreach c,$(cells),$(OUT)/$(c)/test/metrics.json)
+data: $(foreach f,$(FOLDS),$(foreach r,$(RATES),$(OUT)/fold$(f)/rate$(r)/data/test/index.jsonl))
 
 # Exit code 3 means "done, and the rejected clips are listed": the real CREMA-D has a few.
 or_rejected = || [ $$? -eq 3 ]
@@ -49,9 +54,9 @@ $(OUT)/fold%/split.tsv: $(OUT)/clips.tsv
 	$(BIN)/synib-split $< --scheme $(SCHEME) --fold $* --force -o $@ $(or_rejected)
 	$(BIN)/synib-split --audit $@
 
-# fold F, rate R: $(OUT)/foldF/rateR/data
+# fold F, rate R: $(OUT)/foldF/rateR/data. Of its three sets, test is published last.
 define irony_rule
-$(OUT)/fold$(1)/rate$(2)/data/train/index.jsonl: $(OUT)/fold$(1)/split.tsv \
+$(OUT)/fold$(1)/rate$(2)/data/test/index.jsonl: $(OUT)/fold$(1)/split.tsv \
         $(OUT)/video/index.jsonl $(OUT)/audio/index.jsonl
 	$(BIN)/synib-irony --video $(OUT)/video --audio $(OUT)/audio --split $$< --rate $(2) \
 	    --seed $(call seed,$(1)) --force -o $(OUT)/fold$(1)/rate$(2)/data $$(or_rejected)
@@ -61,7 +66,7 @@ $(foreach f,$(FOLDS),$(foreach r,$(RATES),$(eval $(call irony_rule,$(f),$(r)))))
 # One run: fold F, rate R, method M. A finished run is left alone and an interrupted one resumed; the
 # unimodal runs of the same fold and rate give the fused ones their encoders.
 define run_rule
-$(OUT)/$(1)/test/metrics.json: $(OUT)/$(patsubst %/,%,$(dir $(1)))/data/train/index.jsonl
+$(OUT)/$(1)/test/metrics.json: $(OUT)/$(patsubst %/,%,$(dir $(1)))/data/test/index.jsonl
 	$(BIN)/synib-train $(OUT)/$(dir $(1))data --preset $(PRESET) --method $(notdir $(1)) \
 	    $(foreach s,$(SET),--set $(s)) --seed $(2) -j $(THREADS) --resume \
 	    --pretrained $(OUT)/$(patsubst %/,%,$(dir $(1))) -o $(OUT)/$(1)
@@ -72,7 +77,7 @@ $(foreach f,$(FOLDS),$(foreach r,$(RATES),$(foreach m,$(METHODS),\
 
 # fold, rate, method, then accuracy, macro F1 and irony F1 on the test split.
 columns := [($$cell | split("/") | .[0][4:], .[1][4:], .[2]), .n, .accuracy, .macro_f1, .f1.irony] | @tsv
-$(OUT)/table.tsv: $(foreach c,$(cells),$(OUT)/$(c)/test/metrics.json)
+$(OUT)/table.tsv: runs
 	printf 'fold\trate\tmethod\tn\taccuracy\tmacro_f1\tirony_f1\n' > $@.new
 	for c in $(cells); do \
 	    jq -r --arg cell "$$c" '$(columns)' $(OUT)/$$c/test/metrics.json >> $@.new || exit 1; \
