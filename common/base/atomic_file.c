@@ -54,10 +54,18 @@ static enum err_code refuse_existing(const char *path, struct err *e)
     return err_set(e, ERR_EXISTS, "%s: exists: use --force to replace it", path);
 }
 
+enum err_code atomic_file_check(const char *path, bool force, struct err *e)
+{
+    struct stat st;
+
+    return !force && lstat(path, &st) == 0 ? refuse_existing(path, e) : ERR_OK;
+}
+
 /* Opens the partial file and locks it. The lock belongs to the open file description and vanishes
  * with its process, so a partial file left by a kill is simply taken over. After the lock is
  * granted the name must still mean our inode: the previous owner may have renamed it into place
- * meanwhile. */
+ * meanwhile. An inode with a second name is one that publish() linked into place before it was
+ * killed: emptying it would empty the published file, so it only loses this name. */
 static enum err_code open_partial(struct atomic_file *f, struct err *e)
 {
     for (;;) {
@@ -66,7 +74,10 @@ static enum err_code open_partial(struct atomic_file *f, struct err *e)
 
         f->fd = open(f->partial, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK, 0666);
         if (f->fd < 0)
-            return err_sys(e, "%s: cannot create", f->path);
+            return err_sys(e,
+                           errno == ENOENT ? "%s: cannot create: make its folder first"
+                                           : "%s: cannot create",
+                           f->path);
         if (fcntl(f->fd, F_OFD_SETLK, &lock) != 0) {
             enum err_code code =
                 errno == EAGAIN || errno == EACCES
@@ -79,6 +90,8 @@ static enum err_code open_partial(struct atomic_file *f, struct err *e)
         }
         if (fstat(f->fd, &by_fd) != 0)
             return err_sys(e, "%s: cannot stat", f->partial);
+        if (by_fd.st_nlink > 1 && unlink(f->partial) != 0)
+            return err_sys(e, "%s: cannot remove", f->partial);
         if (stat(f->partial, &by_name) == 0 && by_fd.st_ino == by_name.st_ino &&
             by_fd.st_dev == by_name.st_dev)
             break;
@@ -94,15 +107,13 @@ enum err_code atomic_file_open(struct atomic_file **out, const char *path, bool 
                                struct err *e)
 {
     struct atomic_file *f = NULL;
-    struct stat st;
 
     *out = NULL;
+    TRY(atomic_file_check(path, force, e));
     TRY(mem_array(&f, 1, sizeof *f, "output buffer", e));
     f->fd = -1;
     f->force = force;
     TRY(set_names(f, path, e));
-    if (!force && lstat(path, &st) == 0)
-        TRY(refuse_existing(path, e));
     TRY(open_partial(f, e));
     *out = f;
     f = NULL;

@@ -17,6 +17,9 @@
  * Threads: one object, one thread. */
 struct atomic_file;
 
+/* ERR_EXISTS if NAME exists, unless `force`: what atomic_file_open would say, for a dry run or
+ * before long work. */
+NODISCARD enum err_code atomic_file_check(const char *path, bool force, struct err *e);
 /* Opens NAME for writing. If NAME exists: ERR_EXISTS, or with `force` it is replaced at commit. */
 NODISCARD enum err_code atomic_file_open(struct atomic_file **f, const char *path, bool force,
                                          struct err *e);

@@ -74,6 +74,22 @@ static void test_abort_leaves_old(void **state)
     expect_no_partial();
 }
 
+/* A commit by link and unlink (no RENAME_NOREPLACE, as on NFS) that was killed between the two. */
+static void test_linked_partial_is_not_emptied(void **state)
+{
+    struct atomic_file *f = NULL;
+    struct err e = {0};
+    (void)state;
+
+    assert_int_equal(atomic_file_put("out", "old", 3, true, &e), ERR_OK);
+    assert_int_equal(link("out", ".out.partial"), 0);
+    assert_int_equal(atomic_file_open(&f, "out", true, &e), ERR_OK);
+    expect_content("old");
+    atomic_file_abort(f);
+    expect_content("old");
+    expect_no_partial();
+}
+
 static void test_second_writer_is_told(void **state)
 {
     struct atomic_file *f = NULL, *g = NULL;
@@ -164,6 +180,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_replaces_only_with_force),
         cmocka_unit_test(test_abort_leaves_old),
+        cmocka_unit_test(test_linked_partial_is_not_emptied),
         cmocka_unit_test(test_second_writer_is_told),
         cmocka_unit_test(test_late_rival_is_not_overwritten),
         cmocka_unit_test(test_kill_leaves_old_and_next_succeeds),
