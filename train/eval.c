@@ -233,18 +233,25 @@ out:
 }
 
 static enum err_code write_outputs(const struct eval_options *opt, const struct measured *m,
-                                   const struct dataset *data, const char *text, struct err *e)
+                                   const struct dataset *data, const char *text,
+                                   const char *metrics, const char *predictions, struct err *e)
 {
-    char *metrics = NULL, *predictions = NULL;
-
     TRY(dir_make(opt->out, e));
-    TRY(path_join(&metrics, opt->out, "metrics.json", e));
-    TRY(path_join(&predictions, opt->out, "predictions.tsv", e));
     TRY(write_predictions(m, data, predictions, opt->cli.force, e));
     TRY(atomic_file_put(metrics, text, strlen(text), opt->cli.force, e));
 out:
-    free(metrics);
-    free(predictions);
+    return e->code;
+}
+
+/* Their paths; files in the way are better known before the measuring than after it. */
+static enum err_code name_outputs(const struct eval_options *opt, char **metrics,
+                                  char **predictions, struct err *e)
+{
+    TRY(path_join(metrics, opt->out, "metrics.json", e));
+    TRY(path_join(predictions, opt->out, "predictions.tsv", e));
+    TRY(atomic_file_check(*metrics, opt->cli.force, e));
+    TRY(atomic_file_check(*predictions, opt->cli.force, e));
+out:
     return e->code;
 }
 
@@ -344,8 +351,10 @@ enum err_code eval_run(const struct eval_options *opt, struct err *e)
     struct dataset *data = NULL;
     const char *path, *const *bases;
     json_t *root = NULL;
-    char *text = NULL;
+    char *text = NULL, *metrics = NULL, *predictions = NULL;
 
+    if (opt->out != NULL)
+        TRY(name_outputs(opt, &metrics, &predictions, e));
     TRY(run_places_load(&places, opt->run, e));
     path = opt->data != NULL ? opt->data : places.data;
     bases = opt->base[0] != NULL ? opt->base : (const char *const *)places.base;
@@ -354,6 +363,11 @@ enum err_code eval_run(const struct eval_options *opt, struct err *e)
         goto out;
     }
     TRY(dataset_open(&data, path, opt->split, bases, e));
+    if (opt->cli.dry_run) {
+        log_note(&opt->cli.log, "%s: would be measured on %lld clips of %s, split %s", opt->run,
+                 (long long)dataset_count(data), path, opt->split);
+        goto out;
+    }
     TRY(measure(&m, opt, &places, data, e));
     if (opt->data != NULL)
         warn_other_data(opt, &m.run, path, bases);
@@ -364,13 +378,15 @@ enum err_code eval_run(const struct eval_options *opt, struct err *e)
         goto out;
     }
     if (opt->out != NULL)
-        TRY(write_outputs(opt, &m, data, text, e));
+        TRY(write_outputs(opt, &m, data, text, metrics, predictions, e));
     if (opt->cli.json)
         printf("%s\n", text);
     else
         print_table(&m, opt->split);
 out:
     free(text);
+    free(metrics);
+    free(predictions);
     json_decref(root);
     dataset_close(data);
     run_places_free(&places);

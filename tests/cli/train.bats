@@ -151,6 +151,10 @@ END
     run "$BIN/synib-eval" runs/synib -o out/synib
     [ "$status" -eq 1 ]
     [[ "$output" == *"out/synib"* ]]
+    run --separate-stderr "$BIN/synib-eval" runs/synib -o out/dry --dry-run --json
+    [ "$status" -eq 0 ]
+    [ -z "$output" ]
+    [ ! -e out/dry ]
 }
 
 @test "eval finds a moved tree, and refuses damage and empty folders" {
