@@ -208,6 +208,9 @@ static enum err_code diff_targets(struct report *r, const struct target *a, cons
         return diff_files(r, a->file, b->file, e);
     if (a->views == 1 && b->views == 1)
         return diff_views(r, &a->view[0], &b->view[0], e);
+    if ((a->view[0].name[0] == '\0') != (b->view[0].name[0] == '\0'))
+        return err_set(e, ERR_DATA, "%s and %s: one is a set, the other a dataset: name its split",
+                       a->path, b->path);
     for (int v = 0; v < a->views; v++) {
         const struct view *other = view_named(b, a->view[v].name);
 

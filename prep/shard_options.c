@@ -59,7 +59,7 @@ static error_t parse(int key, char *arg, struct argp_state *state)
         opt->count = (int)number;
         return rc;
     case KEY_COLUMNS:
-        rc = parse_number(opt, arg, 1, 20, "--columns", &number);
+        rc = parse_number(opt, arg, 1, 8, "--columns", &number);
         opt->columns = (int)number;
         return rc;
     case KEY_TO:

@@ -151,8 +151,15 @@ static enum err_code draw_sheet(const struct inspect_options *opt, struct sheet 
     int count = s->view->count < opt->count ? (int)s->view->count : opt->count;
     int columns = count < opt->columns ? count : opt->columns;
     int rows = (count + columns - 1) / columns;
+    const int max_columns = (JPEG_MAX_SIDE - MARGIN) / (TILE_W + MARGIN);
+    const int max_rows = (JPEG_MAX_SIDE - MARGIN) / (TILE_H + MARGIN);
     int64_t *chosen = NULL;
 
+    if (columns > max_columns || rows > max_rows)
+        TRY(err_set(e, ERR_USAGE,
+                    "--count %d, --columns %d: %d rows of %d samples do not fit into one picture, "
+                    "which holds %d rows of %d",
+                    opt->count, opt->columns, rows, columns, max_rows, max_columns));
     TRY(mem_array(&chosen, (size_t)count, sizeof *chosen, "samples", e));
     TRY(choose(s->view, count, chosen, e));
     TRY(jpeg_decoder_new(&s->decoder, e));
@@ -181,6 +188,7 @@ enum err_code inspect_contact_sheet(const struct inspect_options *opt, struct er
     s.logstft = view_find(s.view, "audio.logstft");
     if (s.jpeg < 0 && s.logstft < 0)
         TRY(err_set(e, ERR_DATA, "%s: has neither frames nor spectrograms to draw", t.path));
+    TRY(atomic_file_check(opt->output, opt->cli.force, e));
     if (opt->cli.dry_run) {
         log_note(&opt->cli.log, "%s: would be drawn to %s", t.path, opt->output);
         goto out;

@@ -84,14 +84,24 @@ out:
     return e->code;
 }
 
+static enum err_code no_splits(const struct target *t, const char *split, struct err *e)
+{
+    return err_set(e, ERR_USAGE,
+                   "%s: is one set or file, not a dataset with splits: leave out --split %s",
+                   t->path, split);
+}
+
 /* A set of its own, or one split of a dataset given by its folder. */
-static enum err_code open_set(struct target *t, const char *const *bases, struct err *e)
+static enum err_code open_set(struct target *t, const char *split, const char *const *bases,
+                              struct err *e)
 {
     struct shard_set *s = NULL;
     char *dir = NULL, *name = NULL;
     size_t len;
 
     TRY(shard_set_open(&s, t->path, e));
+    if (split != NULL)
+        TRY(no_splits(t, split, e));
     if (shard_set_meta(s, "synib.layout") == NULL) {
         view_of_set(&t->view[t->views++], s);
         s = NULL;
@@ -136,10 +146,12 @@ enum err_code target_open(struct target *t, const char *path, const char *split,
     *t = (struct target){.path = path};
     if (stat(path, &st) != 0)
         TRY(err_sys(e, "%s", path));
-    if (!S_ISDIR(st.st_mode))
+    if (!S_ISDIR(st.st_mode) && split != NULL)
+        TRY(no_splits(t, split, e));
+    else if (!S_ISDIR(st.st_mode))
         TRY(open_file(t, e));
     else if (has_index(path, "."))
-        TRY(open_set(t, bases, e));
+        TRY(open_set(t, split, bases, e));
     else
         TRY(open_dataset(t, split, bases, e));
 out:

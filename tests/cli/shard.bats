@@ -101,6 +101,8 @@ flip() {
     run "$BIN/synib-shard" contact-sheet video --count 4 -o sheet.jpg --force
     [ "$status" -eq 0 ]
     cmp sheet.jpg first.jpg
+    run "$BIN/synib-shard" contact-sheet video --count 4 -o sheet.jpg --dry-run
+    [ "$status" -eq 1 ]
 }
 
 @test "bad command lines exit 2 and say why" {
@@ -118,6 +120,13 @@ flip() {
     [ "$status" -eq 2 ]
     run "$BIN/synib-shard" dump audio --sample 0x1
     [ "$status" -eq 2 ]
+    run "$BIN/synib-shard" stat audio --split val
+    [ "$status" -eq 2 ]
+    [[ "$output" == *"leave out --split val"* ]]
+    run "$BIN/synib-shard" contact-sheet video --count 1000 --columns 1 -o tall.jpg
+    [ "$status" -eq 2 ]
+    [[ "$output" == *"--count 1000"* ]]
+    [ ! -e tall.jpg ]
 }
 
 @test "what is not ours is refused in one line" {
