@@ -316,6 +316,7 @@ enum err_code base_set_run(const struct base_set_options *opt, const struct base
                            struct err *e)
 {
     struct run *run = NULL;
+    char *index = NULL;
 
     TRY(mem_array(&run, 1, sizeof *run, "run", e));
     run->opt = opt;
@@ -323,6 +324,8 @@ enum err_code base_set_run(const struct base_set_options *opt, const struct base
     TRY(clip_list_read(&run->clips, opt->clips, tool->media, e));
     TRY(check_inputs(run, e));
     if (opt->cli.dry_run) {
+        TRY(path_join(&index, opt->output, "index.jsonl", e));
+        TRY(atomic_file_check(index, opt->cli.force, e));
         log_note(&opt->cli.log, "would read %zu clips (%zu were rejected by the scan) and write %s",
                  run->clips.usable, run->clips.count - run->clips.usable, opt->output);
         goto out;
@@ -335,6 +338,7 @@ enum err_code base_set_run(const struct base_set_options *opt, const struct base
         (void)err_set(e, ERR_REJECTED, "%s: %zu of %zu clips were rejected: see rejected.tsv in it",
                       opt->output, run->rejected_here, run->clips.usable);
 out:
+    free(index);
     if (run != NULL) {
         atomic_file_abort(run->rejected);
         shard_writer_abort(run->writer);

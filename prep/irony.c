@@ -64,7 +64,7 @@ static enum err_code print_plan(const struct irony_options *opt, const struct ir
             fputc('\n', opt->out) != EOF;
     }
     if (!good)
-        TRY(err_set(e, ERR_IO, "plan: cannot be written"));
+        TRY(err_sys(e, "plan: cannot be written"));
 out:
     json_decref(root);
     free(text);

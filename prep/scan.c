@@ -300,6 +300,8 @@ enum err_code scan_run(const struct scan_options *opt, struct err *e)
     /* An output that is in the way is better known before an hour of reading than after it. */
     if (!opt->cli.dry_run)
         TRY(atomic_file_open(&f, opt->output, opt->cli.force, e));
+    else if (opt->output != NULL)
+        TRY(atomic_file_check(opt->output, opt->cli.force, e));
     join_halves(&s);
     count_absent(&s, &r);
     TRY(judge_all(&s, &r, e));

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #include "prep/split.h"
 
+#include "common/base/atomic_file.h"
 #include "common/base/mem.h"
 #include "common/base/rng.h"
 #include "prep/clip_name.h"
@@ -418,6 +419,8 @@ enum err_code split_run(const struct split_options *opt, struct err *e)
     TRY(check_parts(opt, counts, e));
     if (!opt->cli.dry_run)
         TRY(split_table_write(&t, opt->output, opt->cli.force, e));
+    else if (opt->output != NULL)
+        TRY(atomic_file_check(opt->output, opt->cli.force, e));
     report(opt, &t, counts, &dropped);
     if (opt->cli.json)
         TRY(print_json(opt, &t, counts, &dropped, e));

@@ -99,6 +99,11 @@ TABLE
 }
 
 @test "--dry-run writes nothing" {
+    mkdir -p there
+    touch there/index.jsonl
+    run "$BIN/synib-frames" "$CLIPS" --root "$CORPUS" -o there --dry-run
+    [ "$status" -eq 1 ]
+    [[ "$output" == *"--force"* ]]
     run "$BIN/synib-frames" "$CLIPS" --root "$CORPUS" -o v --dry-run
     [ "$status" -eq 0 ]
     [[ "$output" == *"16 clips"* ]]

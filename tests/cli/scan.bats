@@ -156,6 +156,8 @@ TABLE
     run "$BIN/synib-scan" corpus -o clips.tsv
     [ "$status" -eq 1 ]
     [ "$(cat clips.tsv)" = old ]
+    run "$BIN/synib-scan" corpus -o clips.tsv --dry-run
+    [ "$status" -eq 1 ]
     run "$BIN/synib-scan" corpus -o clips.tsv --force
     [ "$status" -eq 0 ]
     [ "$(head -1 clips.tsv)" = "#synib-clips 1" ]
