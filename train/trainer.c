@@ -75,23 +75,27 @@ out:
 
 /* The best checkpoint must be there and not older than the state says (a kill between the two
  * files leaves it newer; training on then writes it again, the same). */
-static enum err_code check_best(const struct trainer *t, struct err *e)
+static enum err_code check_best(const char *dir, const struct run_state *state, struct err *e)
 {
     struct tensorfile *f = NULL;
     struct run_state best = {0};
+    char *path = NULL;
 
-    if (t->state.best_epoch == 0)
+    if (state->best_epoch == 0)
         return ERR_OK;
-    TRY(checkpoint_open(&f, t->best_path, e));
+    TRY(path_join(&path, dir, run_best_name, e));
+    TRY(checkpoint_open(&f, path, e));
     TRY(checkpoint_state(f, &best, e));
-    if (best.best_epoch < t->state.best_epoch)
-        err_set(e, ERR_DATA,
-                "%s: is of epoch %lld, the run's best is of epoch %lld: start again "
-                "with --force",
-                t->best_path, (long long)best.best_epoch, (long long)t->state.best_epoch);
+    if (best.best_epoch < state->best_epoch)
+        err_set(e, ERR_DATA, "%s: is of epoch %lld, the run's best is of epoch %lld", path,
+                (long long)best.best_epoch, (long long)state->best_epoch);
 out:
     tensorfile_close(f);
-    return e->code;
+    free(path);
+    return err_in(e,
+                  "%s: the best checkpoint is missing or damaged, remove the folder or start over "
+                  "with --force",
+                  dir);
 }
 
 static enum err_code load_last(struct trainer *t, struct err *e)
@@ -104,7 +108,7 @@ static enum err_code load_last(struct trainer *t, struct err *e)
     TRY(config_compare(recorded, t->identity, t->last_path, e));
     TRY(checkpoint_state(f, &t->state, e));
     TRY(checkpoint_read(f, t->net.params, "", true, e));
-    TRY(check_best(t, e));
+    TRY(check_best(t->opt->dir, &t->state, e));
     TRY(checkpoint_meta(f, "synib.machine", &machine, e));
     if (strcmp(machine, nn_describe(t->net.nn)) != 0)
         log_warn(t->opt->log,
@@ -477,7 +481,7 @@ enum err_code trainer_run(const struct trainer_options *opt, struct run_summary 
         TRY(run_matches(opt->dir, opt, &out->state, e));
         if (out->state.done) {
             out->was_done = true;
-            return ERR_OK;
+            return check_best(opt->dir, &out->state, e);
         }
         if (!opt->resume)
             return err_set(e, ERR_EXISTS,

@@ -244,7 +244,40 @@ static void test_damage(void **state)
     place_free(&p);
 }
 
-/* So is one in the data; the message names the shard. */
+/* A run, finished or not, whose best checkpoint is damaged or gone is neither called done nor
+ * continued. */
+static void test_best_lost(void **state)
+{
+    struct place p = place_new(state);
+    struct train_options o = runs_train_options(p.data, p.preset, "uni-audio", p.a);
+    char *best = scratch_path(*state, "a/best.safetensors");
+    struct err e = {0};
+
+    for (int finished = 0; finished < 2; finished++) {
+        struct stat st;
+
+        o.cli.force = true;
+        o.resume = false;
+        o.set[0] = finished ? NULL : "pretrain.epochs=30";
+        o.max_steps = finished ? -1 : 4;
+        assert_int_equal(train_run(&o, &e), finished ? ERR_OK : ERR_STOPPED);
+        err_clear(&e);
+        o.cli.force = false;
+        o.resume = !finished;
+        assert_int_equal(stat(best, &st), 0);
+        flip_byte(best, st.st_size / 2);
+        assert_true(is_damage(train_run(&o, &e)));
+        assert_non_null(strstr(e.text, "start over with --force"));
+        assert_non_null(strstr(e.text, best));
+        err_clear(&e);
+        assert_int_equal(unlink(best), 0);
+        ASSERT_FAILS(train_run(&o, &e), e, ERR_IO, "missing or damaged");
+    }
+    free(best);
+    place_free(&p);
+}
+
+/* A flipped bit in the data is found too; the message names the shard. */
 static void test_damaged_data(void **state)
 {
     struct place p = place_new(state);
@@ -307,6 +340,7 @@ int main(int argc, char **argv)
         cmocka_unit_test_setup_teardown(test_threads, scratch_setup, scratch_teardown),
         cmocka_unit_test_setup_teardown(test_rerun, scratch_setup, scratch_teardown),
         cmocka_unit_test_setup_teardown(test_damage, scratch_setup, scratch_teardown),
+        cmocka_unit_test_setup_teardown(test_best_lost, scratch_setup, scratch_teardown),
         cmocka_unit_test_setup_teardown(test_damaged_data, scratch_setup, scratch_teardown),
         cmocka_unit_test_setup_teardown(test_nonfinite, scratch_setup, scratch_teardown),
     };
