@@ -214,10 +214,11 @@ static enum err_code log_timing(struct trainer *t, int64_t train_ms, int64_t val
 /* Puts the clips of a batch (CLIP, or CLIP<-DONOR) into the message of what went wrong with it. */
 static enum err_code blame_batch(const struct trainer *t, const struct batch *b, struct err *e)
 {
-    char clips[ERR_TEXT_SIZE / 2] = "";
+    char clips[ERR_TEXT_SIZE / 2] = "", rest[32] = "";
     size_t n = 0;
+    int64_t i;
 
-    for (int64_t i = 0; i < b->n && n < sizeof clips - 2 * CLIP_NAME_SIZE - 4; i++) {
+    for (i = 0; i < b->n && n < sizeof clips - 2 * CLIP_NAME_SIZE - 4; i++) {
         struct sample s = {0};
         struct err ignored = {0};
 
@@ -225,8 +226,10 @@ static enum err_code blame_batch(const struct trainer *t, const struct batch *b,
             n += (size_t)snprintf(clips + n, sizeof clips - n, " %s%s%s", s.clip,
                                   s.donor[0] != '\0' ? "<-" : "", s.donor);
     }
-    return err_in(e, "epoch %lld, step %lld (the last checkpoint is kept): batch of%s",
-                  (long long)t->state.epoch + 1, (long long)t->state.step + 1, clips);
+    if (i < b->n)
+        snprintf(rest, sizeof rest, " and %lld more", (long long)(b->n - i));
+    return err_in(e, "epoch %lld, step %lld (the last checkpoint is kept): batch of%s%s",
+                  (long long)t->state.epoch + 1, (long long)t->state.step + 1, clips, rest);
 }
 
 static void add_losses(struct run_state *st, struct tensor *const term[LOSS_TERMS], int64_t n)
@@ -366,8 +369,10 @@ static enum err_code run_epoch(struct trainer *t, struct err *e)
         TRY(train_epoch(t, e));
     trained = clock_ms();
     if (evaluate(&ev, &t->net, t->val, dataset_count(t->opt->val), false, cli_stop_requested, e) ==
-        ERR_STOPPED)
+        ERR_STOPPED) {
         stop_here(t, e);
+        goto out;
+    }
     TRY(err_in(e, "%s: validation after epoch %lld", t->opt->dir, (long long)t->state.epoch + 1));
     TRY(log_timing(t, trained - begun, clock_ms() - trained, e));
     TRY(finish_epoch(t, &ev, e));
