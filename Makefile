@@ -28,7 +28,7 @@ packages:
 	@scripts/install-packages
 
 configure: packages
-	@[ -f $(BUILD)/CMakeCache.txt ] || cmake --preset $(PRESET) -B $(BUILD) $(CMAKE_ARGS) >/dev/null
+	@[ -f $(BUILD)/CTestTestfile.cmake ] || cmake --preset $(PRESET) -B $(BUILD) $(CMAKE_ARGS) >/dev/null
 
 demo: all
 	@BIN=$(BUILD)/bin scripts/demo demo
