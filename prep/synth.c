@@ -38,6 +38,7 @@ struct corpus {
     int count, actors;
     const struct entry **by_name; /* sorted */
     char *video, *audio;          /* folders */
+    struct atomic_file *media;    /* media.tsv */
     struct clip_maker **maker;    /* one per worker */
     struct progress progress;
     atomic_bool stop;
@@ -289,16 +290,28 @@ out:
     return e->code;
 }
 
-/* The last file of a corpus: where it stands, everything else does. */
-static enum err_code put_media(const struct corpus *c, char sha256[SHA256_HEX_SIZE], struct err *e)
+/* The last file of a corpus: where it stands, everything else does. Opened before the first clip is
+ * written: its lock keeps a second writer out of ROOT. */
+static enum err_code open_media(struct corpus *c, struct err *e)
 {
-    struct atomic_file *f = NULL, *done;
+    char *path = NULL;
+
+    TRY(path_join(&path, c->opt->root, "media.tsv", e));
+    TRY(atomic_file_open(&c->media, path, c->opt->cli.force, e));
+out:
+    free(path);
+    return e->code;
+}
+
+static enum err_code put_media(struct corpus *c, char sha256[SHA256_HEX_SIZE], struct err *e)
+{
+    struct atomic_file *f = c->media, *done;
     struct file_view view = {0};
     uint8_t digest[SHA256_SIZE];
     char *path = NULL;
 
+    c->media = NULL;
     TRY(path_join(&path, c->opt->root, "media.tsv", e));
-    TRY(atomic_file_open(&f, path, true, e));
     TRY(atomic_file_printf(f, e,
                            "#synib-media 1\nclip\tflv_bytes\tflv_sha256\twav_bytes\twav_sha256\n"));
     for (int i = 0; i < c->count; i++) {
@@ -358,6 +371,7 @@ enum err_code synth_run(const struct synth_options *opt, struct synth_summary *s
     }
     TRY(dir_make(c.video, e));
     TRY(dir_make(c.audio, e));
+    TRY(open_media(&c, e));
     TRY(make_all(&c, e));
     TRY(put_demographics(&c, e));
     if (opt->defects)
@@ -369,6 +383,7 @@ enum err_code synth_run(const struct synth_options *opt, struct synth_summary *s
 out:
     if (summary != NULL)
         *summary = s;
+    atomic_file_abort(c.media);
     free(c.entry);
     free((void *)c.by_name);
     free(c.video);

@@ -84,13 +84,16 @@ sums() {
     [ -z "$(find cut -name '*.partial')" ]
 }
 
-@test "SIGTERM stops with exit 75" {
+@test "a second process is told so; SIGTERM stops with exit 75" {
     "$BIN/synib-synth" -q -o cut --actors 40 --sentences 12 2>stderr &
     pid=$!
     for _ in $(seq 100); do
         [ "$(ls cut/AudioWAV 2>/dev/null | wc -l)" -ge 1 ] && break
         sleep 0.05
     done
+    run "$BIN/synib-synth" -o cut --actors 40 --sentences 12 --seed 2
+    [ "$status" -eq 1 ]
+    [[ "$output" == *"another process is writing it"* ]]
     kill -TERM "$pid"
     status=0
     wait "$pid" || status=$?
