@@ -145,13 +145,15 @@ void scan_log(const struct scan_corpus *s, const struct scan_rules *r)
 
     for (size_t i = 0; i < s->count; i++) {
         const struct scan_clip *c = &s->clip[i];
+        char name[TEXT_SIZE];
 
+        name_cell(name, c->name); /* a terminal obeys control characters */
         if (!c->rejected && c->flags != 0)
-            log_debug(log, "flagged %s: %s", c->name, c->reason);
+            log_debug(log, "flagged %s: %s", name, c->reason);
         if (!c->rejected || (many_pointers && only_lfs(c)))
             continue;
         if (listed++ < SHOWN || log->level == LOG_VERBOSE)
-            log_warn(log, "rejected %s: %s", c->name, c->reason);
+            log_warn(log, "rejected %s: %s", name, c->reason);
         else
             hidden++;
     }

@@ -111,6 +111,7 @@ sums() {
     [ "$status" -eq 3 ]
     [[ "$output" == *"VideoFlash: 1 files are not named *.flv and were ignored"* ]]
     grep -q '^tab\\x09here\\x5c	' clips.tsv
+    [[ "$output" == *'rejected tab\x09here\x5c: '* ]]
     run "$BIN/synib-split" clips.tsv --scheme kfold --dry-run
     [[ ! "$output" =~ clips.tsv:[0-9] ]]
 }
