@@ -4,6 +4,7 @@
 #include "common/base/parallel.h"
 
 #include <errno.h>
+#include <float.h>
 #include <math.h>
 #include <signal.h>
 #include <stdio.h>
@@ -144,8 +145,10 @@ enum err_code cli_double(double *out, const char *text, double min, double max, 
     v = strtod(text, &end);
     if (end == text || *end != '\0' || strchr(" \t\n\v\f\r", text[0]) != NULL || !isfinite(v) ||
         v < min || v > max)
-        return err_set(e, ERR_USAGE, "%s: '%s' is not a number from %g to %g", what, text, min,
-                       max);
+        return max == DBL_MAX
+                   ? err_set(e, ERR_USAGE, "%s: '%s' is not a number from %g up", what, text, min)
+                   : err_set(e, ERR_USAGE, "%s: '%s' is not a number from %g to %g", what, text,
+                             min, max);
     *out = v;
     return ERR_OK;
 }

@@ -89,12 +89,11 @@ enum err_code fields_check(const struct shard_set *s, const struct shard_field *
                            const char *what, struct err *e)
 {
     if (shard_set_field_count(s) != n)
-        return err_set(e, ERR_DATA, "%s: is not a %s set: it has %d fields, not %d",
-                       shard_set_dir(s), what, shard_set_field_count(s), n);
+        return err_set(e, ERR_DATA, "%s: is no %s set: it has %d fields, not %d", shard_set_dir(s),
+                       what, shard_set_field_count(s), n);
     for (int i = 0; i < n; i++)
         if (!shard_fields_equal(shard_set_field(s, i), &want[i]))
-            return err_set(e, ERR_DATA,
-                           "%s: is not a %s set: field %d is '%s', not '%s' of its type",
+            return err_set(e, ERR_DATA, "%s: is no %s set: field %d is '%s', not '%s' of its type",
                            shard_set_dir(s), what, i, shard_set_field(s, i)->name, want[i].name);
     return ERR_OK;
 }

@@ -165,7 +165,7 @@ irony() {
         [ ! -e out ]
     done <<TABLE
 2|--rate: missing|$ref
-2|--rate|$ref --rate -1
+2|--rate: '-1' is not a number from 0 up|$ref --rate -1
 2|--rate|$ref --rate nan
 2|--rate|$ref --rate 1,5
 2|--seed: 4294967296 is above|$ref --rate 1 --seed 4294967296
@@ -185,7 +185,7 @@ irony() {
 1|nosplit.tsv: cannot open|$both --split nosplit.tsv --rate 1 -o out
 1|nobase|--video nobase --audio $F/audio --split $F/split.tsv --rate 1 -o out
 4|field|--video $F/audio --audio $F/audio --split $F/split.tsv --rate 1 -o out
-4|field|--video $F/video --audio $F/video --split $F/split.tsv --rate 1 -o out
+4|is no audio base set|--video $F/video --audio $F/video --split $F/split.tsv --rate 1 -o out
 TABLE
 }
 

@@ -255,7 +255,7 @@ static void test_writer_refuses(void **state)
     ASSERT_OK(shard_set_open(&video, video_dir, &e), e);
     ASSERT_OK(shard_set_open(&audio, audio_dir, &e), e);
     ASSERT_FAILS(irony_writer_open(&w, out, audio, video, &opt, &e), e, ERR_DATA,
-                 "is not a video base set");
+                 "is no video base set");
     ASSERT_OK(irony_writer_open(&w, out, video, audio, &opt, &e), e);
     ASSERT_OK(irony_writer_add(w, &row, &e), e);
     row.label = 2;
