@@ -127,6 +127,31 @@ END
     cmp stopped/metrics.jsonl runs/synib/metrics.jsonl
 }
 
+@test "early stopping counts as the documents say, and eval takes the best epoch" {
+    for rule in accuracy any; do
+        # shellcheck disable=SC2086
+        "$BIN/synib-train" -q data -m uni-audio $SMALL --set pretrain.epochs=200 \
+            --set pretrain.patience=5 --set stop.rule=$rule -o stop-$rule
+        best=$(awk -F, -v rule=$rule '
+            NR == 1 { for (i = 1; i <= NF; i++) col[$i] = i; next }
+            {
+                accuracy = $col["val_accuracy"]; loss = $col["val_loss"]
+                bad = bad || over
+                higher = NR == 2 || accuracy > top
+                lower = NR == 2 || loss < least
+                if (higher) { top = accuracy; best = $col["epoch"] }
+                if (lower) least = loss
+                stale = higher || (rule == "any" && lower) ? 0 : stale + 1
+                over = stale >= (rule == "any" ? 4 : 5)
+                bad = bad || higher != $col["best"]
+            }
+            END { print best; exit bad || !over }' stop-$rule/epochs.csv)
+        "$BIN/synib-eval" stop-$rule --split val --json >json
+        jq -e --argjson best "$best" --arg top "$(awk -F, -v e="$best" '$1 == e {print $12}' \
+            stop-$rule/epochs.csv)" '.epoch == $best and (.accuracy - ($top | tonumber) | fabs) < 1e-8' json
+    done
+}
+
 @test "eval prints one object, and the same numbers to files" {
     clips=$(awk -F'\t' '$4 == "test"' split.tsv | wc -l)
     [ "$clips" -gt 5 ]
