@@ -20,11 +20,18 @@ make_clips() {
 
 @test "the five reference folds, from the manifests alone" {
     want=("4043 878 899" "4024 881 915" "4017 869 934" "4046 896 878" "4068 844 908")
+    # NEU HAP SAD FEA DIS ANG of train, val, test
+    classes=("705 838 571 623 623 683 150 188 112 138 152 138 147 190 118 141 138 165"
+        "688 831 542 649 636 678 160 193 131 121 133 143 154 192 128 132 144 165"
+        "688 840 556 631 630 672 154 187 112 127 139 150 160 189 133 144 144 164"
+        "687 836 556 638 638 691 154 189 121 140 139 153 161 191 124 124 136 142"
+        "689 851 551 634 655 688 156 178 123 130 119 138 157 187 127 138 139 160")
     for f in 0 1 2 3 4; do
         run --separate-stderr "$BIN/synib-split" --fold $f -o split$f.tsv --json
         [ "$status" -eq 0 ]
         [ "$(jq -r '[.parts[].clips] | join(" ")' <<<"$output")" = "${want[$f]}" ]
         [ "$(jq -r '[.parts[].speakers] | join(" ")' <<<"$output")" = "63 14 14" ]
+        [ "$(jq -r '[.parts[].labels[]] | join(" ")' <<<"$output")" = "${classes[$f]}" ]
     done
     # Every fold is the same list in the same order.
     cmp <(cut -f1 split0.tsv) <(cut -f1 split4.tsv)
