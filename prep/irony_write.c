@@ -246,6 +246,24 @@ out:
     return e->code;
 }
 
+/* What a dry run can say about its output. */
+static enum err_code check_output(struct job *j, struct err *e)
+{
+    char *index = NULL;
+
+    TRY(look_for_sets(j, e));
+    for (int p = 0; p < N_PARTS; p++) {
+        free(index);
+        index = NULL;
+        TRY(path_join(&index, j->dir[p], "index.jsonl", e));
+        if (!j->done[p])
+            TRY(atomic_file_check(index, j->opt->cli.force, e));
+    }
+out:
+    free(index);
+    return e->code;
+}
+
 /* ---- writing ---- */
 
 static enum err_code add_rows(struct job *j, int p, struct err *e)
@@ -380,6 +398,8 @@ enum err_code irony_write(const struct irony_options *opt, const struct split_ta
     TRY(make_plans(&j, e));
     if (!opt->cli.dry_run)
         TRY(write_sets(&j, e));
+    else if (opt->output != NULL)
+        TRY(check_output(&j, e));
     report(&j);
     if (opt->cli.json)
         TRY(print_json(&j, e));

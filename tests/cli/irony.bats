@@ -113,6 +113,13 @@ irony() {
     run irony --split "$F/split.tsv" --rate 2 -o data
     [ "$status" -eq 1 ]
     [[ "$output" == *"data/train"*"exists"* ]]
+    run irony --split "$F/split.tsv" --rate 2 -o data --dry-run
+    [ "$status" -eq 1 ]
+    run irony --split "$F/split.tsv" --rate 1 -o data --dry-run
+    [ "$status" -eq 0 ]
+    run irony --split "$F/split.tsv" --rate 1 -o nothing --dry-run
+    [ "$status" -eq 0 ]
+    [ ! -e nothing ]
     [ "$(cd data && find . -type f -exec sha256sum {} + | sort)" = "$before" ]
     run irony --split "$F/split.tsv" --rate 2 -o data --force
     [ "$status" -eq 0 ]
