@@ -17,6 +17,7 @@ struct split_options {
     const char *scheme;    /* "reference", "kfold" or the path of a folds manifest */
     int fold;              /* -1: not given */
     int folds;             /* K of kfold */
+    bool folds_given;      /* by --folds */
     const char *output;    /* split manifest */
     const char *manifests; /* folder, NULL = find it */
     bool allow_overlap;    /* an actor in two parts is a warning */

@@ -62,6 +62,7 @@ static error_t parse(int key, char *arg, struct argp_state *state)
         if (cli_int(&number, arg, 3, FOLD_MAX, "--folds", opt->cli.err) != ERR_OK)
             return EINVAL;
         opt->folds = (int)number;
+        opt->folds_given = true;
         return 0;
     case 'o': opt->output = arg; return 0;
     case KEY_MANIFESTS: opt->manifests = arg; return 0;
@@ -88,6 +89,9 @@ static enum err_code check(const struct split_options *opt, struct err *e)
         return err_set(e, ERR_USAGE, "--audit: takes no -o: it only reports");
     if (opt->audits > 0)
         return ERR_OK;
+    if (opt->folds_given && strcmp(opt->scheme, "kfold") != 0)
+        return err_set(e, ERR_USAGE, "--folds: only with --scheme kfold, not with '%s'",
+                       opt->scheme);
     if (opt->clips == NULL && !reference)
         return err_set(e, ERR_USAGE, "CLIPS: missing: only --scheme reference can do without");
     if (opt->output == NULL && !opt->cli.dry_run)
@@ -111,7 +115,8 @@ enum err_code split_options_parse(struct split_options *opt, int argc, char **ar
         "  synib-split --audit train=a.csv,test=b.csv --audit train=c.csv,test=d.csv\n"
         "Without CLIPS, the reference scheme gives all of its 5,820 clips.\n\n"
         "Exit codes: 0 done; 1 failed; 2 bad command line; 3 written, but clips of the reference "
-        "are missing or rejected (listed); 4 a speaker is in two parts, or a manifest is broken.",
+        "are missing or rejected (listed); 4 a speaker is in two parts, a part has no "
+        "clip, or a manifest is broken.",
         children,
         NULL,
         NULL};

@@ -144,6 +144,7 @@ JSON
 2|-o: missing|clips.tsv --scheme kfold
 2|--audit: takes no -o|--audit label.tsv -o out.tsv
 2|--folds|clips.tsv --scheme kfold --folds 2 -o out.tsv
+2|--folds: only with --scheme kfold, not with 'reference'|clips.tsv --folds 9 -o out.tsv
 2|--fold: 5 is not 0 to 4|clips.tsv --scheme kfold --fold 5 -o out.tsv
 2|the reference has no fold 7|--fold 7 -o out.tsv
 2|--fold|clips.tsv --fold -1 -o out.tsv
