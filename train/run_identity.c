@@ -1,10 +1,13 @@
 /* SPDX-License-Identifier: MIT */
 #include "common/base/file.h"
 #include "common/base/hash.h"
+#include "common/base/mem.h"
 #include "train/trainer.h"
 
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
 
 /* SHA-256 of a unimodal run's best checkpoint, hex. */
 static enum err_code best_digest(const char *dir, char hex[SHA256_HEX_SIZE], struct err *e)
@@ -78,5 +81,46 @@ out:
     tensorfile_close(f);
     free(path);
     free(identity);
+    return e->code;
+}
+
+/* Leaves out the lines that begin with "init.". */
+static void drop_init(char *text)
+{
+    char *to = text;
+
+    for (const char *p = text, *end; *p != '\0'; p = end) {
+        end = strchrnul(p, '\n');
+        end += *end == '\n';
+        if (strncmp(p, "init.", 5) == 0 && strncmp(p, "init.encoders", 13) != 0)
+            continue;
+        memmove(to, p, (size_t)(end - p));
+        to += end - p;
+    }
+    *to = '\0';
+}
+
+enum err_code run_may_match(const char *dir, const struct trainer_options *opt, struct err *e)
+{
+    char *path = NULL, *identity = NULL, *known = NULL;
+    struct tensorfile *f = NULL;
+    const char *recorded;
+
+    TRY(path_join(&path, dir, run_last_name, e));
+    if (access(path, F_OK) != 0)
+        goto out;
+    TRY(run_identity(&identity, opt, e));
+    TRY(checkpoint_open(&f, path, e));
+    TRY(checkpoint_meta(f, "synib.config", &recorded, e));
+    TRY(mem_string(&known, recorded, e));
+    drop_init(known);
+    drop_init(identity);
+    if (config_compare(known, identity, path, e) != ERR_OK)
+        TRY(err_in(e, "%s: holds another run: give another -o, or --force to replace it", dir));
+out:
+    tensorfile_close(f);
+    free(path);
+    free(identity);
+    free(known);
     return e->code;
 }

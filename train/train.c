@@ -199,6 +199,8 @@ static enum err_code train_locked(const struct train_options *opt, struct traine
 
     TRY(fill_places(&places, opt, e));
     o->places = &places;
+    if (!o->force)
+        TRY(run_may_match(o->dir, o, e));
     if (!o->method->trains || (o->method->fusion && o->config.init == INIT_PRETRAINED))
         TRY(get_unimodal(o, &places, opt, e));
     TRY(trainer_run(o, &summary, e));

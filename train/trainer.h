@@ -49,5 +49,9 @@ NODISCARD enum err_code run_identity(char **out, const struct trainer_options *o
  * *state is where that run stands. */
 NODISCARD enum err_code run_matches(const char *dir, const struct trainer_options *opt,
                                     struct run_state *state, struct err *e);
+/* The same as far as it is known before the initial encoders are, and fine where no run is: another
+ * run in dir is better known before hours of pretraining than after them. */
+NODISCARD enum err_code run_may_match(const char *dir, const struct trainer_options *opt,
+                                      struct err *e);
 
 #endif

@@ -101,6 +101,12 @@ END
     run "$BIN/synib-train" -q data -m synib $SMALL --set synib.lambda=3 -o runs/synib
     [ "$status" -eq 4 ]
     [[ "$output" == *"synib.lambda differs: recorded '1', now '3'"* ]]
+    # and before any pretraining of its own
+    # shellcheck disable=SC2086
+    run "$BIN/synib-train" -q data -m synib $SMALL --seed 99 -o runs/synib
+    [ "$status" -eq 4 ]
+    [[ "$output" == *"holds another run"*"seed differs"*"now '99'"* ]]
+    [ ! -e runs/synib/pretrain ]
 }
 
 @test "stopped by a signal: exit 75, resumable, same bytes" {
