@@ -310,6 +310,10 @@ enum err_code run_places_load(struct run_places *p, const char *dir, struct err 
 
     memset(p, 0, sizeof *p);
     TRY(path_join(&path, dir, places_name, e));
+    if (!run_has(dir, places_name)) {
+        err_set(e, ERR_IO, "%s: no run.json in it: give the folder that synib-train made", dir);
+        goto out;
+    }
     TRY(file_read(&view, path, 1 << 20, e));
     root = json_loadb((const char *)view.data, view.len, JSON_REJECT_DUPLICATES, &why);
     if (!json_is_object(root)) {

@@ -483,7 +483,9 @@ enum err_code trainer_run(const struct trainer_options *opt, struct run_summary 
         TRY(run_clear(opt->dir, e));
     exists = run_has(opt->dir, run_last_name);
     if (exists) {
-        TRY(run_matches(opt->dir, opt, &out->state, e));
+        if (run_matches(opt->dir, opt, &out->state, e) != ERR_OK)
+            return err_in(e, "%s: holds another or a damaged run, give another folder or --force",
+                          opt->dir);
         if (out->state.done) {
             out->was_done = true;
             return check_best(opt->dir, &out->state, e);

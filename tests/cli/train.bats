@@ -131,6 +131,10 @@ END
     cmp stopped/last.safetensors runs/synib/last.safetensors
     cmp stopped/best.safetensors runs/synib/best.safetensors
     cmp stopped/metrics.jsonl runs/synib/metrics.jsonl
+    # shellcheck disable=SC2086
+    run "$BIN/synib-train" -q data -m ensemble $SMALL --set pretrain.epochs=2 --pretrained pre -o none
+    [ "$status" -eq 4 ]
+    [[ "$output" == *"pre/uni-audio: holds another or a damaged run, give another folder or --force"* ]]
 }
 
 @test "early stopping counts as the documents say, and eval takes the best epoch" {
@@ -198,6 +202,7 @@ END
     [[ "$output" == *"moved/runs/synib/best.safetensors"* ]]
     run "$BIN/synib-eval" moved
     [ "$status" -eq 1 ]
+    [[ "$output" == *"moved: no run.json in it: give the folder that synib-train made"* ]]
 }
 
 @test "training never opens the test split" {
