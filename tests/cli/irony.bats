@@ -252,7 +252,7 @@ TABLE
     sums() { (cd "$1" && find . -type f -not -name '.*' -exec sha256sum {} + | sort); }
     irony -q --split "$F/split.tsv" --rate 1 --materialise -o clean
     for ms in 002 004 006 008 010 015 020 030 045 070; do
-        timeout -s KILL "0.$ms" "$BIN/synib-irony" --video "$F/video" --audio "$F/audio" \
+        timeout --foreground -s KILL "0.$ms" "$BIN/synib-irony" --video "$F/video" --audio "$F/audio" \
             -q --split "$F/split.tsv" --rate 1 --materialise -o data || true
         for index in $(find data -name index.jsonl 2>/dev/null); do
             "$BIN/synib-shard" verify -q "$(dirname "$index")"
