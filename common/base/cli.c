@@ -32,7 +32,7 @@ static const struct argp_option common_options[] = {
 static error_t parse_common(int key, char *arg, struct argp_state *state)
 {
     struct cli *cli = state->input;
-    int64_t jobs;
+    int64_t jobs, seed;
 
     switch (key) {
     case 'j':
@@ -41,8 +41,10 @@ static error_t parse_common(int key, char *arg, struct argp_state *state)
         cli->jobs = (int)jobs;
         return 0;
     case KEY_SEED:
-        if (cli_u64(&cli->seed, arg, "--seed", cli->err) != ERR_OK)
+        /* Up to 2^63 - 1: what JSON readers take as a whole number. */
+        if (cli_int(&seed, arg, 0, INT64_MAX, "--seed", cli->err) != ERR_OK)
             return EINVAL;
+        cli->seed = (uint64_t)seed;
         cli->seed_given = true;
         return 0;
     case 'q': cli->log.level = LOG_QUIET; return 0;

@@ -43,7 +43,7 @@ tools() {
 
 @test "bad common values exit 2 with one line that names the option" {
     for tool in $(tools); do
-        for bad in --seed=-1 --seed=x -j=-1 --jobs=1.5 --jobs=9999999; do
+        for bad in --seed=-1 --seed=x --seed=9223372036854775808 -j=-1 --jobs=1.5 --jobs=9999999; do
             run --separate-stderr "$BIN/$tool" "$bad"
             echo "$tool $bad: $status $stderr"
             [ "$status" -eq 2 ]
