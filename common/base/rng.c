@@ -29,11 +29,14 @@ void rng_philox4x32(const uint32_t counter[4], const uint32_t key[2], uint32_t o
 
 uint32_t rng_stream(const char *name)
 {
-    uint32_t h = 2166136261u;
+    return rng_stream_in(2166136261u, name);
+}
 
-    for (const char *p = name; *p != '\0'; p++)
-        h = (h ^ (uint8_t)*p) * 16777619u;
-    return h;
+uint32_t rng_stream_in(uint32_t stream, const char *suffix)
+{
+    for (const char *p = suffix; *p != '\0'; p++)
+        stream = (stream ^ (uint8_t)*p) * 16777619u;
+    return stream;
 }
 
 struct rng rng_at(uint64_t seed, uint32_t stream, uint32_t epoch, uint32_t sample)

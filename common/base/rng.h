@@ -27,6 +27,9 @@ struct rng {
 /* The stream's number: 32-bit FNV-1a of its name, e.g. rng_stream("loader.crop"). Names are part of
  * the reproducibility contract: changing one changes results. */
 uint32_t rng_stream(const char *name);
+/* The stream whose name is that of `stream` followed by `suffix`:
+ * rng_stream_in(rng_stream("mask."), "audio") == rng_stream("mask.audio"). */
+uint32_t rng_stream_in(uint32_t stream, const char *suffix);
 
 /* Starts stream `stream` of `seed` at (epoch, sample), draw 0. */
 struct rng rng_at(uint64_t seed, uint32_t stream, uint32_t epoch, uint32_t sample);
@@ -38,6 +41,17 @@ double rng_double(struct rng *r); /* uniform in [0, 1), 53 bits */
 uint32_t rng_below(struct rng *r, uint32_t n);
 /* Standard normal by Box-Muller in double; always uses two 53-bit uniforms (four draws). */
 double rng_normal(struct rng *r);
+
+/* Many at a time, ten times faster than one by one, and other numbers. `at` is the start of a
+ * stream, as rng_at gives it, and does not move. Elements come in groups of 64: element 64 g + 16 c
+ * + l is made of word c of the block at draw counter 16 g + l, so x[0..n) begins alike for every n.
+ *
+ *   rng_uniforms   upper 24 bits of the word, times 2^-24: uniform in [0, 1)
+ *   rng_normals    Box-Muller in float over words 0 and 1, and over words 2 and 3:
+ *                  sqrt(-2 log u) times cosine and sine of 2 pi v, u = (upper 24 bits + 1/2) 2^-24;
+ *                  standard normal up to +-5.9 */
+void rng_uniforms(const struct rng *at, float *x, size_t n);
+void rng_normals(const struct rng *at, float *x, size_t n);
 
 /* MT19937 as torch's CPU generator seeds it (R section 2). */
 struct mt19937 {

@@ -2,10 +2,14 @@
 /* Random numbers against published answers. */
 #include "tests/support/cmocka.h"
 
+#include "common/base/hash.h"
 #include "common/base/rng.h"
 
 #include <math.h>
 #include <string.h>
+
+/* CRC32C of the first 8192 numbers of (seed 1, stream "bits"), as floats. */
+static const uint32_t NORMALS_CRC = 0x64453086, UNIFORMS_CRC = 0xa36e2ca8;
 
 /* Random123 1.14, kat_vectors, "philox4x32 10". */
 static void test_philox_known_answers(void **state)
@@ -102,12 +106,100 @@ static void test_distributions(void **state)
     assert_true(chi2 < 33.1); /* p = 1e-5 with 6 degrees of freedom */
 }
 
+/* The definition in rng.h, number by number, for lengths that do and do not fill a group. */
+static void test_fills_follow_their_definition(void **state)
+{
+    static const size_t LENGTHS[] = {1, 15, 63, 64, 65, 200, 256};
+    float normal[256], uniform[256], part[256];
+    struct rng at = rng_at(5, rng_stream("fill"), 3, 9);
+    (void)state;
+
+    rng_normals(&at, normal, 256);
+    rng_uniforms(&at, uniform, 256);
+    for (uint32_t block = 0; block < 64; block++) {
+        const uint32_t counter[4] = {block, 9, 3, rng_stream("fill")}, key[2] = {5, 0};
+        uint32_t word[4];
+
+        rng_philox4x32(counter, key, word);
+        for (int c = 0; c < 4; c++) {
+            size_t i = block / 16 * 64 + (size_t)c * 16 + block % 16;
+            double u = ((double)(word[c & 2] >> 8) + 0.5) / 16777216;
+            double v = 2 * M_PI * (double)(word[(c & 2) + 1] >> 8) / 16777216;
+            double want = sqrt(-2 * log(u)) * (c % 2 == 0 ? cos(v) : sin(v));
+
+            assert_true(uniform[i] == (float)(word[c] >> 8) / 16777216);
+            assert_true(fabs((double)normal[i] - want) < 3e-6);
+        }
+    }
+    for (size_t k = 0; k < sizeof LENGTHS / sizeof *LENGTHS; k++) {
+        rng_normals(&at, part, LENGTHS[k]);
+        assert_memory_equal(part, normal, LENGTHS[k] * sizeof *part);
+        rng_uniforms(&at, part, LENGTHS[k]);
+        assert_memory_equal(part, uniform, LENGTHS[k] * sizeof *part);
+    }
+}
+
+/* The same bits from every compiler, at every level and vector width. */
+static void test_fills_have_the_same_bits(void **state)
+{
+    static float x[8192];
+    struct rng at = rng_at(1, rng_stream("bits"), 0, 0);
+    (void)state;
+
+    rng_normals(&at, x, 8192);
+    assert_int_equal(hash_crc32c(0, x, sizeof x), NORMALS_CRC);
+    rng_uniforms(&at, x, 8192);
+    assert_int_equal(hash_crc32c(0, x, sizeof x), UNIFORMS_CRC);
+}
+
+/* Moments and tails of a million normals; extremes of words. */
+static void test_fill_distribution(void **state)
+{
+    enum { ROWS = 1000, N = 1000 };
+    static float x[N];
+    double sum[4] = {0}, n = (double)ROWS * N, beyond = 0, neighbours = 0;
+    (void)state;
+
+    for (uint32_t r = 0; r < ROWS; r++) {
+        struct rng at = rng_at(2, rng_stream("test.fill"), 0, r);
+
+        rng_normals(&at, x, N);
+        for (int i = 0; i < N; i++) {
+            double v = (double)x[i], power = 1;
+
+            assert_true(fabs(v) < 6);
+            for (int k = 0; k < 4; k++)
+                sum[k] += power *= v;
+            beyond += fabs(v) > 1.959963985;
+            neighbours += i > 0 ? v * (double)x[i - 1] : 0;
+        }
+    }
+    assert_true(fabs(sum[0] / n) < 5 / sqrt(n));
+    assert_true(fabs(sum[1] / n - 1) < 5 * sqrt(2 / n));
+    assert_true(fabs(sum[2] / n) < 5 * sqrt(15 / n));
+    assert_true(fabs(sum[3] / n - 3) < 5 * sqrt(96 / n));
+    assert_true(fabs(beyond / n - 0.05) < 5 * sqrt(0.05 * 0.95 / n));
+    assert_true(fabs(neighbours / n) < 5 / sqrt(n));
+}
+
+static void test_streams_by_parts(void **state)
+{
+    (void)state;
+    assert_int_equal(rng_stream_in(rng_stream("mask."), "audio"), rng_stream("mask.audio"));
+    assert_int_equal(rng_stream_in(rng_stream("mask"), ""), rng_stream("mask"));
+}
+
 int main(void)
 {
-    const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_philox_known_answers), cmocka_unit_test(test_mt19937_like_torch),
-        cmocka_unit_test(test_mt19937_ten_thousandth),
-        cmocka_unit_test(test_positions_are_independent), cmocka_unit_test(test_distributions)};
+    const struct CMUnitTest tests[] = {cmocka_unit_test(test_philox_known_answers),
+                                       cmocka_unit_test(test_mt19937_like_torch),
+                                       cmocka_unit_test(test_mt19937_ten_thousandth),
+                                       cmocka_unit_test(test_positions_are_independent),
+                                       cmocka_unit_test(test_distributions),
+                                       cmocka_unit_test(test_fills_follow_their_definition),
+                                       cmocka_unit_test(test_fills_have_the_same_bits),
+                                       cmocka_unit_test(test_fill_distribution),
+                                       cmocka_unit_test(test_streams_by_parts)};
 
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
