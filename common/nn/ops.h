@@ -37,8 +37,8 @@ struct tensor *op_relu(struct tape *t, struct tensor *x);
 /* Over the last dimension, biased variance; gamma and beta [D], or both NULL for no affine part. */
 struct tensor *op_layernorm(struct tape *t, struct tensor *x, struct tensor *gamma,
                             struct tensor *beta, float eps);
-/* [B, D1], [B, D2] -> [B, D1 + D2]. */
-struct tensor *op_concat(struct tape *t, struct tensor *a, struct tensor *b);
+/* [B, D1], [B, D2], ... -> [B, D1 + D2 + ...]; 1 <= n <= 8 operands. */
+struct tensor *op_concat(struct tape *t, int n, struct tensor *const *x);
 /* Same shape and layout. */
 struct tensor *op_add(struct tape *t, struct tensor *a, struct tensor *b);
 struct tensor *op_scale(struct tape *t, struct tensor *x, float factor);
@@ -62,18 +62,34 @@ struct tensor *op_dropout(struct tape *t, struct tensor *x, float p, const struc
  * and, if it needs one, fill. */
 struct tensor *op_mix(struct tape *t, struct tensor *z, struct tensor *mask, struct tensor *fill);
 
-/* ---- losses: scalars, mean over the batch, natural logarithm ---- */
-/* logits [B, K], label[b] in 0..K-1 (ERR_DATA otherwise), borrowed until backward. */
+/* ---- losses: scalars, mean over the batch, natural logarithm ----
+ * A prediction is the parameters of a distribution, of one of three families:
+ *
+ *   categorical  [B, K]    logits of K classes
+ *   Bernoulli    [B, 1]    logit of label 1
+ *   Gaussian     [B, 2 K]  K means, then K log variances, of independent values
+ *
+ * Labels and targets are borrowed for the call. */
+
+/* -log p(label); label[b] in 0..K-1 (Bernoulli: 0 or 1), ERR_DATA otherwise. */
 struct tensor *op_cross_entropy(struct tape *t, struct tensor *logits, const int32_t *label);
+struct tensor *op_bernoulli_nll(struct tape *t, struct tensor *logit, const int32_t *label);
+/* -log density of target [B, K]: sum over k of (v + (y - mean)^2 exp(-v) + log 2 pi) / 2. */
+struct tensor *op_gaussian_nll(struct tape *t, struct tensor *prediction, const float *target);
 
 enum kl_direction {
-    KL_MODEL_REFERENCE, /* sum p log(p / r): the paper's, App. C.2 */
-    KL_REFERENCE_MODEL, /* sum r log(r / p): the released code's "unimodal_anchor" */
+    KL_MODEL_REFERENCE, /* KL(p || r): the paper's, App. C */
+    KL_REFERENCE_MODEL, /* KL(r || p): the released code's "unimodal_anchor" */
 };
-/* p = softmax(logits), r = softmax(reference), or uniform if reference is NULL. No gradient goes
- * into the reference. Minimal (0) at p = r in both directions. */
+/* Closed-form divergences (App. C.1 and C.2) between the prediction p and a reference r of the same
+ * family and shape; reference NULL: the uniform distribution, for the Gaussian N(0, I). No gradient
+ * goes into the reference. Minimal (0) at p = r in both directions. */
 struct tensor *op_kl(struct tape *t, struct tensor *logits, struct tensor *reference,
                      enum kl_direction direction);
+struct tensor *op_bernoulli_kl(struct tape *t, struct tensor *logit, struct tensor *reference,
+                               enum kl_direction direction);
+struct tensor *op_gaussian_kl(struct tape *t, struct tensor *prediction, struct tensor *reference,
+                              enum kl_direction direction);
 
 /* sum of weight[i] * term[i] over n scalars, added in this order. A NULL term is an error passed
  * on, not a zero. */

@@ -225,7 +225,7 @@ static void concat_backward(struct tape *t, struct node *n)
 {
     int64_t rows = n->out->dim[0], width = n->out->dim[1], at = 0;
 
-    for (int k = 0; k < 2; k++) {
+    for (int k = 0; k < n->inputs; k++) {
         struct tensor *x = n->in[k];
         int64_t d = x->dim[1];
         float *dx = grad_open(t, x);
@@ -237,31 +237,42 @@ static void concat_backward(struct tape *t, struct node *n)
     }
 }
 
-struct tensor *op_concat(struct tape *t, struct tensor *a, struct tensor *b)
+struct tensor *op_concat(struct tape *t, int n, struct tensor *const *x)
 {
-    struct tensor *in[] = {a, b};
+    int64_t rows, width = 0;
     struct tensor *y;
-    int64_t rows, width;
+    float *to;
 
-    if (!tape_ready(t, "concat", 2, in) || !is_matrix(t, "concat", a) || !is_matrix(t, "concat", b))
+    if (n < 1 || n > NODE_INPUTS_MAX) {
+        err_set(tape_err(t), ERR_INTERNAL, "concat: %d operands", n);
         return NULL;
-    rows = a->dim[0];
-    width = a->dim[1] + b->dim[1];
-    if (b->dim[0] != rows) {
-        err_set(tape_err(t), ERR_INTERNAL, "concat: %lld and %lld rows", (long long)rows,
-                (long long)b->dim[0]);
+    }
+    if (!tape_ready(t, "concat", n, x))
         return NULL;
+    rows = x[0]->dim[0];
+    for (int k = 0; k < n; k++) {
+        if (!is_matrix(t, "concat", x[k]))
+            return NULL;
+        if (x[k]->dim[0] != rows) {
+            err_set(tape_err(t), ERR_INTERNAL, "concat: %lld and %lld rows", (long long)rows,
+                    (long long)x[k]->dim[0]);
+            return NULL;
+        }
+        width += x[k]->dim[1];
     }
     y = tape_result(t, 2, (int64_t[]){rows, width}, TENSOR_PLAIN);
     if (y == NULL)
         return NULL;
+    to = y->data;
     for (int64_t i = 0; i < rows; i++) {
-        float *row = y->data + i * width;
+        for (int k = 0; k < n; k++) {
+            int64_t d = x[k]->dim[1];
 
-        memcpy(row, a->data + i * a->dim[1], (size_t)a->dim[1] * sizeof(float));
-        memcpy(row + a->dim[1], b->data + i * b->dim[1], (size_t)b->dim[1] * sizeof(float));
+            memcpy(to, x[k]->data + i * d, (size_t)d * sizeof(float));
+            to += d;
+        }
     }
-    (void)tape_record(t, y, 2, in, concat_backward);
+    (void)tape_record(t, y, n, x, concat_backward);
     return tape_done(t, y);
 }
 

@@ -4,6 +4,8 @@
 
 #include <math.h>
 
+static const double LOG_2PI = 1.83787706640934548356;
+
 /* log of the sum of exponentials of a row. */
 static double log_sum_exp(int64_t classes, const float *x)
 {
@@ -27,11 +29,11 @@ void softmax_rows(int64_t rows, int64_t classes, const float *logits, float *pro
     }
 }
 
-static bool is_logits(struct tape *t, const char *op, const struct tensor *x)
+static bool is_prediction(struct tape *t, const char *op, const struct tensor *x)
 {
     if (x->rank == 2 && x->layout == TENSOR_PLAIN)
         return true;
-    err_set(tape_err(t), ERR_INTERNAL, "%s: logits are not a plain [B, K]", op);
+    err_set(tape_err(t), ERR_INTERNAL, "%s: the prediction is not a plain [B, P]", op);
     return false;
 }
 
@@ -65,40 +67,143 @@ static struct tensor *loss_of(struct tape *t, struct tensor *logits, double valu
     return tape_done(t, y);
 }
 
-struct tensor *op_cross_entropy(struct tape *t, struct tensor *logits, const int32_t *label)
-{
-    int64_t rows, classes;
-    double loss = 0;
-    float *d;
+/* One row of a loss: its value; writes scale * d value / d x. */
+typedef double row_fn(int64_t width, const float *x, const void *aim, int64_t row, double scale,
+                      float *d);
 
-    if (!tape_ready(t, "cross_entropy", 1, &logits) || !is_logits(t, "cross_entropy", logits))
-        return NULL;
-    rows = logits->dim[0];
-    classes = logits->dim[1];
-    d = tape_buffer(t, rows * classes);
+/* Mean of fn over the rows of x. */
+static struct tensor *mean_of_rows(struct tape *t, struct tensor *x, const void *aim, row_fn *fn)
+{
+    int64_t rows = x->dim[0], width = x->dim[1];
+    double sum = 0;
+    float *d = tape_buffer(t, rows * width);
+
     if (d == NULL)
         return NULL;
-    for (int64_t i = 0; i < rows; i++) {
-        const float *x = logits->data + i * classes;
-        double norm = log_sum_exp(classes, x);
+    for (int64_t i = 0; i < rows; i++)
+        sum += fn(width, x->data + i * width, aim, i, 1 / (double)rows, d + i * width);
+    return loss_of(t, x, sum / (double)rows, d);
+}
 
+static bool labels_fit(struct tape *t, const int32_t *label, int64_t rows, int64_t classes)
+{
+    for (int64_t i = 0; i < rows; i++) {
         if (label[i] < 0 || label[i] >= classes) {
             err_set(tape_err(t), ERR_DATA, "label %d of batch row %lld: must be in 0..%lld",
                     (int)label[i], (long long)i, (long long)classes - 1);
-            return NULL;
+            return false;
         }
-        loss += norm - (double)x[label[i]];
-        for (int64_t k = 0; k < classes; k++)
-            d[i * classes + k] =
-                (float)((exp((double)x[k] - norm) - (k == label[i] ? 1 : 0)) / (double)rows);
     }
-    return loss_of(t, logits, loss / (double)rows, d);
+    return true;
 }
 
-/* One row of op_kl: returns the divergence, writes its gradient. ref NULL: uniform. */
-static double kl_row(int64_t classes, const float *x, const float *ref, enum kl_direction direction,
-                     double scale, float *d)
+static double cross_entropy_row(int64_t classes, const float *x, const void *aim, int64_t row,
+                                double scale, float *d)
 {
+    int32_t label = ((const int32_t *)aim)[row];
+    double norm = log_sum_exp(classes, x);
+
+    for (int64_t k = 0; k < classes; k++)
+        d[k] = (float)((exp((double)x[k] - norm) - (k == label ? 1 : 0)) * scale);
+    return norm - (double)x[label];
+}
+
+struct tensor *op_cross_entropy(struct tape *t, struct tensor *logits, const int32_t *label)
+{
+    if (!tape_ready(t, "cross_entropy", 1, &logits) || !is_prediction(t, "cross_entropy", logits) ||
+        !labels_fit(t, label, logits->dim[0], logits->dim[1]))
+        return NULL;
+    return mean_of_rows(t, logits, label, cross_entropy_row);
+}
+
+/* log(1 + exp(f)). */
+static double softplus(double f)
+{
+    return f > 0 ? f + log1p(exp(-f)) : log1p(exp(f));
+}
+
+static double sigmoid(double f)
+{
+    return 1 / (1 + exp(-f));
+}
+
+static bool is_bernoulli(struct tape *t, const char *op, const struct tensor *x)
+{
+    if (!is_prediction(t, op, x))
+        return false;
+    if (x->dim[1] == 1)
+        return true;
+    err_set(tape_err(t), ERR_INTERNAL, "%s: %lld values per sample instead of one logit", op,
+            (long long)x->dim[1]);
+    return false;
+}
+
+static double bernoulli_nll_row(int64_t width, const float *x, const void *aim, int64_t row,
+                                double scale, float *d)
+{
+    double y = ((const int32_t *)aim)[row], f = (double)x[0];
+
+    (void)width;
+    d[0] = (float)((sigmoid(f) - y) * scale);
+    return softplus(f) - y * f;
+}
+
+struct tensor *op_bernoulli_nll(struct tape *t, struct tensor *logit, const int32_t *label)
+{
+    if (!tape_ready(t, "bernoulli_nll", 1, &logit) || !is_bernoulli(t, "bernoulli_nll", logit) ||
+        !labels_fit(t, label, logit->dim[0], 2))
+        return NULL;
+    return mean_of_rows(t, logit, label, bernoulli_nll_row);
+}
+
+static bool is_gaussian(struct tape *t, const char *op, const struct tensor *x)
+{
+    if (!is_prediction(t, op, x))
+        return false;
+    if (x->dim[1] % 2 == 0)
+        return true;
+    err_set(tape_err(t), ERR_INTERNAL, "%s: %lld values are no means and log variances", op,
+            (long long)x->dim[1]);
+    return false;
+}
+
+static double gaussian_nll_row(int64_t width, const float *x, const void *aim, int64_t row,
+                               double scale, float *d)
+{
+    int64_t values = width / 2;
+    const float *y = (const float *)aim + row * values;
+    double sum = 0;
+
+    for (int64_t k = 0; k < values; k++) {
+        double off = (double)x[k] - (double)y[k], v = (double)x[values + k], precision = exp(-v);
+
+        sum += (v + off * off * precision + LOG_2PI) / 2;
+        d[k] = (float)(off * precision * scale);
+        d[values + k] = (float)((1 - off * off * precision) / 2 * scale);
+    }
+    return sum;
+}
+
+struct tensor *op_gaussian_nll(struct tape *t, struct tensor *prediction, const float *target)
+{
+    if (!tape_ready(t, "gaussian_nll", 1, &prediction) ||
+        !is_gaussian(t, "gaussian_nll", prediction))
+        return NULL;
+    return mean_of_rows(t, prediction, target, gaussian_nll_row);
+}
+
+/* ---- divergences ---- */
+
+struct kl_aim {
+    const float *reference; /* rows like the prediction's; NULL: uniform */
+    enum kl_direction direction;
+};
+
+static double kl_row(int64_t classes, const float *x, const void *aim, int64_t row, double scale,
+                     float *d)
+{
+    const struct kl_aim *a = aim;
+    const float *ref = a->reference != NULL ? a->reference + row * classes : NULL;
     double norm = log_sum_exp(classes, x);
     double ref_norm = ref != NULL ? log_sum_exp(classes, ref) : log((double)classes);
     double kl = 0;
@@ -107,7 +212,7 @@ static double kl_row(int64_t classes, const float *x, const float *ref, enum kl_
         double log_p = (double)x[k] - norm;
         double log_r = (ref != NULL ? (double)ref[k] : 0) - ref_norm;
 
-        if (direction == KL_MODEL_REFERENCE)
+        if (a->direction == KL_MODEL_REFERENCE)
             kl += exp(log_p) * (log_p - log_r);
         else
             kl += exp(log_r) * (log_r - log_p);
@@ -116,7 +221,7 @@ static double kl_row(int64_t classes, const float *x, const float *ref, enum kl_
         double log_p = (double)x[k] - norm;
         double log_r = (ref != NULL ? (double)ref[k] : 0) - ref_norm;
 
-        if (direction == KL_MODEL_REFERENCE)
+        if (a->direction == KL_MODEL_REFERENCE)
             d[k] = (float)(scale * exp(log_p) * (log_p - log_r - kl));
         else
             d[k] = (float)(scale * (exp(log_p) - exp(log_r)));
@@ -124,31 +229,106 @@ static double kl_row(int64_t classes, const float *x, const float *ref, enum kl_
     return kl;
 }
 
+/* p log(p / r) + (1 - p) log((1 - p) / (1 - r)), from the logits of p and r. */
+static double bernoulli_divergence(double p_logit, double r_logit)
+{
+    return sigmoid(p_logit) * (softplus(-r_logit) - softplus(-p_logit)) +
+           sigmoid(-p_logit) * (softplus(r_logit) - softplus(p_logit));
+}
+
+static double bernoulli_kl_row(int64_t width, const float *x, const void *aim, int64_t row,
+                               double scale, float *d)
+{
+    const struct kl_aim *a = aim;
+    double f = (double)x[0], r = a->reference != NULL ? (double)a->reference[row] : 0;
+    double p = sigmoid(f);
+
+    (void)width;
+    if (a->direction == KL_MODEL_REFERENCE) {
+        d[0] = (float)(p * sigmoid(-f) * (f - r) * scale);
+        return bernoulli_divergence(f, r);
+    }
+    d[0] = (float)((p - sigmoid(r)) * scale);
+    return bernoulli_divergence(r, f);
+}
+
+/* KL(N(m, e^v) || N(n, e^w)). */
+static double gaussian_divergence(double m, double v, double n, double w)
+{
+    return (w - v + exp(v - w) + (m - n) * (m - n) * exp(-w) - 1) / 2;
+}
+
+static double gaussian_kl_row(int64_t width, const float *x, const void *aim, int64_t row,
+                              double scale, float *d)
+{
+    const struct kl_aim *a = aim;
+    const float *ref = a->reference != NULL ? a->reference + row * width : NULL;
+    int64_t values = width / 2;
+    double sum = 0;
+
+    for (int64_t k = 0; k < values; k++) {
+        double m = (double)x[k], v = (double)x[values + k];
+        double n = ref != NULL ? (double)ref[k] : 0, w = ref != NULL ? (double)ref[values + k] : 0;
+
+        if (a->direction == KL_MODEL_REFERENCE) {
+            sum += gaussian_divergence(m, v, n, w);
+            d[k] = (float)((m - n) * exp(-w) * scale);
+            d[values + k] = (float)((exp(v - w) - 1) / 2 * scale);
+        } else {
+            sum += gaussian_divergence(n, w, m, v);
+            d[k] = (float)((m - n) * exp(-v) * scale);
+            d[values + k] = (float)((1 - exp(w - v) - (m - n) * (m - n) * exp(-v)) / 2 * scale);
+        }
+    }
+    return sum;
+}
+
+static struct tensor *divergence(struct tape *t, struct tensor *x, struct tensor *reference,
+                                 enum kl_direction direction, row_fn *fn)
+{
+    struct kl_aim aim = {.direction = direction};
+
+    if (reference != NULL) {
+        if (!is_prediction(t, "kl", reference) || reference->dim[0] != x->dim[0] ||
+            reference->dim[1] != x->dim[1]) {
+            err_set(tape_err(t), ERR_INTERNAL, "kl: the reference has another shape");
+            return NULL;
+        }
+        aim.reference = reference->data;
+    }
+    return mean_of_rows(t, x, &aim, fn);
+}
+
+static bool kl_ready(struct tape *t, const char *op, struct tensor *x, struct tensor *reference)
+{
+    struct tensor *in[] = {x, reference};
+
+    return tape_ready(t, op, reference != NULL ? 2 : 1, in);
+}
+
 struct tensor *op_kl(struct tape *t, struct tensor *logits, struct tensor *reference,
                      enum kl_direction direction)
 {
-    struct tensor *in[] = {logits, reference};
-    int64_t rows, classes;
-    double loss = 0;
-    float *d;
+    if (!kl_ready(t, "kl", logits, reference) || !is_prediction(t, "kl", logits))
+        return NULL;
+    return divergence(t, logits, reference, direction, kl_row);
+}
 
-    if (!tape_ready(t, "kl", reference != NULL ? 2 : 1, in) || !is_logits(t, "kl", logits))
+struct tensor *op_bernoulli_kl(struct tape *t, struct tensor *logit, struct tensor *reference,
+                               enum kl_direction direction)
+{
+    if (!kl_ready(t, "bernoulli_kl", logit, reference) || !is_bernoulli(t, "bernoulli_kl", logit))
         return NULL;
-    rows = logits->dim[0];
-    classes = logits->dim[1];
-    if (reference != NULL && (!is_logits(t, "kl", reference) || reference->dim[0] != rows ||
-                              reference->dim[1] != classes)) {
-        err_set(tape_err(t), ERR_INTERNAL, "kl: the reference has another shape");
+    return divergence(t, logit, reference, direction, bernoulli_kl_row);
+}
+
+struct tensor *op_gaussian_kl(struct tape *t, struct tensor *prediction, struct tensor *reference,
+                              enum kl_direction direction)
+{
+    if (!kl_ready(t, "gaussian_kl", prediction, reference) ||
+        !is_gaussian(t, "gaussian_kl", prediction))
         return NULL;
-    }
-    d = tape_buffer(t, rows * classes);
-    if (d == NULL)
-        return NULL;
-    for (int64_t i = 0; i < rows; i++)
-        loss += kl_row(classes, logits->data + i * classes,
-                       reference != NULL ? reference->data + i * classes : NULL, direction,
-                       1 / (double)rows, d + i * classes);
-    return loss_of(t, logits, loss / (double)rows, d);
+    return divergence(t, prediction, reference, direction, gaussian_kl_row);
 }
 
 static void weighted_sum_backward(struct tape *t, struct node *n)

@@ -25,6 +25,7 @@ struct tape {
     struct arena nodes;   /* struct node */
     struct err err;
     int no_grad; /* depth */
+    int frozen;  /* depth */
     bool training;
     bool keep;
     bool spent; /* a backward pass without TAPE_KEEP has released activations */
@@ -88,7 +89,7 @@ void tape_begin(struct tape *t, unsigned flags)
     t->tensors.used = 0;
     t->nodes.used = 0;
     err_clear(&t->err);
-    t->no_grad = 0;
+    t->no_grad = t->frozen = 0;
     t->training = (flags & TAPE_TRAIN) != 0;
     t->keep = (flags & TAPE_KEEP) != 0;
     t->spent = false;
@@ -126,6 +127,17 @@ void tape_no_grad_end(struct tape *t)
 {
     assert(t->no_grad > 0);
     t->no_grad--;
+}
+
+void tape_freeze_begin(struct tape *t)
+{
+    t->frozen++;
+}
+
+void tape_freeze_end(struct tape *t)
+{
+    assert(t->frozen > 0);
+    t->frozen--;
 }
 
 float *tape_buffer(struct tape *t, int64_t count)
@@ -197,7 +209,7 @@ struct tensor *tape_leaf(struct tape *t, int rank, const int64_t *dim, enum tens
 
 struct tensor *tape_param(struct tape *t, struct param *p)
 {
-    if (p->kind != PARAM_WEIGHT || p->frozen)
+    if (p->kind != PARAM_WEIGHT || p->frozen || t->frozen > 0)
         return tape_constant(t, p->rank, p->dim, p->data);
     return tape_leaf(t, p->rank, p->dim, TENSOR_PLAIN, p->data, p->grad);
 }
@@ -373,6 +385,11 @@ enum err_code tape_backward(struct tape *t, struct tensor *loss, struct err *e)
         retire(t, n);
     }
     return tape_error(t, e);
+}
+
+bool tape_failed(const struct tape *t)
+{
+    return t->err.code != ERR_OK;
 }
 
 enum err_code tape_error(const struct tape *t, struct err *e)

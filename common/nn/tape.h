@@ -49,7 +49,8 @@ struct tensor *tape_constant(struct tape *t, int rank, const int64_t *dim, const
  * where no backward pass follows. */
 struct tensor *tape_leaf(struct tape *t, int rank, const int64_t *dim, enum tensor_layout layout,
                          float *data, float *grad);
-/* A weight; while p->frozen, or of another kind than weight, a constant. */
+/* A weight; while p->frozen, between tape_freeze_begin and tape_freeze_end, or of another kind than
+ * weight, a constant. */
 struct tensor *tape_param(struct tape *t, struct param *p);
 /* A plain constant whose data the tape owns and the caller fills: masks, noise. */
 struct tensor *tape_scratch(struct tape *t, int rank, const int64_t *dim);
@@ -58,6 +59,9 @@ struct tensor *tape_scratch(struct tape *t, int rank, const int64_t *dim);
 /* Between these nothing is recorded: results are constants (nested pairs count). */
 void tape_no_grad_begin(struct tape *t);
 void tape_no_grad_end(struct tape *t);
+/* Between these every parameter is a constant (nested pairs count): gradients reach inputs only. */
+void tape_freeze_begin(struct tape *t);
+void tape_freeze_end(struct tape *t);
 bool tape_training(const struct tape *t);
 /* Returns the old mode: reference predictions without dropout inside a training step. */
 bool tape_set_training(struct tape *t, bool training);
@@ -72,6 +76,8 @@ void tape_drop(struct tape *t, struct tensor *x);
  * ERR_NONFINITE if the loss is not finite (then no gradient is touched). */
 NODISCARD enum err_code tape_backward(struct tape *t, struct tensor *loss, struct err *e);
 
+/* True once the tape holds an error. */
+bool tape_failed(const struct tape *t);
 /* The sticky error of this pass, for passes without backward. */
 NODISCARD enum err_code tape_error(const struct tape *t, struct err *e);
 

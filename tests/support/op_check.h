@@ -31,6 +31,33 @@ struct op_case {
     void (*reference)(const struct op_case *c, double *const *in, double *out);
 };
 
+/* ---- shapes of a table of cases ---- */
+#define IMAGE(n, c, h, w)                                          \
+    {                                                              \
+        .rank = 4, .dim = {n, c, h, w}, .blocked = true, .low = -1 \
+    }
+#define PLAIN4(n, c, h, w)                        \
+    {                                             \
+        .rank = 4, .dim = {n, c, h, w}, .low = -1 \
+    }
+#define MATRIX(b, d)                        \
+    {                                       \
+        .rank = 2, .dim = {b, d}, .low = -1 \
+    }
+#define VECTOR(d, from)                    \
+    {                                      \
+        .rank = 1, .dim = {d}, .low = from \
+    }
+#define CONSTANT(b, d, from)                                    \
+    {                                                           \
+        .rank = 2, .dim = {b, d}, .constant = true, .low = from \
+    }
+#define SCALAR    \
+    {             \
+        .rank = 0 \
+    }
+#define TABLE(f) .build = build_##f, .reference = ref_##f
+
 /* Number of elements. */
 int64_t op_count(const struct op_shape *s);
 

@@ -266,11 +266,19 @@ static void test_shapes_are_checked(void **state)
     REFUSED(op_linear(f->t, PLAIN(2, 4, 4), PLAIN(2, 4, 4), PLAIN(1, 3)), "linear: ");
     REFUSED(op_layernorm(f->t, PLAIN(2, 4, 4), PLAIN(1, 3), PLAIN(1, 4), 1e-5f), "layernorm: the");
     REFUSED(op_layernorm(f->t, PLAIN(2, 4, 4), PLAIN(1, 4), NULL, 1e-5f), "operand 2 is missing");
-    REFUSED(op_concat(f->t, PLAIN(2, 4, 4), PLAIN(2, 3, 4)), "concat: 4 and 3 rows");
+    REFUSED(op_concat(f->t, 2, (struct tensor *[]){PLAIN(2, 4, 4), PLAIN(2, 3, 4)}),
+            "concat: 4 and 3 rows");
+    REFUSED(op_concat(f->t, 9, NULL), "concat: 9 operands");
     REFUSED(op_mix(f->t, PLAIN(2, 4, 4), PLAIN(2, 4, 4), PLAIN(2, 4, 3)), "mix: the operands");
     REFUSED(op_mix(f->t, PLAIN(2, 4, 4), PLAIN(2, 4, 4), PLAIN(2, 4, 4)), "must be a constant");
     REFUSED(op_kl(f->t, PLAIN(2, 4, 4), PLAIN(2, 4, 3), KL_MODEL_REFERENCE), "kl: the reference");
-    REFUSED(op_kl(f->t, PLAIN(3, 4, 4, 1), NULL, KL_MODEL_REFERENCE), "kl: logits are not");
+    REFUSED(op_kl(f->t, PLAIN(3, 4, 4, 1), NULL, KL_MODEL_REFERENCE), "kl: the prediction is not");
+    REFUSED(op_bernoulli_kl(f->t, PLAIN(2, 4, 2), NULL, KL_MODEL_REFERENCE),
+            "instead of one logit");
+    REFUSED(op_bernoulli_nll(f->t, PLAIN(2, 4, 2), LABELS), "instead of one logit");
+    REFUSED(op_gaussian_kl(f->t, PLAIN(2, 4, 3), NULL, KL_MODEL_REFERENCE),
+            "3 values are no means");
+    REFUSED(op_gaussian_nll(f->t, PLAIN(2, 4, 3), memory), "3 values are no means");
     REFUSED(op_weighted_sum(f->t, 1, (struct tensor *[]){PLAIN(1, 4)}, (double[]){1}),
             "term 0 is not a scalar");
     REFUSED(op_weighted_sum(f->t, 9, NULL, NULL), "weighted_sum: 9 terms");

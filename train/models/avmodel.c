@@ -209,7 +209,8 @@ struct av_fused avmodel_fuse(const struct avmodel *m, struct tape *t, struct ten
                              struct tensor *z_video, const struct noise_key *key)
 {
     struct av_fused out = {0};
-    struct tensor *h = linear_forward(t, &m->trunk, op_concat(t, z_audio, z_video));
+    struct tensor *h =
+        linear_forward(t, &m->trunk, op_concat(t, 2, (struct tensor *[]){z_audio, z_video}));
 
     h = op_dropout(t, op_relu(t, h), (float)m->opt.dropout, key);
     out.logits = linear_forward(t, &m->fused_head, h);
