@@ -18,6 +18,12 @@ NODISCARD enum err_code inspect_diff(const struct inspect_options *opt, struct e
 NODISCARD enum err_code inspect_export(const struct inspect_options *opt, struct err *e);
 NODISCARD enum err_code inspect_contact_sheet(const struct inspect_options *opt, struct err *e);
 
+/* stat of one set of vectors: its report, or with --json an object appended to `list`. ERR_DATA for
+ * a set that has no labels, sources or vectors to count. */
+NODISCARD enum err_code inspect_stat_vectors(const struct inspect_options *opt,
+                                             const struct target *t, const struct view *v,
+                                             json_t *list, struct err *e);
+
 /* Writes the object and a line end, and drops it; NULL is an ERR_NOMEM. */
 NODISCARD enum err_code inspect_json(FILE *out, json_t *object, struct err *e);
 

@@ -48,9 +48,24 @@ static bool is_label(const char *name)
            strcmp(name, "donor_label") == 0;
 }
 
+/* What a number of this field stands for, "" when it only is a number. */
+static void number_words(const struct view *view, const char *field, int32_t number, char *out,
+                         size_t size)
+{
+    out[0] = '\0';
+    if (strcmp(field, "source") == 0)
+        (void)view_list_name(view, "synib.sources", number, out, size);
+    else if (strcmp(field, "label") == 0 && shard_set_meta(view->set, "synib.classes") != NULL)
+        (void)view_list_name(view, "synib.classes", number, out, size);
+    else if (is_label(field))
+        snprintf(out, size, "%s", label_text(number));
+    else if (strcmp(field, "flags") == 0)
+        flags_text((uint32_t)number, out, size);
+}
+
 /* One field's value: as words for a person in `text`, as JSON in the result. */
-static json_t *show_value(const struct shard_field *f, const struct shard_value *v, char *text,
-                          size_t size)
+static json_t *show_value(const struct view *view, const struct shard_field *f,
+                          const struct shard_value *v, char *text, size_t size)
 {
     char hex[SHA256_HEX_SIZE], words[256];
     struct number_summary s;
@@ -64,21 +79,15 @@ static json_t *show_value(const struct shard_field *f, const struct shard_value 
         snprintf(text, size, "%s", *(const char *)v->data != '\0' ? (const char *)v->data : "-");
         return json_string(v->data);
     }
-    if (f->dtype == DTYPE_U8 && f->rank == 1 && v->len == SHA256_SIZE) {
+    if (f->dtype == DTYPE_U8 && v->len == SHA256_SIZE && strstr(f->name, "sha256") != NULL) {
         sha256_hex(v->data, hex);
         snprintf(text, size, "%s", hex);
         return json_string(hex);
     }
     if (f->dtype == DTYPE_I32 && f->rank == 0) {
         memcpy(&number, v->data, sizeof number);
-        words[0] = '\0';
-        if (is_label(f->name))
-            snprintf(words, sizeof words, "  %s", label_text(number));
-        else if (strcmp(f->name, "flags") == 0) {
-            words[0] = words[1] = ' ';
-            flags_text((uint32_t)number, words + 2, sizeof words - 2);
-        }
-        snprintf(text, size, "%" PRId32 "%s", number, words);
+        number_words(view, f->name, number, words, sizeof words);
+        snprintf(text, size, "%" PRId32 "%s%s", number, words[0] != '\0' ? "  " : "", words);
         return json_integer(number);
     }
     s = summarise(f->dtype, v->data, v->len);
@@ -102,7 +111,7 @@ static enum err_code dump_sample(const struct inspect_options *opt, const struct
         json_t *shown;
 
         TRY(view_get(v, i, f, &value, e));
-        shown = show_value(&v->field[f], &value, text, sizeof text);
+        shown = show_value(v, &v->field[f], &value, text, sizeof text);
         (void)json_object_set_new(fields, v->field[f].name, shown);
         field_type_text(&v->field[f], type, sizeof type);
         if (!opt->cli.json)

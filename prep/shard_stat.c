@@ -147,6 +147,10 @@ enum err_code inspect_stat(const struct inspect_options *opt, struct err *e)
     if (t.file != NULL)
         TRY(err_set(e, ERR_DATA, "%s: is a checkpoint: stat counts samples; see dump", t.path));
     for (int v = 0; v < t.views; v++) {
+        if (view_find(&t.view[v], "clip") < 0) {
+            TRY(inspect_stat_vectors(opt, &t, &t.view[v], list, e));
+            continue;
+        }
         free(c.actor);
         c = (struct counts){0};
         for (int64_t i = 0; i < t.view[v].count; i++)

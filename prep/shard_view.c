@@ -3,6 +3,7 @@
 
 #include "common/base/file.h"
 #include "common/base/mem.h"
+#include "common/data/vectors.h"
 
 #include <inttypes.h>
 #include <stdio.h>
@@ -52,17 +53,36 @@ static bool has_index(const char *dir, const char *name)
     return found;
 }
 
+static bool has_vectors(const struct shard_set *s)
+{
+    const char *layout = shard_set_meta(s, "synib.layout");
+
+    return layout != NULL && strcmp(layout, vectors_layout) == 0;
+}
+
+/* A split of vectors holds all it has; one of an irony dataset may be an overlay. */
 static enum err_code open_split(struct target *t, const char *dir, const char *split,
                                 const char *const *bases, struct err *e)
 {
     struct view *v = &t->view[t->views];
+    struct shard_set *s = NULL;
     struct dataset *d = NULL;
+    char *path = NULL;
 
-    TRY(dataset_open(&d, dir, split, bases, e));
+    TRY(path_join(&path, dir, split, e));
+    TRY(shard_set_open(&s, path, e));
+    if (has_vectors(s)) {
+        view_of_set(v, s);
+        s = NULL;
+    } else {
+        TRY(dataset_open(&d, dir, split, bases, e));
+        view_of_dataset(v, d);
+    }
     snprintf(v->name, sizeof v->name, "%s", split);
-    view_of_dataset(v, d);
     t->views++;
 out:
+    shard_set_close(s);
+    free(path);
     return e->code;
 }
 
@@ -102,7 +122,7 @@ static enum err_code open_set(struct target *t, const char *split, const char *c
     TRY(shard_set_open(&s, t->path, e));
     if (split != NULL)
         TRY(no_splits(t, split, e));
-    if (shard_set_meta(s, "synib.layout") == NULL) {
+    if (shard_set_meta(s, "synib.layout") == NULL || has_vectors(s)) {
         view_of_set(&t->view[t->views++], s);
         s = NULL;
         goto out;
@@ -266,4 +286,17 @@ void flags_text(uint32_t flags, char *out, size_t size)
 const char *label_text(int32_t label)
 {
     return label >= 0 && label < N_LABELS ? label_names[label] : "-";
+}
+
+const char *view_list_name(const struct view *v, const char *key, int i, char *out, size_t size)
+{
+    const char *list = shard_set_meta(v->set, key);
+
+    for (; list != NULL && i > 0; i--) {
+        list = strchr(list, ',');
+        list = list != NULL ? list + 1 : NULL;
+    }
+    snprintf(out, size, "%.*s", list != NULL ? (int)strcspn(list, ",") : 1,
+             list != NULL ? list : "-");
+    return out;
 }

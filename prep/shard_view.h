@@ -47,6 +47,9 @@ NODISCARD enum err_code view_clip(const struct view *v, int64_t sample, const ch
 void field_type_text(const struct shard_field *f, char *out, size_t size);
 /* "short_video,tiled_audio" or "-". */
 void flags_text(uint32_t flags, char *out, size_t size);
+/* The i-th name of a list in the metadata of a set of vectors ("synib.classes", "synib.sources") in
+ * `out`, or "-". */
+const char *view_list_name(const struct view *v, const char *key, int i, char *out, size_t size);
 /* label_names[label], or "-" outside the list. */
 const char *label_text(int32_t label);
 

@@ -366,16 +366,6 @@ enum err_code config_check(const struct config *c, struct err *e)
     return ERR_OK;
 }
 
-/* The shortest decimal that reads back to the same double. */
-static void format_real(char *text, size_t size, double v)
-{
-    for (int digits = 1; digits <= 17; digits++) {
-        snprintf(text, size, "%.*g", digits, v);
-        if (strtod(text, NULL) == v)
-            return;
-    }
-}
-
 static void format_value(char *text, size_t size, const struct config *c, const struct setting *s)
 {
     const char *field = (const char *)c + s->offset;
@@ -384,7 +374,7 @@ static void format_value(char *text, size_t size, const struct config *c, const 
 
     if (s->type == VALUE_REAL) {
         memcpy(&v, field, sizeof v);
-        format_real(text, size, v);
+        cli_format_double(text, size, v);
         return;
     }
     memcpy(&i, field, sizeof i);

@@ -155,6 +155,15 @@ enum err_code cli_double(double *out, const char *text, double min, double max, 
     return ERR_OK;
 }
 
+void cli_format_double(char *out, size_t size, double v)
+{
+    for (int digits = 1; digits <= 17; digits++) {
+        snprintf(out, size, "%.*g", digits, v);
+        if (strtod(out, NULL) == v)
+            return;
+    }
+}
+
 /* Letters that differ or are out of place, counted roughly: enough to find a slip of the fingers.
  */
 static size_t unlike(const char *a, const char *b)

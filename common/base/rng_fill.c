@@ -7,9 +7,10 @@
 #include <immintrin.h>
 #endif
 
-/* Many numbers at a time: LANES Philox blocks side by side in vector types, which compilers lower to
- * what the machine has. Every lane is plain IEEE arithmetic in a fixed order (and no operation is
- * contracted), so the numbers do not depend on the machine, the compiler or the width of its vectors. */
+/* Many numbers at a time: LANES Philox blocks side by side in vector types, which compilers lower
+ * to what the machine has. Every lane is plain IEEE arithmetic in a fixed order (and no operation
+ * is contracted), so the numbers do not depend on the machine, the compiler or the width of its
+ * vectors. */
 
 enum { LANES = 16, WORDS = 4, GROUP = LANES * WORDS, PHILOX_ROUNDS = 10 };
 
@@ -22,7 +23,8 @@ enum { PART = 8 };
 enum { WIDE = PART / 2 }; /* 64-bit lanes */
 
 typedef uint64_t wide __attribute__((vector_size(WIDE * sizeof(uint64_t))));
-typedef uint32_t narrow __attribute__((vector_size(WIDE * sizeof(uint32_t)), aligned(4), may_alias));
+typedef uint32_t narrow
+    __attribute__((vector_size(WIDE * sizeof(uint32_t)), aligned(4), may_alias));
 typedef float floats __attribute__((vector_size(PART * sizeof(float)), aligned(4), may_alias));
 typedef int32_t ints __attribute__((vector_size(PART * sizeof(int32_t)), aligned(4), may_alias));
 
@@ -109,17 +111,18 @@ INLINE void minus_2_log(const uint32_t *word, floats *out)
     *out = -2.0f * (m + y + exponent * 0.693359375f);
 }
 
-/* Sine and cosine of 2 pi w / 2^24, w the upper 24 bits: the nearest multiple of a quarter turn, and
- * Taylor polynomials for what is left. */
+/* Sine and cosine of 2 pi w / 2^24, w the upper 24 bits: the nearest multiple of a quarter turn,
+ * and Taylor polynomials for what is left. */
 INLINE void turn(const uint32_t *word, floats *sine, floats *cosine)
 {
     ints w = (*(const ints *)word >> 8) & 0xffffff;
     ints quarter = (w + (1 << 21)) >> 22; /* 0..4 */
-    floats a = __builtin_convertvector(w - (quarter << 22), floats) * 3.7450702829e-7f; /* 2 pi / 2^24 */
+    floats a =
+        __builtin_convertvector(w - (quarter << 22), floats) * 3.7450702829e-7f; /* 2 pi / 2^24 */
     floats z = a * a;
     floats s = a + a * z * (-1.6666667163e-1f + z * (8.3333291113e-3f - z * 1.9839987555e-4f));
-    floats c = 1.0f - 0.5f * z +
-               z * z * (4.1666667908e-2f + z * (-1.3888889225e-3f + z * 2.4800158e-5f));
+    floats c =
+        1.0f - 0.5f * z + z * z * (4.1666667908e-2f + z * (-1.3888889225e-3f + z * 2.4800158e-5f));
     ints odd = -(quarter & 1); /* all ones: sine and cosine change places */
     ints si = (AS_INTS(c) & odd) | (AS_INTS(s) & ~odd);
     ints ci = (AS_INTS(s) & odd) | (AS_INTS(c) & ~odd);

@@ -158,18 +158,18 @@ static void ref_weighted_sum(const struct op_case *c, double *const *in, double 
     out[0] = 0.75 * out[0] - 2 * value;
 }
 
-#define NLL(name, width)                                                         \
-    {                                                                            \
+#define NLL(name, width)                                                       \
+    {                                                                          \
         name, 1, {MATRIX(5, width)}, SCALAR, TAPE_TRAIN, {0}, 1e-6, TABLE(nll) \
     }
-#define KL_UNIFORM(name, width, direction)                                               \
-    {                                                                                    \
+#define KL_UNIFORM(name, width, direction)                                            \
+    {                                                                                 \
         name, 1, {MATRIX(5, width)}, SCALAR, TAPE_TRAIN, {direction}, 1e-6, TABLE(kl) \
     }
-#define KL_TO(name, width, direction)                                                \
-    {                                                                                \
-        name, 2, {MATRIX(5, width), CONSTANT(5, width, -1)}, SCALAR, TAPE_TRAIN,     \
-            {direction}, 1e-6, TABLE(kl)                                             \
+#define KL_TO(name, width, direction)                                                         \
+    {                                                                                         \
+        name, 2, {MATRIX(5, width), CONSTANT(5, width, -1)}, SCALAR, TAPE_TRAIN, {direction}, \
+            1e-6, TABLE(kl)                                                                   \
     }
 
 static const struct op_case CASES[] = {
