@@ -35,8 +35,8 @@ static int modality_field(const struct view *v, int m, const char *suffix)
 {
     char name[VECTORS_NAME_SIZE], full[SHARD_NAME_SIZE];
 
-    snprintf(full, sizeof full, "%s%s",
-             view_list_name(v, "synib.modalities", m, name, sizeof name), suffix);
+    snprintf(full, sizeof full, "%s%s", view_list_name(v, "synib.modalities", m, name, sizeof name),
+             suffix);
     return view_find(v, full);
 }
 
@@ -140,8 +140,7 @@ static json_t *counts_json(const struct target *t, const struct view *v,
         json_t *row = json_object();
 
         for (int k = 0; k < c->classes; k++)
-            (void)json_object_set_new(row,
-                                      view_list_name(v, "synib.classes", k, name, sizeof name),
+            (void)json_object_set_new(row, view_list_name(v, "synib.classes", k, name, sizeof name),
                                       json_integer(c->label[k][s]));
         (void)json_object_set_new(sources, view_list_name(v, "synib.sources", s, name, sizeof name),
                                   row);
@@ -153,12 +152,11 @@ static json_t *counts_json(const struct target *t, const struct view *v,
             const struct block_sum *b = &c->block[m][k];
 
             if (b->values > 0)
-                (void)json_object_set_new(
-                    blocks, block_name(k),
-                    json_pack("{s:I, s:f, s:f, s:f}", "coordinates",
-                              (json_int_t)(b->values / v->count), "mean", mean_of(b), "std",
-                              deviation_of(b), "oracle",
-                              (double)b->corrupted / (double)b->values));
+                (void)json_object_set_new(blocks, block_name(k),
+                                          json_pack("{s:I, s:f, s:f, s:f}", "coordinates",
+                                                    (json_int_t)(b->values / v->count), "mean",
+                                                    mean_of(b), "std", deviation_of(b), "oracle",
+                                                    (double)b->corrupted / (double)b->values));
         }
         (void)json_object_set_new(
             modalities, view_list_name(v, "synib.modalities", m, name, sizeof name), blocks);

@@ -6,7 +6,15 @@
 #include <stdio.h>
 #include <string.h>
 
-enum { KEY_STRENGTH = 0x100, KEY_MIX, KEY_MODALITIES, KEY_PROJECTION, KEY_TRAIN, KEY_VAL, KEY_TEST };
+enum {
+    KEY_STRENGTH = 0x100,
+    KEY_MIX,
+    KEY_MODALITIES,
+    KEY_PROJECTION,
+    KEY_TRAIN,
+    KEY_VAL,
+    KEY_TEST
+};
 
 static const struct argp_option options[] = {
     {"output", 'o', "DIR", 0, "Folder for the sets train, val and test", 0},

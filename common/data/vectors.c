@@ -94,11 +94,11 @@ static int columns(const struct vectors *v, struct column out[SHARD_MAX_FIELDS])
 
         out[n++] = (struct column){field_of(x->name, "", DTYPE_F32, x->dim), x->x, 0};
         if (x->block != NULL)
-            out[n++] = (struct column){field_of(x->name, suffix_block, DTYPE_U8, x->dim), x->block,
-                                       0};
+            out[n++] =
+                (struct column){field_of(x->name, suffix_block, DTYPE_U8, x->dim), x->block, 0};
         if (x->oracle != NULL)
-            out[n++] = (struct column){field_of(x->name, suffix_oracle, DTYPE_U8, x->dim),
-                                       x->oracle, 0};
+            out[n++] =
+                (struct column){field_of(x->name, suffix_oracle, DTYPE_U8, x->dim), x->oracle, 0};
     }
     if (v->classes > 0)
         out[n++] = (struct column){field_of("label", "", DTYPE_I32, 0), v->label, 0};
@@ -144,8 +144,8 @@ enum err_code vectors_digest(struct vectors *v, struct err *e)
         struct shard_value value[SHARD_MAX_FIELDS];
 
         for (int f = 0; f < n; f++)
-            value[f] = (struct shard_value){(const char *)c[f].base + (size_t)i * c[f].bytes,
-                                            c[f].bytes};
+            value[f] =
+                (struct shard_value){(const char *)c[f].base + (size_t)i * c[f].bytes, c[f].bytes};
         TRY(shard_sample_digest(value, n, digest, e));
         sha256_add(h, digest, sizeof digest);
     }
@@ -360,7 +360,8 @@ enum err_code vectors_read(struct vectors *v, const char *dir, const char *split
     TRY(shard_set_open(&s, path, e));
     layout = shard_set_meta(s, key_layout);
     if (layout == NULL || strcmp(layout, vectors_layout) != 0)
-        TRY(err_set(e, ERR_DATA, "%s: is not a split of a dataset of vectors: synib.layout is "
+        TRY(err_set(e, ERR_DATA,
+                    "%s: is not a split of a dataset of vectors: synib.layout is "
                     "'%.40s'",
                     path, layout != NULL ? layout : ""));
     TRY(read_shape(v, s, e));

@@ -9,8 +9,8 @@
  * datasets: DATA/train, DATA/val, DATA/test.
  *
  * A sample has one vector per modality and either a class or a vector of numbers to predict.
- * Synthetic tasks also say which source of information made the label, what each coordinate carries,
- * and which coordinates the oracle mask corrupts. */
+ * Synthetic tasks also say which source of information made the label, what each coordinate
+ * carries, and which coordinates the oracle mask corrupts. */
 
 enum {
     VECTORS_MODALITIES = 4,
@@ -28,16 +28,17 @@ const char *block_name(int kind);
 struct vector_modality {
     char name[VECTORS_NAME_SIZE];
     int dim;
-    float *x;        /* [count, dim], 64-byte aligned */
-    uint8_t *block;  /* [count, dim] enum block_kind; NULL = not known */
-    uint8_t *oracle; /* [count, dim] 1: the oracle mask corrupts it (App. D, Eq. 16); NULL likewise */
+    float *x;       /* [count, dim], 64-byte aligned */
+    uint8_t *block; /* [count, dim] enum block_kind; NULL = not known */
+    uint8_t
+        *oracle; /* [count, dim] 1: the oracle mask corrupts it (App. D, Eq. 16); NULL likewise */
 };
 
 struct vectors { /* zeroed = empty */
     int64_t count;
     int modalities; /* at least 1 */
     struct vector_modality modality[VECTORS_MODALITIES];
-    int classes;    /* K >= 2, or 0 where numbers are predicted */
+    int classes; /* K >= 2, or 0 where numbers are predicted */
     char class_name[VECTORS_CLASSES][VECTORS_NAME_SIZE];
     int32_t *label; /* [count] 0..K-1; NULL with K = 0 */
     int targets;    /* length of the vector to predict; 0 with classes */

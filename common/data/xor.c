@@ -231,9 +231,9 @@ static enum err_code make_spurious(struct vectors *v, const struct xor_options *
     static const char *const source[] = {"synergistic"};
     double kappa = split == XOR_TEST ? 0 : o->strength;
     bool number = o->task == XOR_REGRESSION;
-    uint32_t stream = rng_stream_in(
-        rng_stream_in(rng_stream_in(rng_stream("xor."), xor_task_name[o->task]), "."),
-        xor_split_name[split]);
+    uint32_t stream =
+        rng_stream_in(rng_stream_in(rng_stream_in(rng_stream("xor."), xor_task_name[o->task]), "."),
+                      xor_split_name[split]);
 
     name_modalities(v, o->modalities, SPURIOUS_DIM);
     name_sources(v, 1, source);
@@ -274,8 +274,9 @@ struct projections { /* [coordinate][latent]; X section 3 */
     float synergistic[PID_MODALITIES][PID_DIM][LATENT_DIM];
 };
 
-/* A matrix of torch.randn(32, 4) * 0.5 of a CPU generator: uniforms of 24 bits, then Box-Muller over
- * halves of every 16. Equal to PyTorch's but for the last bits of its logarithms and cosines. */
+/* A matrix of torch.randn(32, 4) * 0.5 of a CPU generator: uniforms of 24 bits, then Box-Muller
+ * over halves of every 16. Equal to PyTorch's but for the last bits of its logarithms and cosines.
+ */
 static void torch_matrix(struct mt19937 *g, float out[PID_DIM][LATENT_DIM])
 {
     enum { N = PID_DIM * LATENT_DIM, CHUNK = 16, HALF = CHUNK / 2 };

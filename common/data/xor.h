@@ -7,13 +7,12 @@
 /* The synthetic tasks of the paper's Section 4.2 and App. F, and two of our own that exercise what
  * they leave out. X sections 2 and 3 hold every constant and where it comes from.
  *
- *   spurious    the label is the XOR of one bit per modality; modality 1 also carries a shortcut that
- *               is there in train and val only (App. F.1). With three or four modalities the label is
- *               the parity of their bits (ours)
- *   pid         each sample's label comes from one source: unique to a modality, redundant, or
- *               synergistic (App. F.2)
- *   regression  the number to predict is the product of one latent number per modality; modality 1
- *               also carries a shortcut, as in `spurious` (ours, for the Gaussian family of App. C.1)
+ *   spurious    the label is the XOR of one bit per modality; modality 1 also carries a shortcut
+ * that is there in train and val only (App. F.1). With three or four modalities the label is the
+ * parity of their bits (ours) pid         each sample's label comes from one source: unique to a
+ * modality, redundant, or synergistic (App. F.2) regression  the number to predict is the product
+ * of one latent number per modality; modality 1 also carries a shortcut, as in `spurious` (ours,
+ * for the Gaussian family of App. C.1)
  *
  * A sample is a function of (task, seed, split, its number): Philox streams "xor.TASK.SPLIT", epoch
  * 0. Random bits of the authors' generators are not followed, but for the projections of `pid`. */
@@ -31,12 +30,14 @@ struct xor_options {
     enum xor_task task;
     uint64_t seed;
     int64_t count[XOR_SPLITS]; /* samples */
-    double strength; /* spurious, regression: kappa >= 0 of the shortcut in train and val (Eq. 20) */
-    int modalities;  /* spurious: 2 to 4 */
-    double mix[PID_SOURCES];   /* pid: probabilities of the sources */
-    uint64_t projection;       /* pid: seed of the projections; 0 to 2^32 - 1 */
+    double
+        strength;   /* spurious, regression: kappa >= 0 of the shortcut in train and val (Eq. 20) */
+    int modalities; /* spurious: 2 to 4 */
+    double mix[PID_SOURCES]; /* pid: probabilities of the sources */
+    uint64_t projection;     /* pid: seed of the projections; 0 to 2^32 - 1 */
 };
-/* The published sizes and constants: 300 / 120 / 30000 or 1800 / 200 / 4000, projection seed 999. */
+/* The published sizes and constants: 300 / 120 / 30000 or 1800 / 200 / 4000, projection seed 999.
+ */
 struct xor_options xor_defaults(enum xor_task task);
 
 /* ERR_USAGE: a negative strength, probabilities that are negative or do not sum to one within 1e-6,

@@ -111,6 +111,35 @@ NODISCARD enum err_code k_gemm(struct nn *nn, bool ta, bool tb, int64_t m, int64
                                float alpha, const float *a, int64_t lda, const float *b,
                                int64_t ldb, float beta, float *c, int64_t ldc, struct err *e);
 
+/* ---- random numbers ----
+ * Where random numbers of a sample come from: Philox at (seed, stream, epoch, row[b]), column d
+ * being draw d. rows are the dataset's sample indices, so that a sample gets the same numbers
+ * wherever it stands in a batch. Give every use in a step (clean pass, masked passes) a stream of
+ * its own, e.g. rng_stream("dropout.clean"). */
+struct noise_key {
+    uint64_t seed;
+    uint32_t stream;
+    uint32_t epoch;      /* or step: whatever must change between two uses of a sample */
+    const uint32_t *row; /* [B]; borrowed for the call */
+};
+/* x [rows, cols] = rng_uniforms or rng_normals of each row (common/base/rng.h), from the draw
+ * counter at 16 ceil(cols / 64) `index` on: index 0, 1, 2, ... number fills of one key. */
+NODISCARD enum err_code k_random_uniform(struct nn *nn, const struct noise_key *key, uint32_t index,
+                                         int64_t rows, int64_t cols, float *x, struct err *e);
+NODISCARD enum err_code k_random_normal(struct nn *nn, const struct noise_key *key, uint32_t index,
+                                        int64_t rows, int64_t cols, float *x, struct err *e);
+
+/* ---- gates of learned masks, element-wise over `count` floats ----
+ * gate = sigmoid(logit * scale), x~ = (1 - gate) x + gate fill. */
+NODISCARD enum err_code k_gate(struct nn *nn, int64_t count, float scale, const float *logit,
+                               const float *x, const float *fill, float *gate, float *mixed,
+                               struct err *e);
+/* dlogit = (d (fill - x) + extra) gate (1 - gate) scale, where d is the gradient towards x~ and
+ * extra one number that is added to every gate's; overwritten. */
+NODISCARD enum err_code k_gate_backward(struct nn *nn, int64_t count, float scale, float extra,
+                                        const float *gate, const float *x, const float *fill,
+                                        const float *d, float *dlogit, struct err *e);
+
 /* ---- element-wise over `count` floats ---- */
 NODISCARD enum err_code k_add(struct nn *nn, int64_t count, const float *a, float *inout,
                               struct err *e); /* inout += a */

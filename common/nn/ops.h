@@ -39,27 +39,26 @@ struct tensor *op_layernorm(struct tape *t, struct tensor *x, struct tensor *gam
                             struct tensor *beta, float eps);
 /* [B, D1], [B, D2], ... -> [B, D1 + D2 + ...]; 1 <= n <= 8 operands. */
 struct tensor *op_concat(struct tape *t, int n, struct tensor *const *x);
+/* y [B, D] = scale[b] x + shift[b]; scale and shift [B] are constants, borrowed until backward. */
+struct tensor *op_row_affine(struct tape *t, struct tensor *x, const float *scale,
+                             const float *shift);
+/* y = 1 / (1 + exp(-scale x)). */
+struct tensor *op_sigmoid(struct tape *t, struct tensor *x, float scale);
+/* Mean of all elements, a scalar. */
+struct tensor *op_mean(struct tape *t, struct tensor *x);
+/* Sum of x * weight over all elements, a scalar; weight has x's shape, borrowed until backward. */
+struct tensor *op_dot(struct tape *t, struct tensor *x, const float *weight);
 /* Same shape and layout. */
 struct tensor *op_add(struct tape *t, struct tensor *a, struct tensor *b);
 struct tensor *op_scale(struct tape *t, struct tensor *x, float factor);
 /* The same values as a constant; shares x's memory. */
 struct tensor *op_detach(struct tape *t, struct tensor *x);
 
-/* Where random numbers of a sample come from: Philox at (seed, stream, epoch, row[b]), column d
- * being draw d. rows are the dataset's sample indices, so that a sample gets the same numbers
- * wherever it stands in a batch. Give every use in a step (clean pass, masked passes) a stream of
- * its own, e.g. rng_stream("dropout.clean"). */
-struct noise_key {
-    uint64_t seed;
-    uint32_t stream;
-    uint32_t epoch;      /* or step: whatever must change between two uses of a sample */
-    const uint32_t *row; /* [B]; borrowed for the call */
-};
 /* Training: y = x / (1 - p) where uniform >= p, else 0. Otherwise, or with p = 0: x itself. */
 struct tensor *op_dropout(struct tape *t, struct tensor *x, float p, const struct noise_key *key);
 
-/* y = (1 - m) z + m fill, element by element (R section 4.1). m is a constant; gradients reach z
- * and, if it needs one, fill. */
+/* y = (1 - m) z + m fill, element by element (R section 4.1). Gradients reach those of the three
+ * that need one. */
 struct tensor *op_mix(struct tape *t, struct tensor *z, struct tensor *mask, struct tensor *fill);
 
 /* ---- losses: scalars, mean over the batch, natural logarithm ----

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #include "common/base/rng.h"
 #include "common/nn/ops.h"
+#include "common/nn/scalar.h"
 #include "common/nn/tape_impl.h"
 
 #include <math.h>
@@ -335,6 +336,134 @@ struct tensor *op_scale(struct tape *t, struct tensor *x, float factor)
     return tape_done(t, y);
 }
 
+static void row_affine_backward(struct tape *t, struct node *n)
+{
+    struct tensor *x = n->in[0];
+    int64_t rows = x->dim[0], d = x->dim[1];
+    float *dx = grad_open(t, x);
+
+    for (int64_t i = 0; dx != NULL && i < rows * d; i++)
+        dx[i] = n->u.constant[i / d] * n->out->grad[i];
+    grad_close(t, x, dx);
+}
+
+struct tensor *op_row_affine(struct tape *t, struct tensor *x, const float *scale,
+                             const float *shift)
+{
+    struct tensor *y;
+    struct node *n;
+    int64_t rows, d;
+
+    if (!tape_ready(t, "row_affine", 1, &x) || !is_matrix(t, "row_affine", x))
+        return NULL;
+    y = like(t, x);
+    if (y == NULL)
+        return NULL;
+    rows = x->dim[0];
+    d = x->dim[1];
+    for (int64_t i = 0; i < rows * d; i++)
+        y->data[i] = scale[i / d] * x->data[i] + shift[i / d];
+    n = tape_record(t, y, 1, &x, row_affine_backward);
+    if (n != NULL)
+        n->u.constant = scale;
+    return tape_done(t, y);
+}
+
+static void sigmoid_backward(struct tape *t, struct node *n)
+{
+    struct tensor *x = n->in[0];
+    const float *y = n->out->data;
+    int64_t count = tensor_count(x);
+    float *dx = grad_open(t, x);
+
+    for (int64_t i = 0; dx != NULL && i < count; i++)
+        dx[i] = n->u.factor * y[i] * (1 - y[i]) * n->out->grad[i];
+    grad_close(t, x, dx);
+}
+
+struct tensor *op_sigmoid(struct tape *t, struct tensor *x, float scale)
+{
+    struct tensor *y;
+    struct node *n;
+    int64_t count;
+
+    if (!tape_ready(t, "sigmoid", 1, &x))
+        return NULL;
+    y = like(t, x);
+    if (y == NULL)
+        return NULL;
+    count = tensor_count(x);
+    for (int64_t i = 0; i < count; i++)
+        y->data[i] = (float)scalar_sigmoid((double)scale * (double)x->data[i]);
+    n = tape_record(t, y, 1, &x, sigmoid_backward);
+    if (n != NULL)
+        n->u.factor = scale;
+    return tape_done(t, y);
+}
+
+static void mean_backward(struct tape *t, struct node *n)
+{
+    struct tensor *x = n->in[0];
+    int64_t count = tensor_count(x);
+    float *dx = grad_open(t, x);
+
+    for (int64_t i = 0; dx != NULL && i < count; i++)
+        dx[i] = n->out->grad[0] / (float)count;
+    grad_close(t, x, dx);
+}
+
+struct tensor *op_mean(struct tape *t, struct tensor *x)
+{
+    struct tensor *y;
+    double sum = 0;
+    int64_t count;
+
+    if (!tape_ready(t, "mean", 1, &x))
+        return NULL;
+    y = tape_result(t, 0, NULL, TENSOR_PLAIN);
+    if (y == NULL)
+        return NULL;
+    count = tensor_count(x);
+    for (int64_t i = 0; i < count; i++)
+        sum += (double)x->data[i];
+    y->data[0] = (float)(sum / (double)count);
+    (void)tape_record(t, y, 1, &x, mean_backward);
+    return tape_done(t, y);
+}
+
+static void dot_backward(struct tape *t, struct node *n)
+{
+    struct tensor *x = n->in[0];
+    int64_t count = tensor_count(x);
+    float *dx = grad_open(t, x);
+
+    for (int64_t i = 0; dx != NULL && i < count; i++)
+        dx[i] = n->out->grad[0] * n->u.constant[i];
+    grad_close(t, x, dx);
+}
+
+struct tensor *op_dot(struct tape *t, struct tensor *x, const float *weight)
+{
+    struct tensor *y;
+    struct node *n;
+    double sum = 0;
+    int64_t count;
+
+    if (!tape_ready(t, "dot", 1, &x))
+        return NULL;
+    y = tape_result(t, 0, NULL, TENSOR_PLAIN);
+    if (y == NULL)
+        return NULL;
+    count = tensor_count(x);
+    for (int64_t i = 0; i < count; i++)
+        sum += (double)x->data[i] * (double)weight[i];
+    y->data[0] = (float)sum;
+    n = tape_record(t, y, 1, &x, dot_backward);
+    if (n != NULL)
+        n->u.constant = weight;
+    return tape_done(t, y);
+}
+
 struct tensor *op_detach(struct tape *t, struct tensor *x)
 {
     if (!tape_ready(t, "detach", 1, &x))
@@ -397,11 +526,11 @@ struct tensor *op_dropout(struct tape *t, struct tensor *x, float p, const struc
 
 static void mix_backward(struct tape *t, struct node *n)
 {
-    struct tensor *z = n->in[0], *fill = n->in[1];
-    const float *m = n->u.mask->data, *dy = n->out->grad;
+    struct tensor *z = n->in[0], *fill = n->in[1], *mask = n->in[2];
+    const float *m = mask->data, *dy = n->out->grad;
     int64_t count = tensor_count(z);
     float *dz = grad_open(t, z);
-    float *dfill;
+    float *dfill, *dmask;
 
     for (int64_t i = 0; dz != NULL && i < count; i++)
         dz[i] = (1 - m[i]) * dy[i];
@@ -410,30 +539,27 @@ static void mix_backward(struct tape *t, struct node *n)
     for (int64_t i = 0; dfill != NULL && i < count; i++)
         dfill[i] = m[i] * dy[i];
     grad_close(t, fill, dfill);
+    dmask = grad_open(t, mask);
+    for (int64_t i = 0; dmask != NULL && i < count; i++)
+        dmask[i] = (fill->data[i] - z->data[i]) * dy[i];
+    grad_close(t, mask, dmask);
 }
 
 struct tensor *op_mix(struct tape *t, struct tensor *z, struct tensor *mask, struct tensor *fill)
 {
     struct tensor *in[] = {z, fill, mask};
     struct tensor *y;
-    struct node *n;
     int64_t count;
 
     if (!tape_ready(t, "mix", 3, in) || !same_shape(t, "mix", z, mask) ||
         !same_shape(t, "mix", z, fill))
         return NULL;
-    if (mask->needs_grad) {
-        err_set(tape_err(t), ERR_INTERNAL, "mix: the mask must be a constant");
-        return NULL;
-    }
     y = like(t, z);
     if (y == NULL)
         return NULL;
     count = tensor_count(z);
     for (int64_t i = 0; i < count; i++)
         y->data[i] = (1 - mask->data[i]) * z->data[i] + mask->data[i] * fill->data[i];
-    n = tape_record(t, y, 3, in, mix_backward);
-    if (n != NULL)
-        n->u.mask = mask;
+    (void)tape_record(t, y, 3, in, mix_backward);
     return tape_done(t, y);
 }

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 #include "common/nn/ops.h"
+#include "common/nn/scalar.h"
 #include "common/nn/tape_impl.h"
 
 #include <math.h>
@@ -116,17 +117,6 @@ struct tensor *op_cross_entropy(struct tape *t, struct tensor *logits, const int
     return mean_of_rows(t, logits, label, cross_entropy_row);
 }
 
-/* log(1 + exp(f)). */
-static double softplus(double f)
-{
-    return f > 0 ? f + log1p(exp(-f)) : log1p(exp(f));
-}
-
-static double sigmoid(double f)
-{
-    return 1 / (1 + exp(-f));
-}
-
 static bool is_bernoulli(struct tape *t, const char *op, const struct tensor *x)
 {
     if (!is_prediction(t, op, x))
@@ -144,8 +134,8 @@ static double bernoulli_nll_row(int64_t width, const float *x, const void *aim, 
     double y = ((const int32_t *)aim)[row], f = (double)x[0];
 
     (void)width;
-    d[0] = (float)((sigmoid(f) - y) * scale);
-    return softplus(f) - y * f;
+    d[0] = (float)((scalar_sigmoid(f) - y) * scale);
+    return scalar_softplus(f) - y * f;
 }
 
 struct tensor *op_bernoulli_nll(struct tape *t, struct tensor *logit, const int32_t *label)
@@ -232,8 +222,8 @@ static double kl_row(int64_t classes, const float *x, const void *aim, int64_t r
 /* p log(p / r) + (1 - p) log((1 - p) / (1 - r)), from the logits of p and r. */
 static double bernoulli_divergence(double p_logit, double r_logit)
 {
-    return sigmoid(p_logit) * (softplus(-r_logit) - softplus(-p_logit)) +
-           sigmoid(-p_logit) * (softplus(r_logit) - softplus(p_logit));
+    return scalar_sigmoid(p_logit) * (scalar_softplus(-r_logit) - scalar_softplus(-p_logit)) +
+           scalar_sigmoid(-p_logit) * (scalar_softplus(r_logit) - scalar_softplus(p_logit));
 }
 
 static double bernoulli_kl_row(int64_t width, const float *x, const void *aim, int64_t row,
@@ -241,14 +231,14 @@ static double bernoulli_kl_row(int64_t width, const float *x, const void *aim, i
 {
     const struct kl_aim *a = aim;
     double f = (double)x[0], r = a->reference != NULL ? (double)a->reference[row] : 0;
-    double p = sigmoid(f);
+    double p = scalar_sigmoid(f);
 
     (void)width;
     if (a->direction == KL_MODEL_REFERENCE) {
-        d[0] = (float)(p * sigmoid(-f) * (f - r) * scale);
+        d[0] = (float)(p * scalar_sigmoid(-f) * (f - r) * scale);
         return bernoulli_divergence(f, r);
     }
-    d[0] = (float)((p - sigmoid(r)) * scale);
+    d[0] = (float)((p - scalar_sigmoid(r)) * scale);
     return bernoulli_divergence(r, f);
 }
 

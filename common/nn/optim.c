@@ -31,7 +31,8 @@ enum err_code optim_step(struct optim *o, struct nn *nn, struct params *ps, doub
     enum err_code rc = check(o, lr, e);
 
     /* Neighbours are contiguous in the block (the gaps are zero in all four arrays, where Adam
-     * keeps them zero), so runs of trained weights go to the kernel as one. */
+     * keeps them zero), so runs of trained weights with one learning rate go to the kernel as one.
+     */
     for (int i = 0; i < n && rc == ERR_OK;) {
         const struct param *first = params_at(ps, i);
         const struct param *last = NULL;
@@ -46,10 +47,13 @@ enum err_code optim_step(struct optim *o, struct nn *nn, struct params *ps, doub
                     break;
                 continue;
             }
+            if (last != NULL && p->lr != first->lr)
+                break;
             if (last == NULL)
                 first = p;
             last = p;
         }
+        a.lr = first->lr > 0 ? first->lr : lr;
         if (last != NULL)
             rc = k_adam(nn, &a, (int64_t)(last->offset - first->offset) + last->count, first->data,
                         first->grad, first->m, first->v, e);

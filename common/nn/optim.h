@@ -15,7 +15,8 @@ struct optim {
     int64_t step;        /* steps done; part of a checkpoint, like the moments in params */
 };
 
-/* One step over all weights that are not frozen. ERR_USAGE for constants out of range. */
+/* One step over all weights that are not frozen, at `lr` or at the weight's own rate. ERR_USAGE for
+ * constants out of range. */
 NODISCARD enum err_code optim_step(struct optim *o, struct nn *nn, struct params *ps, double lr,
                                    struct err *e);
 

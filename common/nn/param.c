@@ -197,6 +197,11 @@ size_t params_block_count(const struct params *ps)
     return ps->block_count;
 }
 
+float *params_grad_block(const struct params *ps)
+{
+    return ps->grad;
+}
+
 void params_zero_grad(struct params *ps)
 {
     memset(ps->grad, 0, ps->block_count * sizeof(float));

@@ -37,6 +37,7 @@ struct param {
     int64_t dim[TENSOR_RANK_MAX];
     int64_t count;   /* elements; 1 for counters */
     bool frozen;     /* optim_step leaves it alone */
+    double lr;       /* learning rate of its own, whatever the schedule; 0: the optimiser's */
     float *data;     /* weights and buffers */
     float *grad;     /* weights: added to by tape_backward, zeroed by params_zero_grad */
     float *m, *v;    /* weights: Adam's moments */
@@ -72,6 +73,7 @@ int64_t params_weight_count(const struct params *ps, const char *prefix);
 
 /* How many weights, gradients and moments one block holds, gaps included, and the blocks. */
 size_t params_block_count(const struct params *ps);
+float *params_grad_block(const struct params *ps);
 void params_zero_grad(struct params *ps);
 /* Sets `frozen` of every weight whose name starts with prefix. */
 void params_freeze(struct params *ps, const char *prefix, bool frozen);

@@ -76,6 +76,8 @@ void tape_drop(struct tape *t, struct tensor *x);
  * ERR_NONFINITE if the loss is not finite (then no gradient is touched). */
 NODISCARD enum err_code tape_backward(struct tape *t, struct tensor *loss, struct err *e);
 
+/* Where a caller's own kernels of this pass report: the sticky error. */
+struct err *tape_err(struct tape *t);
 /* True once the tape holds an error. */
 bool tape_failed(const struct tape *t);
 /* The sticky error of this pass, for passes without backward. */

@@ -35,12 +35,11 @@ struct node {
         } pool;
         float factor;
         double weight[NODE_INPUTS_MAX];
-        const struct tensor *mask;
+        const float *constant; /* the caller's */
     } u;
 };
 
 struct nn *tape_nn(struct tape *t);
-struct err *tape_err(struct tape *t);
 
 /* False once the tape holds an error. A NULL among the n inputs then is no new error; a NULL
  * without one is the caller's mistake and becomes ERR_INTERNAL, which names `op`. */

@@ -31,39 +31,6 @@ int64_t op_count(const struct op_shape *s)
     return n;
 }
 
-static void probe_backward(struct tape *t, struct node *n)
-{
-    struct tensor *x = n->in[0];
-    int64_t count = tensor_count(x);
-    float *dx = grad_open(t, x);
-
-    for (int64_t i = 0; dx != NULL && i < count; i++)
-        dx[i] = n->out->grad[0] * n->u.mask->data[i];
-    grad_close(t, x, dx);
-}
-
-struct tensor *op_probe(struct tape *t, struct tensor *x, const float *r)
-{
-    struct tensor *y, *weight;
-    struct node *n;
-    double sum = 0;
-    int64_t count;
-
-    if (!tape_ready(t, "probe", 1, &x))
-        return NULL;
-    weight = tape_constant(t, x->rank, x->dim, r);
-    y = tape_result(t, 0, NULL, TENSOR_PLAIN);
-    assert_non_null(y);
-    count = tensor_count(x);
-    for (int64_t i = 0; i < count; i++)
-        sum += (double)r[i] * (double)x->data[i];
-    y->data[0] = (float)sum;
-    n = tape_record(t, y, 1, &x, probe_backward);
-    if (n != NULL)
-        n->u.mask = weight;
-    return tape_done(t, y);
-}
-
 static double *doubles(int64_t count)
 {
     double *x = calloc((size_t)count, sizeof *x);
@@ -190,7 +157,7 @@ void op_check(struct nn *nn, const struct op_case *c)
                             : tape_leaf(t, s->rank, s->dim, layout, d.value[i], d.grad[i]);
     }
     y = c->build(t, in, c);
-    loss = op_probe(t, y, d.r);
+    loss = op_dot(t, y, d.r);
     if (tape_error(t, &e) != ERR_OK)
         fail_msg("%s: %s", c->name, e.text);
     assert_int_equal(y->rank, c->out.rank);

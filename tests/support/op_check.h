@@ -61,10 +61,6 @@ struct op_case {
 /* Number of elements. */
 int64_t op_count(const struct op_shape *s);
 
-/* sum(r * x) as a scalar on the tape; r [count] plain or blocked like x, borrowed until backward.
- */
-struct tensor *op_probe(struct tape *t, struct tensor *x, const float *r);
-
 /* Fails the test with case, input and element. */
 void op_check(struct nn *nn, const struct op_case *c);
 

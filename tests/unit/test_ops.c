@@ -263,6 +263,62 @@ static void ref_mix(const struct op_case *c, double *const *in, double *out)
         out[i] = (1 - in[1][i]) * in[0][i] + in[1][i] * in[2][i];
 }
 
+static const float AFFINE[2][5] = {{0.5f, -2, 1, 0, 3}, {1, 0, -1, 2, 0.25f}};
+
+static struct tensor *build_row_affine(struct tape *t, struct tensor *const *in,
+                                       const struct op_case *c)
+{
+    (void)c;
+    return op_row_affine(t, in[0], AFFINE[0], AFFINE[1]);
+}
+
+static void ref_row_affine(const struct op_case *c, double *const *in, double *out)
+{
+    int64_t d = c->in[0].dim[1];
+
+    for (int64_t i = 0; i < op_count(&c->out); i++)
+        out[i] = (double)AFFINE[0][i / d] * in[0][i] + (double)AFFINE[1][i / d];
+}
+
+static struct tensor *build_sigmoid(struct tape *t, struct tensor *const *in,
+                                    const struct op_case *c)
+{
+    (void)c;
+    return op_sigmoid(t, in[0], 2.5f);
+}
+
+static void ref_sigmoid(const struct op_case *c, double *const *in, double *out)
+{
+    for (int64_t i = 0; i < op_count(&c->out); i++)
+        out[i] = 1 / (1 + exp(-2.5 * in[0][i]));
+}
+
+static struct tensor *build_mean(struct tape *t, struct tensor *const *in, const struct op_case *c)
+{
+    (void)c;
+    return op_mean(t, in[0]);
+}
+
+static void ref_mean(const struct op_case *c, double *const *in, double *out)
+{
+    out[0] = 0;
+    for (int64_t i = 0; i < op_count(&c->in[0]); i++)
+        out[0] += in[0][i] / (double)op_count(&c->in[0]);
+}
+
+static struct tensor *build_dot(struct tape *t, struct tensor *const *in, const struct op_case *c)
+{
+    (void)c;
+    return op_dot(t, in[0], AFFINE[0]);
+}
+
+static void ref_dot(const struct op_case *c, double *const *in, double *out)
+{
+    out[0] = 0;
+    for (int64_t i = 0; i < op_count(&c->in[0]); i++)
+        out[0] += in[0][i] * (double)AFFINE[0][i];
+}
+
 static const struct op_case CASES[] = {
     {"conv 3x3",
      2,
@@ -381,6 +437,18 @@ static const struct op_case CASES[] = {
      {0},
      1e-6,
      TABLE(mix)},
+    {"mix with a mask that has a gradient",
+     3,
+     {CONSTANT(4, 6, -1), MATRIX(4, 6), CONSTANT(4, 6, -1)},
+     MATRIX(4, 6),
+     TAPE_TRAIN,
+     {0},
+     1e-6,
+     TABLE(mix)},
+    {"row affine", 1, {MATRIX(5, 4)}, MATRIX(5, 4), TAPE_TRAIN, {0}, 1e-6, TABLE(row_affine)},
+    {"sigmoid", 1, {MATRIX(5, 4)}, MATRIX(5, 4), TAPE_TRAIN, {0}, 1e-6, TABLE(sigmoid)},
+    {"mean", 1, {MATRIX(5, 4)}, SCALAR, TAPE_TRAIN, {0}, 1e-6, TABLE(mean)},
+    {"dot", 1, {MATRIX(1, 5)}, SCALAR, TAPE_TRAIN, {0}, 1e-6, TABLE(dot)},
     {"mix with a fill that has a gradient",
      3,
      {MATRIX(4, 6), CONSTANT(4, 6, -0.5), MATRIX(4, 6)},

@@ -13,7 +13,7 @@
 
 enum { N = 5 };
 
-struct recipe { /* what a written set differs in from a good one */
+struct recipe {                        /* what a written set differs in from a good one */
     const char *drop, *change, *value; /* a metadata key left out, or given another value */
     int32_t label;                     /* of sample 2; -1 = as it should be */
     int32_t source;
@@ -175,7 +175,9 @@ static void test_refused(void **state)
          false,
          "'only' is not a list"},
         {{.drop = "synib.classes", .label = -1, .source = -1}, false, "field target is missing"},
-        {{.drop = "synib.sources", .label = -1, .source = -1}, false, "field 7 is 'source', not 'none'"},
+        {{.drop = "synib.sources", .label = -1, .source = -1},
+         false,
+         "field 7 is 'source', not 'none'"},
         {{.label = 3, .source = -1}, false, "sample 2: label 3: must be in 0..2"},
         {{.label = -2, .source = -1}, false, "sample 2: label -2"},
         {{.label = -1, .source = 2}, false, "sample 2: source 2: must be in 0..1"},
@@ -185,7 +187,9 @@ static void test_refused(void **state)
         {{.label = -1, .source = -1, .target = NAN}, true, "sample 2: a target is not finite"},
         {{.label = -1, .source = -1, .oracle = 2}, false, "sample 2: x1: bad oracle mask or block"},
         {{.label = -1, .source = -1, .block = 9}, false, "sample 2: x1: bad oracle mask or block"},
-        {{.label = -1, .source = -1, .no_field = true}, false, "field 7 is 'missing', not 'source'"},
+        {{.label = -1, .source = -1, .no_field = true},
+         false,
+         "field 7 is 'missing', not 'source'"},
     };
 
     for (size_t i = 0; i < sizeof BAD / sizeof BAD[0]; i++) {

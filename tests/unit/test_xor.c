@@ -65,8 +65,8 @@ static double at(const struct vectors *v, int m, int64_t i, int d)
     return (double)v->modality[m].x[i * v->modality[m].dim + d];
 }
 
-/* App. F.1: parity of the signs of the signals, block means and deviations, the shortcut of Eq. 20 in
- * train and val and its absence in test. */
+/* App. F.1: parity of the signs of the signals, block means and deviations, the shortcut of Eq. 20
+ * in train and val and its absence in test. */
 static void check_spurious(double strength, int modalities)
 {
     struct xor_options o = xor_defaults(XOR_SPURIOUS);
@@ -146,7 +146,9 @@ static void test_spurious_blocks(void **state)
     for (int m = 0; m < 2; m++)
         for (int64_t i = 0; i < 300; i++)
             for (int d = 0; d < 64; d++) {
-                int want = d < 4 ? BLOCK_SYNERGISTIC : m == 0 && d < 10 ? BLOCK_SPURIOUS : BLOCK_NOISE;
+                int want = d < 4              ? BLOCK_SYNERGISTIC
+                           : m == 0 && d < 10 ? BLOCK_SPURIOUS
+                                              : BLOCK_NOISE;
 
                 assert_int_equal(v[0].modality[m].block[i * 64 + d], want);
                 assert_int_equal(v[0].modality[m].oracle[i * 64 + d], d < 4);
@@ -297,8 +299,8 @@ static void test_pid_signals(void **state)
 }
 
 /* The authors' matrices: torch.manual_seed(999), six torch.randn(32, 4) * 0.5. Seen through samples
- * of source unique1: coordinate d is sum over k of P[d][k] 3 |n_k| times the label's sign, so the mean
- * of its product with that sign, over its deviation, follows from row d. */
+ * of source unique1: coordinate d is sum over k of P[d][k] 3 |n_k| times the label's sign, so the
+ * mean of its product with that sign, over its deviation, follows from row d. */
 static void test_pid_projections(void **state)
 {
     /* rows 0 and 1 of the first matrix, as PyTorch 2.15 gives them */
@@ -401,10 +403,10 @@ static void test_bad_options(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_spurious),         cmocka_unit_test(test_spurious_blocks),
-        cmocka_unit_test(test_regression),       cmocka_unit_test(test_pid),
-        cmocka_unit_test(test_pid_signals),      cmocka_unit_test(test_pid_projections),
-        cmocka_unit_test(test_repeatable),       cmocka_unit_test(test_bad_options),
+        cmocka_unit_test(test_spurious),    cmocka_unit_test(test_spurious_blocks),
+        cmocka_unit_test(test_regression),  cmocka_unit_test(test_pid),
+        cmocka_unit_test(test_pid_signals), cmocka_unit_test(test_pid_projections),
+        cmocka_unit_test(test_repeatable),  cmocka_unit_test(test_bad_options),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
