@@ -4,7 +4,7 @@
 #include "common/base/parallel.h"
 #include "common/nn/optim.h"
 #include "common/nn/tape.h"
-#include "train/models/avmodel.h"
+#include "train/models/model.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -43,10 +43,9 @@ struct bench {
     struct nn *nn;
     struct tape *tape;
     struct params *ps;
-    struct avmodel *model;
+    struct model *model;
     struct optim optim;
-    struct av_input in;
-    float *data[AV_MODALITIES];
+    float *data[MODALITIES_MAX];
     int32_t *labels;
     uint32_t *rows;
 };
@@ -62,27 +61,22 @@ out:
 
 static enum err_code build(struct bench *b, const struct options *o, struct err *e)
 {
-    struct avmodel_options opt = avmodel_options_default;
+    struct model_options opt = model_options_paper;
 
-    opt.use[AV_AUDIO] = o->branch != VIDEO;
-    opt.use[AV_VIDEO] = o->branch != AUDIO;
+    opt.modality[AUDIO].use = o->branch != VIDEO;
+    opt.modality[VIDEO].use = o->branch != AUDIO;
     opt.fusion = o->branch == BOTH;
     opt.detach_heads = o->branch == BOTH;
     b->optim = (struct optim){0.9, 0.999, 1e-7, 1e-4, 0};
-    b->in.batch = o->batch;
     TRY(nn_new(&b->nn, o->cli.jobs > 0 ? o->cli.jobs : parallel_cores(), e));
     TRY(tape_new(&b->tape, b->nn, e));
     TRY(params_new(&b->ps, e));
-    TRY(avmodel_new(&b->model, &opt, b->ps, e));
+    TRY(model_new(&b->model, &opt, b->ps, e));
     TRY(params_build(b->ps, e));
-    avmodel_init(b->model, o->cli.seed);
-    if (opt.use[AV_AUDIO])
-        TRY(fill(&b->data[AV_AUDIO], o->batch * opt.audio_height * opt.audio_width, e));
-    if (opt.use[AV_VIDEO])
-        TRY(fill(&b->data[AV_VIDEO], o->batch * opt.frames * 3 * opt.video_height * opt.video_width,
-                 e));
-    for (int m = 0; m < AV_MODALITIES; m++)
-        b->in.modality[m] = b->data[m];
+    model_init(b->model, o->cli.seed);
+    for (int m = 0; m < opt.modalities; m++)
+        if (opt.modality[m].use)
+            TRY(fill(&b->data[m], o->batch * model_inputs(b->model, m), e));
     TRY(mem_array(&b->labels, (size_t)o->batch, sizeof *b->labels, "labels", e));
     TRY(mem_array(&b->rows, (size_t)o->batch, sizeof *b->rows, "rows", e));
     for (int64_t i = 0; i < o->batch; i++)
@@ -93,11 +87,11 @@ out:
 
 static void release(struct bench *b)
 {
-    avmodel_free(b->model);
+    model_free(b->model);
     params_free(b->ps);
     tape_free(b->tape);
     nn_free(b->nn);
-    for (int m = 0; m < AV_MODALITIES; m++)
+    for (int m = 0; m < MODALITIES_MAX; m++)
         free(b->data[m]);
     free(b->labels);
     free(b->rows);
@@ -106,15 +100,15 @@ static void release(struct bench *b)
 static enum err_code step(struct bench *b, const struct options *o, struct err *e)
 {
     struct noise_key key = {.seed = o->cli.seed, .row = b->rows};
-    struct av_features f;
+    struct features f;
     struct tensor *logits;
 
     tape_begin(b->tape, TAPE_TRAIN);
-    f = avmodel_encode(b->model, b->tape, &b->in);
+    f = model_encode(b->model, b->tape, o->batch, (const float *const *)b->data, &key);
     if (o->branch == BOTH)
-        logits = avmodel_fuse(b->model, b->tape, f.z[AV_AUDIO], f.z[AV_VIDEO], &key).logits;
+        logits = model_fuse(b->model, b->tape, f.z, &key).prediction;
     else
-        logits = f.logits[o->branch == AUDIO ? AV_AUDIO : AV_VIDEO];
+        logits = f.unimodal[o->branch];
     params_zero_grad(b->ps);
     TRY(tape_backward(b->tape, op_cross_entropy(b->tape, logits, b->labels), e));
     TRY(optim_step(&b->optim, b->nn, b->ps, 1e-4, e));

@@ -8,24 +8,30 @@
 #include <stdio.h>
 #include <string.h>
 
-/* The state's fields as metadata. Doubles are written with 17 digits: they read back exactly. */
+/* The state's fields as metadata: "state.KEY", or "state.KEY.0", "state.KEY.1", ... of an array.
+ * Doubles are written with 17 digits: they read back exactly. */
 struct state_field {
     const char *key;
     size_t offset;
+    int count; /* 0: not an array */
     bool real;
 };
 
-#define STATE_INT(name)                                         \
-    {                                                           \
-        "state." #name, offsetof(struct run_state, name), false \
+#define STATE_INT(name)                                   \
+    {                                                     \
+#name, offsetof(struct run_state, name), 0, false \
     }
-#define STATE_REAL(name)                                       \
-    {                                                          \
-        "state." #name, offsetof(struct run_state, name), true \
+#define STATE_REAL(name)                                 \
+    {                                                    \
+#name, offsetof(struct run_state, name), 0, true \
     }
-#define STATE_SUM(term, name)                                                              \
-    {                                                                                      \
-        "state.sum." name, offsetof(struct run_state, sum) + (term) * sizeof(double), true \
+#define STATE_INTS(name, count)                               \
+    {                                                         \
+#name, offsetof(struct run_state, name), count, false \
+    }
+#define STATE_REALS(name, count)                             \
+    {                                                        \
+#name, offsetof(struct run_state, name), count, true \
     }
 
 static const struct state_field state_fields[] = {
@@ -35,48 +41,62 @@ static const struct state_field state_fields[] = {
     STATE_INT(done),
     STATE_INT(best_epoch),
     STATE_INT(best_step),
+    STATE_REAL(best_score),
     STATE_REAL(best_accuracy),
     STATE_REAL(lowest_loss),
     STATE_INT(stale),
     STATE_INT(seen),
-    STATE_SUM(TERM_TOTAL, "loss"),
-    STATE_SUM(TERM_FUSED, "ce_fused"),
-    STATE_SUM(TERM_AUDIO, "ce_audio"),
-    STATE_SUM(TERM_VIDEO, "ce_video"),
-    STATE_SUM(TERM_MASKED_AUDIO, "kl_masked_audio"),
-    STATE_SUM(TERM_MASKED_VIDEO, "kl_masked_video"),
-    STATE_SUM(TERM_MASKED_CE, "ce_masked"),
-    STATE_INT(terms),
+    STATE_REALS(sum, STEP_VALUES),
+    STATE_INT(values),
+    STATE_INTS(source_n, VECTORS_SOURCES),
+    STATE_INTS(source_right, VECTORS_SOURCES),
+    STATE_REALS(source_loss, VECTORS_SOURCES),
     STATE_INT(metrics_bytes),
     STATE_INT(metrics_crc),
     STATE_INT(epochs_bytes),
     STATE_INT(epochs_crc),
+    STATE_INT(ntk_bytes),
+    STATE_INT(ntk_crc),
 };
-enum { N_STATE = sizeof state_fields / sizeof state_fields[0] };
-static_assert(sizeof(struct run_state) == N_STATE * 8, "every field of the state is saved");
+enum { N_STATE = sizeof state_fields / sizeof state_fields[0], STATE_ARRAYS = 4 };
+static_assert(sizeof(struct run_state) ==
+                  (N_STATE - STATE_ARRAYS + STEP_VALUES + 3 * VECTORS_SOURCES) * 8,
+              "every field of the state is saved");
+
+static void state_key(const struct state_field *f, int i, char out[64])
+{
+    if (f->count > 0)
+        snprintf(out, 64, "state.%s.%d", f->key, i);
+    else
+        snprintf(out, 64, "state.%s", f->key);
+}
+
+static enum err_code write_field(struct tensorfile_writer *w, const struct run_state *state,
+                                 const struct state_field *f, int i, struct err *e)
+{
+    const char *at = (const char *)state + f->offset + 8 * (size_t)i;
+    char key[64], text[40];
+    int64_t whole;
+    double real;
+
+    state_key(f, i, key);
+    memcpy(&whole, at, sizeof whole);
+    memcpy(&real, at, sizeof real);
+    if (f->real)
+        snprintf(text, sizeof text, "%.17g", real);
+    else
+        snprintf(text, sizeof text, "%lld", (long long)whole);
+    return tensorfile_writer_meta(w, key, text, e);
+}
 
 static enum err_code write_meta(struct tensorfile_writer *w, const struct run_state *state,
                                 const struct meta *meta, int n_meta, struct err *e)
 {
     for (int i = 0; i < n_meta; i++)
         TRY(tensorfile_writer_meta(w, meta[i].key, meta[i].value, e));
-    for (int i = 0; i < N_STATE; i++) {
-        const char *at = (const char *)state + state_fields[i].offset;
-        char text[40];
-
-        if (state_fields[i].real) {
-            double v;
-
-            memcpy(&v, at, sizeof v);
-            snprintf(text, sizeof text, "%.17g", v);
-        } else {
-            int64_t v;
-
-            memcpy(&v, at, sizeof v);
-            snprintf(text, sizeof text, "%lld", (long long)v);
-        }
-        TRY(tensorfile_writer_meta(w, state_fields[i].key, text, e));
-    }
+    for (int f = 0; f < N_STATE; f++)
+        for (int i = 0; i < state_fields[f].count || i == 0; i++)
+            TRY(write_field(w, state, &state_fields[f], i, e));
 out:
     return e->code;
 }
@@ -245,23 +265,33 @@ enum err_code checkpoint_meta(const struct tensorfile *f, const char *key, const
     return ERR_OK;
 }
 
+static enum err_code read_field(const struct tensorfile *file, struct run_state *state,
+                                const struct state_field *f, int i, struct err *e)
+{
+    char *at = (char *)state + f->offset + 8 * (size_t)i;
+    const char *text;
+    int64_t whole;
+    double real;
+    char key[64];
+
+    state_key(f, i, key);
+    TRY(checkpoint_meta(file, key, &text, e));
+    if (f->real) {
+        TRY(cli_double(&real, text, -DBL_MAX, DBL_MAX, key, e));
+        memcpy(at, &real, sizeof real);
+    } else {
+        TRY(cli_int(&whole, text, 0, INT64_MAX, key, e));
+        memcpy(at, &whole, sizeof whole);
+    }
+out:
+    return e->code;
+}
+
 enum err_code checkpoint_state(const struct tensorfile *f, struct run_state *state, struct err *e)
 {
-    for (int i = 0; i < N_STATE; i++) {
-        char *at = (char *)state + state_fields[i].offset;
-        const char *text;
-        double real;
-        int64_t whole;
-
-        TRY(checkpoint_meta(f, state_fields[i].key, &text, e));
-        if (state_fields[i].real) {
-            TRY(cli_double(&real, text, -DBL_MAX, DBL_MAX, state_fields[i].key, e));
-            memcpy(at, &real, sizeof real);
-        } else {
-            TRY(cli_int(&whole, text, 0, INT64_MAX, state_fields[i].key, e));
-            memcpy(at, &whole, sizeof whole);
-        }
-    }
+    for (int k = 0; k < N_STATE; k++)
+        for (int i = 0; i < state_fields[k].count || i == 0; i++)
+            TRY(read_field(f, state, &state_fields[k], i, e));
 out:
     if (e->code == ERR_USAGE)
         e->code = ERR_DATA; /* the file's mistake, not the command line's */

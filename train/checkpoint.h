@@ -9,19 +9,24 @@
  * a run needs to go on: values, running statistics, Adam's moments, and this state. Nothing in it
  * depends on when, where or at how many threads it was made. */
 
+/* Every member is eight bytes long and listed in checkpoint.c. */
 struct run_state {
     int64_t epoch; /* epochs finished, hence also the number of the current one, from 0 */
     int64_t batch; /* batches of the current epoch that are done */
     int64_t step;  /* optimiser steps done */
     int64_t done;  /* 1: the run is over */
     int64_t best_epoch, best_step; /* epochs and steps done when the best was measured; 0 = none */
-    double best_accuracy;          /* validation; of best_epoch */
-    double lowest_loss;            /* validation; of all epochs so far */
-    int64_t stale;                 /* epochs in a row without improvement */
-    int64_t seen;                  /* samples of the current epoch */
-    double sum[LOSS_TERMS];        /* and the sums of their losses */
-    int64_t terms;                 /* bit i: the method has loss term i */
-    int64_t metrics_bytes, metrics_crc, epochs_bytes, epochs_crc; /* logs as of this state */
+    double best_score;       /* validation, by select.metric (the loss with its sign turned) */
+    double best_accuracy;    /* validation accuracy of best_epoch; R^2 where there are no classes */
+    double lowest_loss;      /* validation; of all epochs so far */
+    int64_t stale;           /* epochs in a row without improvement */
+    int64_t seen;            /* samples of the current epoch */
+    double sum[STEP_VALUES]; /* and the sums of what their steps reported */
+    int64_t values;          /* bit i: the method reports value i */
+    int64_t source_n[VECTORS_SOURCES], source_right[VECTORS_SOURCES]; /* of the current epoch, by */
+    double source_loss[VECTORS_SOURCES];                              /* source; [0] without any */
+    int64_t metrics_bytes, metrics_crc, epochs_bytes, epochs_crc, ntk_bytes,
+        ntk_crc; /* logs as of this state */
 };
 
 /* One metadata string. */

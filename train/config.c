@@ -1,130 +1,16 @@
 /* SPDX-License-Identifier: MIT */
-#include "train/config.h"
+#include "train/config_table.h"
 
 #include "common/base/cli.h"
 #include "common/base/file.h"
 #include "common/base/mem.h"
 
-#include <assert.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
-const char *const config_sections[] = {"uni-audio", "uni-video", "ensemble",
-                                       "vanilla",   "synib",     NULL};
-
-static const char *const bool_names[] = {"false", "true", NULL};
-static const char *const init_names[] = {"pretrained", "scratch", NULL};
-static const char *const schedule_names[] = {"constant", "linear-warmup", "restarts", NULL};
-static const char *const stop_names[] = {"accuracy", "any", NULL};
-static const char *const reference_names[] = {"unimodal-unmasked", "unimodal-masked", "uniform",
-                                              NULL};
-static const char *const mask_names[] = {"random", NULL};
-static const char *const fill_names[] = {"ema", "shuffle", "zeros", NULL};
-
-enum value_type { VALUE_INT, VALUE_REAL, VALUE_CHOICE };
-
-/* Integers and choices are int64_t fields, reals are doubles. */
-struct setting {
-    const char *key;
-    enum value_type type;
-    size_t offset;
-    unsigned scopes;
-    double min, max;
-    const char *const *choices;
-    const char *help;
-};
-
-enum {
-    UNIMODAL = SCOPE_AUDIO | SCOPE_VIDEO,
-    TRAINED = UNIMODAL | SCOPE_FUSED,
-};
-
-#define INT(key, field, scopes, min, max, help)                                      \
-    {                                                                                \
-        key, VALUE_INT, offsetof(struct config, field), scopes, min, max, NULL, help \
-    }
-#define REAL(key, field, scopes, min, max, help)                                      \
-    {                                                                                 \
-        key, VALUE_REAL, offsetof(struct config, field), scopes, min, max, NULL, help \
-    }
-#define CHOICE(key, field, scopes, names, help)                                      \
-    {                                                                                \
-        key, VALUE_CHOICE, offsetof(struct config, field), scopes, 0, 0, names, help \
-    }
-
-static const struct setting settings[] = {
-    INT("audio.pool", audio_pool, SCOPE_AUDIO, 1, 16,
-        "average the spectrogram over squares of this many bins and frames"),
-    INT("video.size", video_size, SCOPE_VIDEO, 32, 1024, "side of a frame, in pixels"),
-    CHOICE("augment.train", augment, SCOPE_VIDEO, bool_names,
-           "crop and flip training frames at random, each frame on its own"),
-    REAL("augment.scale_min", scale_min, SCOPE_VIDEO, 0.01, 1,
-         "smallest random crop, as a share of the picture's area"),
-    INT("model.width", width, UNIMODAL, 16, 256,
-        "channels of the first ResNet18 stage; a multiple of 16"),
-    INT("model.trunk", trunk, SCOPE_FUSED, 1, 4096, "units of the fusion trunk"),
-    REAL("model.dropout", dropout, SCOPE_FUSED, 0, 0.95, "dropout after the fusion trunk"),
-    CHOICE("model.layernorm", layernorm, SCOPE_FUSED, bool_names,
-           "normalise each modality's features before the trunk"),
-    CHOICE("init.encoders", init, SCOPE_FUSED, init_names,
-           "start from the unimodal runs' best encoders, or from random weights"),
-    REAL("optim.lr", lr, SCOPE_FUSED, 0, 10, "learning rate of joint training"),
-    REAL("optim.weight_decay", weight_decay, SCOPE_FUSED, 0, 10,
-         "coupled L2 of joint training: added to the gradient of every parameter"),
-    REAL("optim.beta1", beta1, TRAINED, 0, 0.99999, "Adam's first decay"),
-    REAL("optim.beta2", beta2, TRAINED, 0, 0.99999, "Adam's second decay"),
-    REAL("optim.eps", eps, TRAINED, 1e-16, 1, "Adam's epsilon"),
-    INT("optim.batch", batch, SCOPE_FUSED, 2, 4096, "clips per step of joint training"),
-    INT("optim.epochs", epochs, SCOPE_FUSED, 1, 100000, "most epochs of joint training"),
-    INT("optim.patience", patience, SCOPE_FUSED, 1, 100000,
-        "stop joint training after this many epochs without improvement"),
-    CHOICE("schedule.kind", schedule, TRAINED, schedule_names,
-           "learning rate over the steps: constant, a linear ramp then constant, or constant then "
-           "cosine restarts driven by the global step"),
-    INT("schedule.warmup_steps", warmup_steps, TRAINED, 0, 10000000,
-        "steps of the ramp, or before the restarts"),
-    INT("schedule.t0_steps", t0_steps, TRAINED, 1, 1000000,
-        "length of the first cosine cycle; each next one is twice as long"),
-    CHOICE("stop.rule", stop_rule, TRAINED, stop_names,
-           "what counts as improvement: validation accuracy, or any of accuracy and loss (and then "
-           "one epoch less of patience, as the authors' code does)"),
-    REAL("pretrain.audio.lr", pretrain_audio_lr, SCOPE_AUDIO, 0, 10,
-         "learning rate of the audio encoder alone"),
-    REAL("pretrain.video.lr", pretrain_video_lr, SCOPE_VIDEO, 0, 10,
-         "learning rate of the video encoder alone"),
-    REAL("pretrain.weight_decay", pretrain_weight_decay, UNIMODAL, 0, 10,
-         "coupled L2 of unimodal training"),
-    INT("pretrain.batch", pretrain_batch, UNIMODAL, 2, 4096, "clips per step of unimodal training"),
-    INT("pretrain.epochs", pretrain_epochs, UNIMODAL, 1, 100000,
-        "most epochs of unimodal training"),
-    INT("pretrain.patience", pretrain_patience, UNIMODAL, 1, 100000,
-        "stop unimodal training after this many epochs without improvement"),
-    REAL("loss.unimodal", unimodal_weight, SCOPE_FUSED, 0, 1000,
-         "weight of the unimodal heads' cross-entropy on detached features"),
-    REAL("synib.lambda", lambda, SCOPE_SYNIB, 0, 100000, "weight of the two divergences"),
-    CHOICE("synib.reference", reference, SCOPE_SYNIB, reference_names,
-           "what the masked prediction is pulled to"),
-    CHOICE("synib.reverse", reverse, SCOPE_SYNIB, bool_names,
-           "KL(reference || model) instead of KL(model || reference)"),
-    CHOICE("synib.detach", detach, SCOPE_SYNIB, bool_names,
-           "keep the divergences' gradient from the encoders"),
-    REAL("synib.masked_ce", masked_ce, SCOPE_SYNIB, 0, 1000,
-         "weight of the cross-entropy of the two masked predictions"),
-    CHOICE("mask.kind", mask, SCOPE_SYNIB, mask_names, "how masks are made"),
-    REAL("mask.p", mask_p, SCOPE_SYNIB, 0, 1, "probability that a feature is masked"),
-    CHOICE("mask.fill", fill, SCOPE_SYNIB, fill_names,
-           "what replaces masked features: noise with running mean and variance, another clip's "
-           "features, or zeros"),
-    REAL("mask.ema_momentum", ema_momentum, SCOPE_SYNIB, 0, 0.999999,
-         "momentum of the running mean and second moment"),
-    REAL("mask.ema_var_floor", ema_var_floor, SCOPE_SYNIB, 1e-12, 1, "smallest running variance"),
-    INT("checkpoint.steps", checkpoint_steps, SCOPE_NONE, 0, 1000000000,
-        "save every this many steps besides the end of each epoch; 0 = at epochs only"),
-};
-
-enum { N_SETTINGS = sizeof settings / sizeof settings[0], MAX_LINE = 512 };
+enum { MAX_LINE = 512 };
 
 static int64_t *int_field(struct config *c, const struct setting *s)
 {
@@ -139,10 +25,10 @@ static double *real_field(struct config *c, const struct setting *s)
 /* Index of a key; ERR_USAGE names the nearest. */
 static enum err_code find_key(int *index, const char *key, struct err *e)
 {
-    const char *keys[N_SETTINGS + 1] = {0};
+    const char *keys[CONFIG_SETTINGS_MAX + 1] = {0};
 
-    for (int i = 0; i < N_SETTINGS; i++)
-        keys[i] = settings[i].key;
+    for (int i = 0; i < config_setting_count; i++)
+        keys[i] = config_settings[i].key;
     return cli_choice(index, key, keys, "setting", e);
 }
 
@@ -189,41 +75,77 @@ enum err_code config_set(struct config *c, const char *assignment, struct err *e
         return err_set(e, ERR_USAGE, "--set: '%s' is not of the form key=value", assignment);
     *equals = '\0';
     TRY(find_key(&index, trim(buffer), e));
-    TRY(set_value(c, &settings[index], trim(equals + 1), e));
+    if ((config_settings[index].kinds >> c->kind & 1) == 0 ||
+        config_settings[index].offset == offsetof(struct config, kind))
+        TRY(err_set(e, ERR_USAGE, "%s: is no setting of this preset's data.kind",
+                    config_settings[index].key));
+    TRY(set_value(c, &config_settings[index], trim(equals + 1), e));
 out:
     return err_in(e, "--set %s", assignment);
 }
 
-unsigned config_scopes(const char *assignment)
+/* The setting of an assignment's key, NULL when there is none. */
+static const struct setting *setting_of(const char *assignment)
 {
     size_t len = strcspn(assignment, " \t=");
 
-    for (int i = 0; i < N_SETTINGS; i++)
-        if (strncmp(settings[i].key, assignment, len) == 0 && settings[i].key[len] == '\0')
-            return settings[i].scopes != SCOPE_NONE ? settings[i].scopes : ~0u;
-    return ~0u;
+    for (int i = 0; i < config_setting_count; i++)
+        if (strncmp(config_settings[i].key, assignment, len) == 0 &&
+            config_settings[i].key[len] == '\0')
+            return &config_settings[i];
+    return NULL;
 }
 
-/* State of a preset while its lines are read. */
+unsigned config_scopes(const char *assignment)
+{
+    const struct setting *s = setting_of(assignment);
+
+    return s != NULL && s->scopes != SCOPE_NONE ? s->scopes : ~0u;
+}
+
+const char *config_mask_of(const char *assignment)
+{
+    const struct setting *s = setting_of(assignment);
+    const char *equals = strchr(assignment, '=');
+
+    if (s == NULL || s->offset != offsetof(struct config, mask) || equals == NULL)
+        return NULL;
+    return equals + 1 + strspn(equals + 1, " \t");
+}
+
+/* ---- presets ---- */
+
+/* A preset is read twice: first its general lines and the sections of the method, which say what
+ * mask.kind is unless the caller does, then the sections of the method with that mask. */
 struct preset_reader {
     struct config *config;
-    const char *method;
-    bool skipping;          /* in another method's section */
-    bool in_section;        /* in this method's section */
-    int seen[N_SETTINGS];   /* line of the general value, 0 = none yet */
-    int seen_m[N_SETTINGS]; /* line of this section's value */
+    const char *method, *mask;
+    bool second;   /* reading */
+    bool skipping; /* in a section that does not apply, or not in this reading */
+    bool in_section;
+    int seen[CONFIG_SETTINGS_MAX];   /* line of the general value, 0 = none yet */
+    int seen_m[CONFIG_SETTINGS_MAX]; /* line of this section's value */
 };
 
+/* "[METHOD]" or "[METHOD MASK]". */
 static enum err_code section_line(struct preset_reader *r, char *line, struct err *e)
 {
     size_t len = strlen(line);
-    int index;
+    int method, mask = -1;
+    char *space;
 
     if (line[len - 1] != ']')
-        return err_set(e, ERR_USAGE, "a section is one line of the form [METHOD]");
+        return err_set(e, ERR_USAGE, "a section is one line of the form [METHOD] or [METHOD MASK]");
     line[len - 1] = '\0';
-    TRY(cli_choice(&index, line + 1, config_sections, "section", e));
-    r->skipping = strcmp(config_sections[index], r->method) != 0;
+    line = trim(line + 1);
+    space = strpbrk(line, " \t");
+    if (space != NULL) {
+        *space = '\0';
+        TRY(cli_choice(&mask, trim(space + 1), config_mask_names, "mask of a section", e));
+    }
+    TRY(cli_choice(&method, line, config_sections, "section", e));
+    r->skipping = strcmp(config_sections[method], r->method) != 0 || (mask >= 0) != r->second ||
+                  (mask >= 0 && strcmp(config_mask_names[mask], r->mask) != 0);
     r->in_section = true;
     memset(r->seen_m, 0, sizeof r->seen_m);
 out:
@@ -250,44 +172,69 @@ static enum err_code preset_line(struct preset_reader *r, int number, char *line
     TRY(find_key(&index, trim(line), e));
     seen = r->in_section ? &r->seen_m[index] : &r->seen[index];
     if (*seen != 0)
-        return err_set(e, ERR_USAGE, "%s is set twice (first in line %d)", settings[index].key,
-                       *seen);
+        return err_set(e, ERR_USAGE, "%s is set twice (first in line %d)",
+                       config_settings[index].key, *seen);
     *seen = number;
-    TRY(set_value(r->skipping ? &scratch : r->config, &settings[index], trim(equals + 1), e));
+    TRY(set_value(r->skipping ? &scratch : r->config, &config_settings[index], trim(equals + 1),
+                  e));
 out:
     return e->code;
 }
 
-enum err_code config_parse(struct config *c, const char *name, const char *method, const char *text,
-                           size_t len, struct err *e)
+static enum err_code read_lines(struct preset_reader *r, const char *name, const char *text,
+                                size_t len, struct err *e)
 {
-    struct preset_reader r = {.config = c, .method = method};
     const char *p = text, *end = text + len;
 
-    memset(c, 0, sizeof *c);
+    memset(r->seen, 0, sizeof r->seen);
+    r->skipping = r->second;
+    r->in_section = false;
     for (int number = 1; p < end; number++) {
         char line[MAX_LINE];
         const char *stop = memchr(p, '\n', (size_t)(end - p));
         size_t n = (size_t)((stop != NULL ? stop : end) - p);
 
-        if (n >= sizeof line || memchr(p, '\0', n) != NULL) {
-            err_set(e, ERR_USAGE, "%s:%d: not a line of text", name, number);
-            goto out;
-        }
+        if (n >= sizeof line || memchr(p, '\0', n) != NULL)
+            return err_set(e, ERR_USAGE, "%s:%d: not a line of text", name, number);
         memcpy(line, p, n);
         line[n] = '\0';
-        if (preset_line(&r, number, line, e) != ERR_OK) {
-            err_in(e, "%s:%d", name, number);
-            goto out;
-        }
+        if (preset_line(r, number, line, e) != ERR_OK)
+            return err_in(e, "%s:%d", name, number);
         p += n + 1;
     }
-    for (int i = 0; i < N_SETTINGS; i++)
-        if (r.seen[i] == 0)
+    return ERR_OK;
+}
+
+/* Every setting of the preset's data.kind once before the sections, and no other. */
+static enum err_code check_complete(const struct preset_reader *r, const char *name, struct err *e)
+{
+    for (int i = 0; i < config_setting_count; i++) {
+        const struct setting *s = &config_settings[i];
+        bool exists = (s->kinds >> r->config->kind & 1) != 0;
+
+        if (exists && r->seen[i] == 0)
             err_add_line(e, ERR_USAGE,
-                         "%s: %s is missing: a preset sets every key once before its "
-                         "sections",
-                         name, settings[i].key);
+                         "%s: %s is missing: a preset sets every key once before its sections",
+                         name, s->key);
+        else if (!exists && r->seen[i] != 0)
+            err_add_line(e, ERR_USAGE, "%s:%d: %s is no setting of this data.kind", name,
+                         r->seen[i], s->key);
+    }
+    return e->code;
+}
+
+enum err_code config_parse(struct config *c, const char *name, const char *method, const char *mask,
+                           const char *text, size_t len, struct err *e)
+{
+    struct preset_reader r = {.config = c, .method = method, .mask = mask};
+
+    memset(c, 0, sizeof *c);
+    TRY(read_lines(&r, name, text, len, e));
+    TRY(check_complete(&r, name, e));
+    if (mask == NULL)
+        r.mask = config_mask_names[c->mask];
+    r.second = true;
+    TRY(read_lines(&r, name, text, len, e));
 out:
     return e->code;
 }
@@ -334,18 +281,19 @@ static enum err_code find_preset(char *path, size_t size, const char *name, stru
     return err_set(
         e, ERR_USAGE,
         "--preset: no preset '%s' in the manifests folder: give one of its names (paper, "
-        "released, demo), a path, or set SYNIB_MANIFESTS",
+        "released, demo, xor-spurious, xor-pid, xor-regression), a path, or set SYNIB_MANIFESTS",
         name);
 }
 
-enum err_code config_load(struct config *c, const char *name, const char *method, struct err *e)
+enum err_code config_load(struct config *c, const char *name, const char *method, const char *mask,
+                          struct err *e)
 {
     struct file_view text = {0};
     char path[4096];
 
     TRY(find_preset(path, sizeof path, name, e));
     TRY(file_read(&text, path, 1 << 20, e));
-    TRY(config_parse(c, path, method, (const char *)text.data, text.len, e));
+    TRY(config_parse(c, path, method, mask, (const char *)text.data, text.len, e));
 out:
     file_view_free(&text);
     return e->code;
@@ -353,16 +301,27 @@ out:
 
 enum err_code config_check(const struct config *c, struct err *e)
 {
-    if (c->width % 16 != 0)
+    bool media = c->kind == KIND_MEDIA;
+
+    if (media && c->width % 16 != 0)
         return err_set(e, ERR_USAGE, "model.width: %lld is not a multiple of 16",
                        (long long)c->width);
     if (c->schedule == SCHEDULE_LINEAR_WARMUP && c->warmup_steps == 0)
         return err_set(e, ERR_USAGE,
                        "schedule.warmup_steps: a linear ramp needs at least one step");
-    if (c->stop_rule == STOP_ANY && (c->patience < 2 || c->pretrain_patience < 2))
+    if (c->stop_rule == STOP_ANY && (c->patience < 2 || (media && c->pretrain_patience < 2)))
         return err_set(e, ERR_USAGE,
                        "stop.rule: 'any' uses one epoch less than the patience: optim.patience and "
                        "pretrain.patience must be at least 2");
+    if (c->mask_space == SPACE_LATENT && !media &&
+        (c->mask == MASK_ORACLE || c->mask == MASK_ORACLE_LITERAL))
+        return err_set(e, ERR_USAGE,
+                       "mask.space: an oracle mask marks input values: use mask.space = input");
+    if (media && c->mask_space == SPACE_INPUT &&
+        (c->mask == MASK_LEARNED || c->mask == MASK_LEARNED_MLP))
+        return err_set(e, ERR_USAGE,
+                       "mask.space: learned masks of pictures and sound are in latent space only: "
+                       "their encoders' first layer gives no gradient towards its input");
     return ERR_OK;
 }
 
@@ -408,15 +367,16 @@ static enum err_code write_settings(char **out, const struct config *c, unsigned
     f = open_memstream(out, &len);
     if (f == NULL)
         return err_sys(e, "configuration");
-    for (int i = 0; i < N_SETTINGS; i++) {
+    for (int i = 0; i < config_setting_count; i++) {
+        const struct setting *s = &config_settings[i];
         char value[64];
 
-        if (scopes != ~0u && (settings[i].scopes & scopes) == 0)
+        if ((scopes != ~0u && (s->scopes & scopes) == 0) || (s->kinds >> c->kind & 1) == 0)
             continue;
         if (described)
-            describe(f, &settings[i]);
-        format_value(value, sizeof value, c, &settings[i]);
-        fprintf(f, "%s = %s\n", settings[i].key, value);
+            describe(f, s);
+        format_value(value, sizeof value, c, s);
+        fprintf(f, "%s = %s\n", s->key, value);
     }
     if (fclose(f) != 0) {
         free(*out);

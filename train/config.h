@@ -11,36 +11,66 @@
  * from --set; this module holds names, types and ranges but no defaults, so a preset names them
  * all. docs/formats/presets.md lists the keys. */
 
+/* What a preset is for; some settings exist for one of them only. */
+enum config_kind { KIND_MEDIA, KIND_VECTORS };
+
 enum schedule_kind { SCHEDULE_CONSTANT, SCHEDULE_LINEAR_WARMUP, SCHEDULE_RESTARTS };
 enum stop_rule { STOP_ACCURACY, STOP_ANY };
+enum select_metric { SELECT_ACCURACY, SELECT_LOSS, SELECT_SYNERGY, SELECT_LAST };
 enum init_kind { INIT_PRETRAINED, INIT_SCRATCH };
+enum synib_divergence { DIVERGENCE_FAMILY, DIVERGENCE_GAUSSIAN };
 enum synib_reference { REFERENCE_UNMASKED, REFERENCE_MASKED, REFERENCE_UNIFORM };
-enum mask_kind { MASK_RANDOM };
-enum fill_kind { FILL_EMA, FILL_SHUFFLE, FILL_ZEROS };
+enum ce_masks { CE_MASKS_SAME, CE_MASKS_SHUFFLE };
+enum mask_kind {
+    MASK_RANDOM,
+    MASK_LEARNED,
+    MASK_LEARNED_MLP,
+    MASK_ORACLE,
+    MASK_ORACLE_LITERAL,
+    MASK_ALL,
+    MASK_NONE,
+    MASK_KINDS
+};
+enum mask_space { SPACE_LATENT, SPACE_INPUT };
+enum mask_schedule { MASK_LR_CONSTANT, MASK_LR_COSINE };
+enum head_input { HEAD_ON_FEATURES, HEAD_ON_FUSION_INPUT };
+enum fill_kind { FILL_EMA, FILL_NORMAL, FILL_SHUFFLE, FILL_ZEROS };
 
 struct config {
+    int64_t kind; /* enum config_kind */
     int64_t audio_pool, video_size;
     int64_t augment; /* bool */
     double scale_min;
-    int64_t width, trunk;
+    int64_t width; /* of the ResNet18 encoders */
+    int64_t encoder_width, encoder_depth, head_width, head_depth, trunk, trunk_depth;
     double dropout;
-    int64_t layernorm; /* bool */
-    int64_t init;      /* enum init_kind */
+    int64_t layernorm, detach_heads; /* bools */
+    int64_t init;                    /* enum init_kind */
     double lr, weight_decay, beta1, beta2, eps;
     int64_t batch, epochs, patience;
     int64_t schedule, warmup_steps, t0_steps; /* schedule: enum schedule_kind */
     int64_t stop_rule;                        /* enum stop_rule */
+    int64_t select;                           /* enum select_metric */
     double pretrain_audio_lr, pretrain_video_lr, pretrain_weight_decay;
     int64_t pretrain_batch, pretrain_epochs, pretrain_patience;
     double unimodal_weight;
     double lambda, masked_ce;
-    int64_t reference;       /* enum synib_reference */
-    int64_t reverse, detach; /* bools */
-    int64_t mask;            /* enum mask_kind */
+    int64_t warmup_epochs;             /* of lambda */
+    int64_t divergence, reference;     /* enum synib_divergence, synib_reference */
+    int64_t reverse, detach, ce_masks; /* bools, enum ce_masks */
+    int64_t copies;                    /* of masking-only */
+    int64_t mask, mask_space;          /* enum mask_kind, mask_space */
     double mask_p;
     int64_t fill; /* enum fill_kind */
-    double ema_momentum, ema_var_floor;
-    int64_t checkpoint_steps;
+    double noise_std, ema_momentum, ema_var_floor;
+    int64_t complement, soft; /* bools */
+    double threshold, temperature, sparsity;
+    int64_t mask_steps, mask_schedule; /* mask_schedule: enum mask_schedule */
+    double mask_lr, mask_clip, mask_init;
+    int64_t head_on, mask_width; /* head_on: enum head_input */
+    double mask_net_lr;
+    int64_t checkpoint_steps, checkpoint_epochs;
+    int64_t ntk_steps, train_pass; /* train_pass: bool */
 };
 
 /* What a setting can change; a run depends on, and records, the settings of its method's scopes
@@ -50,32 +80,39 @@ enum config_scope {
     SCOPE_VIDEO = 1 << 1,
     SCOPE_FUSED = 1 << 2, /* joint training of a fusion trunk */
     SCOPE_SYNIB = 1 << 3,
-    SCOPE_NONE = 0, /* never changes what is learned: not recorded */
+    SCOPE_MASKS = 1 << 4,
+    SCOPE_MASKING = 1 << 5, /* masked copies as augmentation */
+    SCOPE_NONE = 0,         /* never changes what is learned: not recorded */
 };
 
 /* Parts of a preset that belong to one method start with a line "[METHOD]"; the names that may
  * stand there. NULL-terminated. */
 extern const char *const config_sections[];
+/* Names of mask.kind, by enum mask_kind; NULL-terminated. */
+extern const char *const config_mask_names[];
 
 /* Reads preset `name`: a path when it holds a '/' or ends in ".conf", else NAME.conf in the first
  * of $SYNIB_MANIFESTS/presets, ../../manifests/presets and ../share/synib/manifests/presets beside
- * the running program that has it. Lines of other methods' sections are checked and skipped.
- * ERR_USAGE names file and line: unknown key (with the nearest), value out of its range, a key
- * twice, a key missing. */
+ * the running program that has it. Lines of other methods' sections are checked and skipped, and
+ * those of "[METHOD MASK]" apply when mask.kind is MASK: `mask`, or what the lines before say when
+ * it is NULL. ERR_USAGE names file and line: unknown key (with the nearest), value out of its
+ * range, a key twice, a key missing or not of this data.kind. */
 NODISCARD enum err_code config_load(struct config *c, const char *name, const char *method,
-                                    struct err *e);
+                                    const char *mask, struct err *e);
 /* The same from memory; `name` stands for the path. */
 NODISCARD enum err_code config_parse(struct config *c, const char *name, const char *method,
-                                     const char *text, size_t len, struct err *e);
+                                     const char *mask, const char *text, size_t len, struct err *e);
 /* One "key=value" as given to --set. */
 NODISCARD enum err_code config_set(struct config *c, const char *assignment, struct err *e);
 /* The scopes of the key of such an assignment, ~0u when it has none (SCOPE_NONE) or is unknown. */
 unsigned config_scopes(const char *assignment);
+/* The value of mask.kind in such an assignment, NULL when its key is another. */
+const char *config_mask_of(const char *assignment);
 /* Rules that involve several settings; call after the last config_set. */
 NODISCARD enum err_code config_check(const struct config *c, struct err *e);
 
-/* "key = value" lines, in table order, of the settings in `scopes` (~0u: all of them); reads back
- * to the same values. Caller frees. */
+/* "key = value" lines, in table order, of the settings in `scopes` (~0u: all) that exist for c's
+ * data.kind; reads back to the same values. Caller frees. */
 NODISCARD enum err_code config_text(char **out, const struct config *c, unsigned scopes,
                                     struct err *e);
 /* The same with what each setting means and the values it takes, for --print-config. */

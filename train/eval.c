@@ -4,18 +4,19 @@
 #include "common/base/atomic_file.h"
 #include "common/base/file.h"
 #include "common/base/mem.h"
-#include "train/scored.h"
+#include "train/eval_report.h"
 
 #include <errno.h>
-#include <jansson.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-enum { KEY_BASE = 0x100, KEY_UNIMODAL };
+enum { KEY_BASE = 0x100, KEY_UNIMODAL, KEY_CHECKPOINT };
 
 static const struct argp_option option_table[] = {
     {"split", 's', "NAME", 0, "train, val or test (default)", 0},
+    {"checkpoint", KEY_CHECKPOINT, "NAME", 0,
+     "best (default): that of the epoch that select.metric chose; last: that of the last one", 0},
     {"output", 'o', "DIR", 0, "Also write metrics.json and predictions.tsv there", 0},
     {"base", KEY_BASE, "DIR", 0, "Where to look for the base sets of an overlay; again for more",
      0},
@@ -27,9 +28,9 @@ static const struct argp_option option_table[] = {
 };
 
 static const char doc[] =
-    "Measures the best checkpoint of RUN on a split of DATA (default: the dataset it was trained "
-    "on) and prints accuracy, F1 by class, the unimodal heads' accuracy, and accuracy on the "
-    "samples that both unimodal runs get wrong."
+    "Measures a checkpoint of RUN on a split of DATA (default: the dataset it was trained on) and "
+    "prints accuracy, F1 by class, the unimodal heads' accuracy, accuracy on the samples that all "
+    "unimodal models get wrong and, where the data know it, by source of information."
     "\vExamples:\n"
     "  synib-eval runs/synib --split test --json\n"
     "  synib-eval runs/synib irony/fold0-r2.0 -o results/synib-r2.0\n"
@@ -39,6 +40,7 @@ static const char doc[] =
 static error_t parse_option(int key, char *arg, struct argp_state *state)
 {
     static const char *const splits[] = {"train", "val", "test", NULL};
+    static const char *const checkpoints[] = {"best", "last", NULL};
     struct eval_options *opt = state->input;
     int i = 0;
 
@@ -48,6 +50,11 @@ static error_t parse_option(int key, char *arg, struct argp_state *state)
         opt->split = arg;
         return cli_choice(&i, arg, splits, "--split", opt->cli.err) == ERR_OK ? 0 : EINVAL;
     case 'o': opt->out = arg; return 0;
+    case KEY_CHECKPOINT:
+        if (cli_choice(&i, arg, checkpoints, "--checkpoint", opt->cli.err) != ERR_OK)
+            return EINVAL;
+        opt->last = i == 1;
+        return 0;
     case KEY_UNIMODAL: opt->unimodal = arg; return 0;
     case KEY_BASE:
         while (opt->base[i] != NULL)
@@ -86,158 +93,12 @@ out:
     return e->code;
 }
 
-/* What is measured: the run, and the unimodal runs behind it where there are any. */
-struct measured {
-    struct scored run, unimodal[AV_MODALITIES];
-    bool has_unimodal; /* both */
-    bool has_synergy;
-    struct synergy synergy;
-};
-
-/* ---- output ---- */
-
-static json_t *f1_by_class(const struct confusion *c)
-{
-    json_t *object = json_object();
-
-    for (int k = 0; k < N_LABELS; k++)
-        json_object_set_new(object, label_names[k], json_real(confusion_f1(c, k)));
-    return object;
-}
-
-static json_t *confusion_rows(const struct confusion *c)
-{
-    json_t *rows = json_array();
-
-    for (int label = 0; label < N_LABELS; label++) {
-        json_t *row = json_array();
-
-        for (int guess = 0; guess < N_LABELS; guess++)
-            json_array_append_new(row, json_integer(c->count[label][guess]));
-        json_array_append_new(rows, row);
-    }
-    return rows;
-}
-
-/* Accuracy of a unimodal head of the run itself; null where it has none. */
-static json_t *head_accuracy(const struct evaluation *ev, enum av_modality which)
-{
-    return ev->has_head[which] ? json_real(confusion_accuracy(&ev->head[which])) : json_null();
-}
-
-static json_t *synergy_json(const struct measured *m)
-{
-    json_t *object;
-
-    if (!m->has_synergy)
-        return json_null();
-    object = json_object();
-    json_object_set_new(object, "n", json_integer(m->synergy.n));
-    json_object_set_new(object, "accuracy",
-                        m->synergy.n > 0
-                            ? json_real((double)m->synergy.right / (double)m->synergy.n)
-                            : json_null());
-    json_object_set_new(object, "by", json_string(m->has_unimodal ? "unimodal-runs" : "own-heads"));
-    return object;
-}
-
-static json_t *result_json(const struct measured *m, const char *split, const char *data_digest)
-{
-    const struct evaluation *ev = &m->run.ev;
-    json_t *root = json_object(), *names = json_array(), *heads = json_object();
-
-    for (int k = 0; k < N_LABELS; k++)
-        json_array_append_new(names, json_string(label_names[k]));
-    json_object_set_new(heads, "audio", head_accuracy(ev, AV_AUDIO));
-    json_object_set_new(heads, "video", head_accuracy(ev, AV_VIDEO));
-    json_object_set_new(root, "method", json_string(m->run.method));
-    json_object_set_new(root, "seed", json_integer((json_int_t)m->run.seed));
-    json_object_set_new(root, "epoch", json_integer(m->run.epoch));
-    json_object_set_new(root, "step", json_integer(m->run.step));
-    json_object_set_new(root, "checkpoint", json_string(m->run.digest));
-    json_object_set_new(root, "split", json_string(split));
-    json_object_set_new(root, "data", json_string(data_digest));
-    json_object_set_new(root, "n", json_integer(ev->n));
-    json_object_set_new(root, "accuracy", json_real(confusion_accuracy(&ev->confusion)));
-    json_object_set_new(root, "macro_f1", json_real(confusion_macro_f1(&ev->confusion)));
-    json_object_set_new(root, "loss", json_real(ev->loss));
-    json_object_set_new(root, "f1", f1_by_class(&ev->confusion));
-    json_object_set_new(root, "classes", names);
-    json_object_set_new(root, "confusion", confusion_rows(&ev->confusion));
-    json_object_set_new(root, "unimodal", heads);
-    json_object_set_new(root, "synergy", synergy_json(m));
-    return root;
-}
-
-static void print_table(const struct measured *m, const char *split)
-{
-    const struct evaluation *ev = &m->run.ev;
-
-    printf("%s, %s split, %lld clips, checkpoint of epoch %lld\n", m->run.method, split,
-           (long long)ev->n, (long long)m->run.epoch);
-    printf("accuracy  %.4f\nmacro F1  %.4f\n", confusion_accuracy(&ev->confusion),
-           confusion_macro_f1(&ev->confusion));
-    for (int k = 0; k < N_LABELS; k++)
-        printf("  F1 %-8s %.4f\n", label_names[k], confusion_f1(&ev->confusion, k));
-    for (int i = 0; i < AV_MODALITIES; i++)
-        if (ev->has_head[i])
-            printf("%s head alone: accuracy %.4f\n", av_modality_name[i],
-                   confusion_accuracy(&ev->head[i]));
-    if (m->has_synergy)
-        printf("synergy subset (%s): %lld of %lld right\n",
-               m->has_unimodal ? "both unimodal runs wrong" : "both own heads wrong",
-               (long long)m->synergy.right, (long long)m->synergy.n);
-    printf("confusion (rows: true class)\n");
-    for (int label = 0; label < N_LABELS; label++) {
-        printf("  %-8s", label_names[label]);
-        for (int guess = 0; guess < N_LABELS; guess++)
-            printf(" %5lld", (long long)ev->confusion.count[label][guess]);
-        printf("\n");
-    }
-}
-
-/* Manifest of kind "predictions", docs/formats/run.md. */
-static enum err_code write_predictions(const struct measured *m, const struct dataset *data,
-                                       const char *path, bool force, struct err *e)
-{
-    const struct evaluation *ev = &m->run.ev;
-    struct atomic_file *f = NULL;
-
-    TRY(atomic_file_open(&f, path, force, e));
-    TRY(atomic_file_printf(f, e, "#synib-predictions 1\nclip\tdonor\tlabel\tprediction"));
-    for (int k = 0; k < N_LABELS; k++)
-        TRY(atomic_file_printf(f, e, "\tp_%s", label_names[k]));
-    TRY(atomic_file_printf(f, e, "\taudio_prediction\tvideo_prediction\n"));
-    for (int64_t i = 0; i < ev->n; i++) {
-        struct sample s = {0};
-
-        TRY(dataset_describe(data, i, &s, e));
-        TRY(atomic_file_printf(f, e, "%s\t%s\t%s\t%s", s.clip, s.donor, label_names[ev->label[i]],
-                               label_names[ev->guess[i]]));
-        for (int k = 0; k < N_LABELS; k++)
-            TRY(atomic_file_printf(f, e, "\t%.6f", (double)ev->prob[i * N_LABELS + k]));
-        for (int j = 0; j < AV_MODALITIES; j++)
-            TRY(atomic_file_printf(f, e, "\t%s",
-                                   ev->has_head[j] ? label_names[ev->head_guess[j][i]] : ""));
-        TRY(atomic_file_printf(f, e, "\n"));
-    }
-    {
-        struct atomic_file *done = f;
-
-        f = NULL;
-        TRY(atomic_file_commit(done, e));
-    }
-out:
-    atomic_file_abort(f);
-    return e->code;
-}
-
 static enum err_code write_outputs(const struct eval_options *opt, const struct measured *m,
-                                   const struct dataset *data, const char *text,
-                                   const char *metrics, const char *predictions, struct err *e)
+                                   const char *text, const char *metrics, const char *predictions,
+                                   struct err *e)
 {
     TRY(dir_make(opt->out, e));
-    TRY(write_predictions(m, data, predictions, opt->cli.force, e));
+    TRY(eval_predictions(m, predictions, opt->cli.force, e));
     TRY(atomic_file_put(metrics, text, strlen(text), opt->cli.force, e));
 out:
     return e->code;
@@ -257,14 +118,14 @@ out:
 
 /* ---- measuring ---- */
 
-/* Runs of the two unimodal models: from --unimodal, or where run.json says the encoders came from.
- * NULLs when neither is known. */
-static enum err_code unimodal_folders(char *dir[AV_MODALITIES], const struct eval_options *opt,
+/* Runs of the unimodal models: from --unimodal, or where run.json says the encoders came from.
+ * NULLs when they are not known. */
+static enum err_code unimodal_folders(char *dir[MEDIA_MODALITIES], const struct eval_options *opt,
                                       const struct run_places *places, struct err *e)
 {
-    const char *names[AV_MODALITIES] = {method_uni_audio.name, method_uni_video.name};
+    const char *names[MEDIA_MODALITIES] = {method_uni_audio.name, method_uni_video.name};
 
-    for (int i = 0; i < AV_MODALITIES; i++) {
+    for (int i = 0; i < MEDIA_MODALITIES; i++) {
         if (opt->unimodal != NULL)
             TRY(path_join(&dir[i], opt->unimodal, names[i], e));
         else if (places->unimodal[i] != NULL)
@@ -277,19 +138,20 @@ out:
 /* Measures the unimodal runs, if they are known. Folders from run.json must still hold the
  * checkpoints that the run started from. */
 static enum err_code measure_unimodal(struct measured *m, const struct eval_options *opt,
-                                      const struct run_places *places, const struct dataset *data,
-                                      struct err *e)
+                                      const struct run_places *places, struct err *e)
 {
-    char *dir[AV_MODALITIES] = {NULL, NULL};
+    char *dir[MEDIA_MODALITIES] = {NULL, NULL};
 
+    if (data_media(m->data) == NULL)
+        return ERR_OK;
     TRY(unimodal_folders(dir, opt, places, e));
-    if (dir[AV_AUDIO] == NULL || dir[AV_VIDEO] == NULL)
+    if (dir[MEDIA_AUDIO] == NULL || dir[MEDIA_VIDEO] == NULL)
         goto out;
-    for (int i = 0; i < AV_MODALITIES; i++) {
-        TRY(scored_run(&m->unimodal[i], dir[i], data, opt->cli.jobs, e));
+    for (int i = 0; i < MEDIA_MODALITIES; i++) {
+        TRY(scored_run(&m->unimodal[i], dir[i], run_best_name, m->data, opt->cli.jobs, e));
         if (m->unimodal[i].ev.head_guess[i] == NULL) {
             err_set(e, ERR_DATA, "%s: holds a run of method %s: it has no %s head", dir[i],
-                    m->unimodal[i].method, av_modality_name[i]);
+                    m->unimodal[i].method, data_modality(m->data, i));
             goto out;
         }
         if (opt->unimodal == NULL && strcmp(m->unimodal[i].digest, m->run.init[i]) != 0) {
@@ -302,7 +164,7 @@ static enum err_code measure_unimodal(struct measured *m, const struct eval_opti
     }
     m->has_unimodal = true;
 out:
-    for (int i = 0; i < AV_MODALITIES; i++)
+    for (int i = 0; i < MEDIA_MODALITIES; i++)
         free(dir[i]);
     return e->code;
 }
@@ -310,35 +172,36 @@ out:
 static void measure_synergy(struct measured *m)
 {
     const struct evaluation *ev = &m->run.ev;
-    const int32_t *head[AV_MODALITIES];
+    const int32_t *head[MODALITIES_MAX] = {0};
+    int modalities = data_modalities(m->data);
 
-    for (int i = 0; i < AV_MODALITIES; i++) {
+    for (int i = 0; i < modalities; i++) {
         head[i] = m->has_unimodal ? m->unimodal[i].ev.head_guess[i] : ev->head_guess[i];
         if (head[i] == NULL)
             return;
     }
-    m->synergy = synergy_count(ev->n, ev->label, head[AV_AUDIO], head[AV_VIDEO], ev->guess);
+    m->synergy = synergy_count(ev->n, ev->label, modalities, head, ev->guess);
     m->has_synergy = true;
 }
 
 static void warn_other_data(const struct eval_options *opt, const struct scored *run,
                             const char *data, const char *const *bases)
 {
-    struct dataset *val = NULL;
+    struct data *val = NULL;
     struct err why = {0};
 
-    if (dataset_open(&val, data, "val", bases, &why) != ERR_OK ||
-        strcmp(dataset_digest(val), run->val_digest) != 0)
+    if (data_open(&val, data, "val", bases, &why) != ERR_OK ||
+        strcmp(data_digest(val), run->val_digest) != 0)
         log_warn(&opt->cli.log, "%s: is not the dataset that %s was trained on", data, opt->run);
-    dataset_close(val);
+    data_close(val);
 }
 
 static enum err_code measure(struct measured *m, const struct eval_options *opt,
-                             const struct run_places *places, const struct dataset *data,
-                             struct err *e)
+                             const struct run_places *places, struct err *e)
 {
-    TRY(scored_run(&m->run, opt->run, data, opt->cli.jobs, e));
-    TRY(measure_unimodal(m, opt, places, data, e));
+    TRY(scored_run(&m->run, opt->run, opt->last ? run_last_name : run_best_name, m->data,
+                   opt->cli.jobs, e));
+    TRY(measure_unimodal(m, opt, places, e));
     measure_synergy(m);
 out:
     return e->code;
@@ -346,11 +209,10 @@ out:
 
 enum err_code eval_run(const struct eval_options *opt, struct err *e)
 {
-    struct measured m = {0};
+    struct measured m = {.split = opt->split};
     struct run_places places = {0};
-    struct dataset *data = NULL;
+    struct data *data = NULL;
     const char *path, *const *bases;
-    json_t *root = NULL;
     char *text = NULL, *metrics = NULL, *predictions = NULL;
 
     if (opt->out != NULL)
@@ -362,36 +224,31 @@ enum err_code eval_run(const struct eval_options *opt, struct err *e)
         err_set(e, ERR_USAGE, "%s: does not say where its data are: give DATA", opt->run);
         goto out;
     }
-    TRY(dataset_open(&data, path, opt->split, bases, e));
+    TRY(data_open(&data, path, opt->split, bases, e));
+    m.data = data;
     if (opt->cli.dry_run) {
-        log_note(&opt->cli.log, "%s: would be measured on %lld clips of %s, split %s", opt->run,
-                 (long long)dataset_count(data), path, opt->split);
+        log_note(&opt->cli.log, "%s: would be measured on %lld samples of %s, split %s", opt->run,
+                 (long long)data_count(data), path, opt->split);
         goto out;
     }
-    TRY(measure(&m, opt, &places, data, e));
+    TRY(measure(&m, opt, &places, e));
     if (opt->data != NULL)
         warn_other_data(opt, &m.run, path, bases);
-    root = result_json(&m, opt->split, dataset_digest(data));
-    text = json_dumps(root, JSON_INDENT(2) | JSON_PRESERVE_ORDER | JSON_REAL_PRECISION(9));
-    if (text == NULL) {
-        err_set(e, ERR_NOMEM, "result: no memory");
-        goto out;
-    }
+    TRY(eval_json(&text, &m, e));
     if (opt->out != NULL)
-        TRY(write_outputs(opt, &m, data, text, metrics, predictions, e));
+        TRY(write_outputs(opt, &m, text, metrics, predictions, e));
     if (opt->cli.json)
         printf("%s\n", text);
     else
-        print_table(&m, opt->split);
+        eval_print(&m);
 out:
     free(text);
     free(metrics);
     free(predictions);
-    json_decref(root);
-    dataset_close(data);
+    data_close(data);
     run_places_free(&places);
     scored_free(&m.run);
-    for (int i = 0; i < AV_MODALITIES; i++)
+    for (int i = 0; i < MODALITIES_MAX; i++)
         scored_free(&m.unimodal[i]);
     return e->code;
 }

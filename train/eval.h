@@ -10,6 +10,7 @@ struct eval_options {
     struct cli cli;
     const char *run, *data, *split, *out, *unimodal;
     const char *base[RUN_MAX_BASES + 1];
+    bool last; /* measure last.safetensors */
 };
 
 NODISCARD enum err_code eval_options_parse(struct eval_options *opt, int argc, char **argv,

@@ -4,258 +4,156 @@
 #include "common/base/log.h"
 #include "common/base/mem.h"
 #include "common/base/rng.h"
-#include "common/data/image.h"
+#include "train/loader_media.h"
 
 #include <assert.h>
-#include <pthread.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-/* Batch number b is made in slot b % LOADER_SLOTS once the batch before it in that slot has been
- * given back. Work is handed out sample by sample, in order. */
-struct slot {
-    float *audio, *video;
-    int32_t *label;
-    uint32_t *sample;
-    int64_t n, done;
-    int64_t failed; /* position of the first sample that failed, -1 = none */
-    struct err err;
-};
-
-struct worker {
-    struct loader *loader;
-    struct image_loader *image;
-    pthread_t thread;
-    bool running;
+/* One batch of vectors, gathered from the rows of a split. */
+struct gathered {
+    float *x[MODALITIES_MAX], *oracle[MODALITIES_MAX];
+    int32_t *label, *source;
+    float *target;
 };
 
 struct loader {
-    const struct dataset *data;
+    const struct data *data;
     struct loader_options opt;
     int64_t count, batches;
-    int bins, frames, height, width; /* of a spectrogram, before and after pooling */
-    uint32_t *order;                 /* [count] of this epoch */
+    uint32_t *order; /* [count] of this epoch */
     uint32_t epoch;
-    uint32_t shuffle_stream, crop_stream;
-    struct slot slot[LOADER_SLOTS];
-    struct worker *worker;
+    int64_t next; /* vectors: number of the next batch */
+    struct media_loader *media;
+    struct gathered batch;
     int64_t waited_ms;
-
-    pthread_mutex_t lock; /* guards what follows and the slots' done, failed, err */
-    pthread_cond_t work, ready, idle;
-    bool sync_ready; /* lock and conditions exist */
-    bool quit;
-    int64_t fill_batch, fill_item; /* next sample to be handed out */
-    int64_t held;                  /* batch that the caller has or will get next */
-    bool given;                    /* the caller has it */
-    int64_t in_flight;             /* samples being made */
 };
 
-static int64_t batch_size(const struct loader *l, int64_t b)
-{
-    int64_t left = l->count - b * l->opt.batch;
+/* ---- vectors ---- */
 
-    return left < l->opt.batch ? left : l->opt.batch;
+static enum err_code alloc_gathered(struct loader *l, const struct vectors *v, struct err *e)
+{
+    size_t b = (size_t)loader_batch_size(l);
+
+    for (int m = 0; m < v->modalities; m++) {
+        size_t row = (size_t)v->modality[m].dim * sizeof(float);
+
+        if (!l->opt.use[m])
+            continue;
+        TRY(mem_aligned(&l->batch.x[m], b, row, "batch", e));
+        if (l->opt.oracle != ORACLE_NONE)
+            TRY(mem_aligned(&l->batch.oracle[m], b, row, "batch", e));
+    }
+    if (v->label != NULL)
+        TRY(mem_array(&l->batch.label, b, sizeof *l->batch.label, "batch", e));
+    if (v->source != NULL)
+        TRY(mem_array(&l->batch.source, b, sizeof *l->batch.source, "batch", e));
+    if (v->target != NULL)
+        TRY(mem_aligned(&l->batch.target, b, (size_t)v->targets * sizeof(float), "batch", e));
+out:
+    return e->code;
 }
 
-static void pool_spectrogram(const struct loader *l, const float *in, float *out)
+/* Whether a coordinate is part of what makes the label in this sample, synergy aside. */
+static bool is_shortcut(const struct vectors *v, int m, int64_t i, int kind)
 {
-    int p = l->opt.audio_pool;
+    const char *source = v->sources > 0 ? v->source_name[v->source[i]] : "";
+    char unique[VECTORS_NAME_SIZE];
 
-    if (p == 1) {
-        memcpy(out, in, (size_t)l->bins * (size_t)l->frames * sizeof *out);
+    snprintf(unique, sizeof unique, "unique%d", m + 1);
+    return kind == BLOCK_SPURIOUS || (kind == BLOCK_UNIQUE && strcmp(source, unique) == 0) ||
+           (kind == BLOCK_REDUNDANT && strcmp(source, "redundant") == 0);
+}
+
+static void gather_oracle(const struct loader *l, const struct vectors *v, int m, int64_t row,
+                          int64_t i)
+{
+    const struct vector_modality *x = &v->modality[m];
+    const uint8_t *block = x->block + i * x->dim, *oracle = x->oracle + i * x->dim;
+    float *out = l->batch.oracle[m] + row * x->dim;
+    bool shortcut[BLOCK_SPURIOUS + 1];
+
+    for (int kind = 0; kind <= BLOCK_SPURIOUS; kind++)
+        shortcut[kind] = l->opt.oracle == ORACLE_SHORTCUT && is_shortcut(v, m, i, kind);
+    for (int d = 0; d < x->dim; d++)
+        out[d] = l->opt.oracle == ORACLE_ACTIVE    ? oracle[d]
+                 : l->opt.oracle == ORACLE_LITERAL ? block[d] == BLOCK_SYNERGISTIC
+                                                   : shortcut[block[d]];
+}
+
+static void gather(struct loader *l, const struct vectors *v, const uint32_t *sample, int64_t n,
+                   struct batch *b)
+{
+    struct gathered *g = &l->batch;
+
+    for (int64_t row = 0; row < n; row++) {
+        int64_t i = sample[row];
+
+        for (int m = 0; m < v->modalities; m++) {
+            int dim = v->modality[m].dim;
+
+            if (g->x[m] != NULL)
+                memcpy(g->x[m] + row * dim, v->modality[m].x + i * dim,
+                       (size_t)dim * sizeof(float));
+            if (g->oracle[m] != NULL)
+                gather_oracle(l, v, m, row, i);
+        }
+        if (g->label != NULL)
+            g->label[row] = v->label[i];
+        if (g->source != NULL)
+            g->source[row] = v->source[i];
+        if (g->target != NULL)
+            memcpy(g->target + row * v->targets, v->target + i * v->targets,
+                   (size_t)v->targets * sizeof(float));
+    }
+    *b = (struct batch){.n = n,
+                        .aim = {.label = g->label, .target = g->target},
+                        .source = g->source,
+                        .sample = sample};
+    for (int m = 0; m < v->modalities; m++) {
+        b->x[m] = g->x[m];
+        b->oracle[m] = g->oracle[m];
+    }
+}
+
+static void next_vectors(struct loader *l, struct batch *b)
+{
+    int64_t first = l->next * l->opt.batch, n = l->count - first;
+
+    if (l->next >= l->batches)
         return;
-    }
-    for (int y = 0; y < l->height; y++) {
-        for (int x = 0; x < l->width; x++) {
-            double sum = 0;
-
-            for (int i = 0; i < p; i++)
-                for (int j = 0; j < p; j++)
-                    sum += in[(size_t)(y * p + i) * (size_t)l->frames + (size_t)(x * p + j)];
-            out[(size_t)y * (size_t)l->width + (size_t)x] = (float)(sum / (p * p));
-        }
-    }
+    gather(l, data_vectors(l->data), l->order + first, n < l->opt.batch ? n : l->opt.batch, b);
+    l->next++;
 }
 
-static enum err_code load_frames(const struct loader *l, struct image_loader *image,
-                                 const struct sample *s, uint32_t index, float *out, struct err *e)
-{
-    struct rng r = rng_at(l->opt.seed, l->crop_stream, l->epoch, index);
-    size_t frame = 3 * (size_t)l->opt.video_size * (size_t)l->opt.video_size;
+/* ---- both ---- */
 
-    for (int i = 0; i < FRAMES_PER_CLIP; i++) {
-        struct image_crop crop;
-        int w, h;
-
-        TRY(image_loader_size(image, s->jpeg[i], s->jpeg_len[i], &w, &h, e));
-        crop =
-            l->opt.augment ? image_crop_from(&r, w, h, l->opt.scale_min) : image_crop_whole(w, h);
-        TRY(image_load(image, s->jpeg[i], s->jpeg_len[i], &crop, out + (size_t)i * frame, e));
-    }
-out:
-    return e->code;
-}
-
-static enum err_code load_sample(struct worker *w, struct slot *slot, int64_t item, struct err *e)
-{
-    struct loader *l = w->loader;
-    size_t plane = 3 * (size_t)l->opt.video_size * (size_t)l->opt.video_size;
-    uint32_t index = slot->sample[item];
-    struct sample s = {0};
-
-    TRY(dataset_get(l->data, index, &s, e));
-    slot->label[item] = s.label;
-    if (l->opt.audio)
-        pool_spectrogram(l, s.spectrogram,
-                         slot->audio + (size_t)item * (size_t)l->height * (size_t)l->width);
-    if (l->opt.video)
-        TRY(load_frames(l, w->image, &s, index,
-                        slot->video + (size_t)item * FRAMES_PER_CLIP * plane, e));
-out:
-    return err_in(e, "sample %lu (%s)", (unsigned long)index, s.clip);
-}
-
-static bool work_left(const struct loader *l)
-{
-    return l->fill_batch < l->batches && l->fill_batch < l->held + LOADER_SLOTS;
-}
-
-/* Prepares the slot of batch l->fill_batch; called with the lock, before its first sample. */
-static void open_slot(struct loader *l)
-{
-    struct slot *slot = &l->slot[l->fill_batch % LOADER_SLOTS];
-
-    slot->n = batch_size(l, l->fill_batch);
-    slot->done = 0;
-    slot->failed = -1;
-    err_clear(&slot->err);
-    memcpy(slot->sample, l->order + l->fill_batch * l->opt.batch,
-           (size_t)slot->n * sizeof *slot->sample);
-}
-
-static void *worker_run(void *arg)
-{
-    struct worker *w = arg;
-    struct loader *l = w->loader;
-
-    pthread_mutex_lock(&l->lock);
-    for (;;) {
-        struct err e = {0};
-        struct slot *slot;
-        int64_t item;
-
-        while (!l->quit && !work_left(l))
-            pthread_cond_wait(&l->work, &l->lock);
-        if (l->quit)
-            break;
-        if (l->fill_item == 0)
-            open_slot(l);
-        slot = &l->slot[l->fill_batch % LOADER_SLOTS];
-        item = l->fill_item++;
-        if (l->fill_item == slot->n) {
-            l->fill_item = 0;
-            l->fill_batch++;
-        }
-        l->in_flight++;
-        pthread_mutex_unlock(&l->lock);
-        (void)load_sample(w, slot, item, &e);
-        pthread_mutex_lock(&l->lock);
-        l->in_flight--;
-        slot->done++;
-        if (e.code != ERR_OK && (slot->failed < 0 || item < slot->failed)) {
-            slot->failed = item;
-            slot->err = e;
-        }
-        if (slot->done == slot->n)
-            pthread_cond_signal(&l->ready);
-        if (l->in_flight == 0)
-            pthread_cond_signal(&l->idle);
-    }
-    pthread_mutex_unlock(&l->lock);
-    return NULL;
-}
-
-static enum err_code alloc_slots(struct loader *l, struct err *e)
-{
-    size_t b = (size_t)l->opt.batch;
-    size_t audio = (size_t)l->height * (size_t)l->width * sizeof(float);
-    size_t side = (size_t)l->opt.video_size;
-    size_t video = FRAMES_PER_CLIP * 3 * side * side * sizeof(float);
-
-    for (int i = 0; i < LOADER_SLOTS; i++) {
-        struct slot *slot = &l->slot[i];
-
-        if (l->opt.audio)
-            TRY(mem_aligned(&slot->audio, b, audio, "audio batch", e));
-        if (l->opt.video)
-            TRY(mem_aligned(&slot->video, b, video, "video batch", e));
-        TRY(mem_array(&slot->label, b, sizeof *slot->label, "batch", e));
-        TRY(mem_array(&slot->sample, b, sizeof *slot->sample, "batch", e));
-    }
-out:
-    return e->code;
-}
-
-static enum err_code start_workers(struct loader *l, struct err *e)
-{
-    TRY(mem_array(&l->worker, (size_t)l->opt.threads, sizeof *l->worker, "loader threads", e));
-    for (int i = 0; i < l->opt.threads; i++) {
-        struct worker *w = &l->worker[i];
-        int rc;
-
-        w->loader = l;
-        if (l->opt.video)
-            TRY(image_loader_new(&w->image, l->opt.video_size, &image_norm_imagenet, e));
-        rc = pthread_create(&w->thread, NULL, worker_run, w);
-        if (rc != 0)
-            return err_set(e, ERR_IO, "loader: cannot start a thread: %s", strerror(rc));
-        w->running = true;
-    }
-out:
-    return e->code;
-}
-
-static enum err_code check_data(struct loader *l, struct err *e)
-{
-    l->count = dataset_count(l->data);
-    if (l->count == 0)
-        return err_set(e, ERR_DATA, "the split is empty: there is nothing to train on or test");
-    if (l->count > UINT32_MAX)
-        return err_set(e, ERR_DATA, "the split has more than 2^32 samples");
-    dataset_spectrogram_shape(l->data, &l->bins, &l->frames);
-    l->height = l->bins / l->opt.audio_pool;
-    l->width = l->frames / l->opt.audio_pool;
-    if (l->height < 1 || l->width < 1)
-        return err_set(e, ERR_DATA, "audio.pool: %d is more than the spectrogram's %d x %d",
-                       l->opt.audio_pool, l->bins, l->frames);
-    l->batches = (l->count + l->opt.batch - 1) / l->opt.batch;
-    return ERR_OK;
-}
-
-enum err_code loader_new(struct loader **out, const struct dataset *data,
+enum err_code loader_new(struct loader **out, const struct data *data,
                          const struct loader_options *opt, struct err *e)
 {
     struct loader *l = NULL;
 
-    assert(opt->batch >= 1 && opt->threads >= 1 && opt->audio_pool >= 1);
+    assert(opt->batch >= 1 && opt->threads >= 1);
     *out = NULL;
     TRY(mem_array(&l, 1, sizeof *l, "loader", e));
     l->data = data;
     l->opt = *opt;
-    l->shuffle_stream = rng_stream("loader.shuffle");
-    l->crop_stream = rng_stream("loader.crop");
-    TRY(check_data(l, e));
+    l->count = data_count(data);
+    if (l->count == 0)
+        TRY(err_set(e, ERR_DATA, "the split is empty: there is nothing to train on or test"));
+    if (l->count > UINT32_MAX)
+        TRY(err_set(e, ERR_DATA, "the split has more than 2^32 samples"));
+    if (opt->oracle != ORACLE_NONE && !data_has_oracle(data))
+        TRY(err_set(e, ERR_DATA,
+                    "mask.kind: an oracle mask needs data that say what it is: these have none"));
+    l->batches = (l->count + opt->batch - 1) / opt->batch;
     TRY(mem_array(&l->order, (size_t)l->count, sizeof *l->order, "sample order", e));
-    TRY(alloc_slots(l, e));
-    pthread_mutex_init(&l->lock, NULL);
-    pthread_cond_init(&l->work, NULL);
-    pthread_cond_init(&l->ready, NULL);
-    pthread_cond_init(&l->idle, NULL);
-    l->sync_ready = true;
-    l->fill_batch = l->batches; /* nothing to do until loader_start */
-    l->held = l->batches;
-    TRY(start_workers(l, e));
+    l->next = l->batches;
+    if (data_media(data) != NULL)
+        TRY(media_loader_new(&l->media, data_media(data), opt, l->order, e));
+    else
+        TRY(alloc_gathered(l, data_vectors(data), e));
     *out = l;
     l = NULL;
 out:
@@ -267,30 +165,14 @@ void loader_free(struct loader *l)
 {
     if (l == NULL)
         return;
-    if (l->sync_ready) {
-        pthread_mutex_lock(&l->lock);
-        l->quit = true;
-        pthread_cond_broadcast(&l->work);
-        pthread_mutex_unlock(&l->lock);
+    media_loader_free(l->media);
+    for (int m = 0; m < MODALITIES_MAX; m++) {
+        free(l->batch.x[m]);
+        free(l->batch.oracle[m]);
     }
-    for (int i = 0; l->worker != NULL && i < l->opt.threads; i++) {
-        if (l->worker[i].running)
-            pthread_join(l->worker[i].thread, NULL);
-        image_loader_free(l->worker[i].image);
-    }
-    if (l->sync_ready) {
-        pthread_cond_destroy(&l->idle);
-        pthread_cond_destroy(&l->ready);
-        pthread_cond_destroy(&l->work);
-        pthread_mutex_destroy(&l->lock);
-    }
-    for (int i = 0; i < LOADER_SLOTS; i++) {
-        free(l->slot[i].audio);
-        free(l->slot[i].video);
-        free(l->slot[i].label);
-        free(l->slot[i].sample);
-    }
-    free(l->worker);
+    free(l->batch.label);
+    free(l->batch.source);
+    free(l->batch.target);
     free(l->order);
     free(l);
 }
@@ -300,10 +182,16 @@ int64_t loader_batches(const struct loader *l)
     return l->batches;
 }
 
+int64_t loader_batch_size(const struct loader *l)
+{
+    return l->opt.batch < l->count ? l->opt.batch : l->count;
+}
+
 void loader_audio_shape(const struct loader *l, int *height, int *width)
 {
-    *height = l->height;
-    *width = l->width;
+    *height = *width = 0;
+    if (l->media != NULL)
+        media_loader_audio_shape(l->media, height, width);
 }
 
 int64_t loader_waited_ms(const struct loader *l)
@@ -312,9 +200,10 @@ int64_t loader_waited_ms(const struct loader *l)
 }
 
 /* Fisher-Yates from the top, one draw per place. */
-static void make_order(struct loader *l)
+static void make_order(void *ctx)
 {
-    struct rng r = rng_at(l->opt.seed, l->shuffle_stream, l->epoch, 0);
+    struct loader *l = ctx;
+    struct rng r = rng_at(l->opt.seed, rng_stream("loader.shuffle"), l->epoch, 0);
 
     for (int64_t i = 0; i < l->count; i++)
         l->order[i] = (uint32_t)i;
@@ -331,52 +220,25 @@ static void make_order(struct loader *l)
 void loader_start(struct loader *l, uint32_t epoch, int64_t first)
 {
     assert(first >= 0 && first <= l->batches);
-    pthread_mutex_lock(&l->lock);
-    l->fill_batch = l->batches; /* hand out nothing more of the old epoch */
-    while (l->in_flight > 0)
-        pthread_cond_wait(&l->idle, &l->lock);
     l->epoch = epoch;
-    make_order(l);
-    l->fill_batch = first;
-    l->fill_item = 0;
-    l->held = first;
-    for (int i = 0; i < LOADER_SLOTS; i++)
-        l->slot[i].n = l->slot[i].done = 0;
-    l->given = false;
-    pthread_cond_broadcast(&l->work);
-    pthread_mutex_unlock(&l->lock);
+    l->next = first;
+    if (l->media != NULL)
+        media_loader_start(l->media, epoch, first, make_order, l);
+    else
+        make_order(l);
 }
 
 enum err_code loader_next(struct loader *l, struct batch *b, struct err *e)
 {
     int64_t begun = clock_ms();
-    struct slot *slot;
 
     memset(b, 0, sizeof *b);
-    pthread_mutex_lock(&l->lock);
-    if (l->given) { /* the caller is done with the last one: its slot is free */
-        l->held++;
-        l->given = false;
-        pthread_cond_broadcast(&l->work);
-    }
-    if (l->held >= l->batches) {
-        pthread_mutex_unlock(&l->lock);
+    if (l->media == NULL) {
+        next_vectors(l, b);
         return ERR_OK;
     }
-    slot = &l->slot[l->held % LOADER_SLOTS];
-    while (l->fill_batch <= l->held || slot->done < slot->n)
-        pthread_cond_wait(&l->ready, &l->lock);
-    l->given = true;
-    pthread_mutex_unlock(&l->lock);
+    TRY(media_loader_next(l->media, b, e));
+out:
     l->waited_ms += clock_ms() - begun;
-    if (slot->failed >= 0)
-        return err_set(e, slot->err.code, "%s", slot->err.text);
-    *b = (struct batch){
-        .n = slot->n,
-        .audio = slot->audio,
-        .video = slot->video,
-        .label = slot->label,
-        .sample = slot->sample,
-    };
-    return ERR_OK;
+    return e->code;
 }

@@ -1,37 +1,121 @@
 /* SPDX-License-Identifier: MIT */
 #include "train/network.h"
 
+#include "train/masks/mask.h"
+
+#include <stdio.h>
 #include <string.h>
 
+/* Evaluation batches of vectors: the work of a pass then dwarfs its overhead. */
+enum { VECTOR_EVAL_BATCH = 512 };
+
+static bool uses(const struct method *method, const struct data *data, int which)
+{
+    return method->only == NULL || strcmp(method->only, data_modality(data, which)) == 0;
+}
+
+static enum err_code check_kinds(const struct method *method, const struct config *c,
+                                 const struct data *data, struct err *e)
+{
+    bool media = data_media(data) != NULL;
+
+    if (media != (c->kind == KIND_MEDIA))
+        return err_set(e, ERR_USAGE,
+                       "the settings are for data.kind = %s, DATA holds %s: use --preset %s",
+                       media ? "vectors" : "media", media ? "pictures and sound" : "vectors",
+                       media ? "paper, released or demo"
+                             : "xor-spurious, xor-pid, xor-regression or one of your own");
+    if (method->media_only && !media)
+        return err_set(e, ERR_USAGE, "--method %s: is for pictures and sound, DATA holds vectors",
+                       method->name);
+    if ((c->select == SELECT_ACCURACY || c->select == SELECT_SYNERGY) && data_classes(data) == 0)
+        return err_set(e, ERR_USAGE,
+                       "select.metric: accuracy is for classes, DATA has numbers to predict: use "
+                       "loss or last");
+    return ERR_OK;
+}
+
+static void add_media(struct model_options *o, const struct config *c, const struct data *data)
+{
+    struct modality *audio = &o->modality[MEDIA_AUDIO], *video = &o->modality[MEDIA_VIDEO];
+    int bins, frames;
+
+    dataset_spectrogram_shape(data_media(data), &bins, &frames);
+    *audio = model_options_paper.modality[MEDIA_AUDIO];
+    if (c->audio_pool > 0) { /* not there in the settings of a video run */
+        audio->height = bins / (int)c->audio_pool;
+        audio->width = frames / (int)c->audio_pool;
+    }
+    *video = model_options_paper.modality[MEDIA_VIDEO];
+    video->height = video->width = (int)c->video_size;
+    video->frames = FRAMES_PER_CLIP;
+    o->resnet_width = (int)c->width;
+    o->trunk = (struct mlp_shape){1, (int)c->trunk};
+}
+
+static void add_vectors(struct model_options *o, const struct config *c, const struct data *data)
+{
+    const struct vectors *v = data_vectors(data);
+
+    for (int m = 0; m < v->modalities; m++)
+        o->modality[m] = (struct modality){.encoder = ENCODER_MLP, .inputs = v->modality[m].dim};
+    o->encoder = (struct mlp_shape){(int)c->encoder_depth, (int)c->encoder_width};
+    o->head = (struct mlp_shape){(int)c->head_depth, (int)c->head_width};
+    o->trunk = (struct mlp_shape){(int)c->trunk_depth, (int)c->trunk};
+}
+
+static struct model_options model_options_of(const struct network *net, const struct data *data)
+{
+    const struct method *method = net->method;
+    const struct config *c = &net->config;
+    int numbers = data_classes(data) > 0 ? data_classes(data) : data_targets(data);
+    struct model_options o = {
+        .fusion = method->fusion,
+        .log_variance = method->fusion && (method->scopes & SCOPE_SYNIB) != 0 &&
+                        c->divergence == DIVERGENCE_GAUSSIAN &&
+                        net->objective != &objective_gaussian,
+        /* alone, a head trains its encoder */
+        .detach_heads = method->fusion && c->detach_heads,
+        .layernorm = method->fusion && c->layernorm,
+        .outputs = net->objective->outputs(numbers),
+        .dropout = method->fusion ? c->dropout : 0,
+    };
+
+    if (data_media(data) != NULL)
+        add_media(&o, c, data);
+    else
+        add_vectors(&o, c, data);
+    o.modalities = data_modalities(data);
+    for (int m = 0; m < o.modalities; m++) {
+        snprintf(o.modality[m].name, MODALITY_NAME_SIZE, "%s", data_modality(data, m));
+        o.modality[m].use = uses(method, data, m);
+    }
+    return o;
+}
+
 enum err_code network_init(struct network *net, const struct method *method,
-                           const struct config *config, uint64_t seed, int height, int width,
+                           const struct config *config, uint64_t seed, const struct data *data,
                            int threads, struct err *e)
 {
-    struct avmodel_options opt = avmodel_options_default;
+    struct model_options opt;
+    int numbers = data_classes(data) > 0 ? data_classes(data) : data_targets(data);
 
     *net = (struct network){.method = method, .config = *config, .seed = seed};
-    memcpy(opt.use, method->use, sizeof opt.use);
-    opt.fusion = method->fusion;
-    opt.detach_heads = method->fusion; /* R section 3.4; alone, the head trains its encoder */
-    opt.width = (int)config->width;
-    opt.classes = N_LABELS;
-    opt.frames = FRAMES_PER_CLIP;
-    opt.audio_height = height;
-    opt.audio_width = width;
-    if (method->use[AV_VIDEO])
-        opt.video_height = opt.video_width = (int)config->video_size;
-    if (method->fusion) {
-        opt.trunk = (int)config->trunk;
-        opt.dropout = config->dropout;
-    }
+    TRY(check_kinds(method, config, data, e));
+    net->objective = objective_for(data_classes(data));
+    net->readout_width = net->objective->readout_width(numbers);
+    opt = model_options_of(net, data);
     TRY(nn_new(&net->nn, threads, e));
     TRY(tape_new(&net->tape, net->nn, e));
+    TRY(tape_new(&net->inner, net->nn, e));
     TRY(params_new(&net->params, e));
-    TRY(avmodel_new(&net->model, &opt, net->params, e));
+    TRY(model_new(&net->model, &opt, net->params, e));
     if (method->declare != NULL)
         TRY(method->declare(config, net->model, net->params, e));
     TRY(params_build(net->params, e));
-    avmodel_init(net->model, seed);
+    model_init(net->model, seed);
+    if (method->init != NULL)
+        method->init(config, net->model, net->params, seed);
 out:
     if (e->code != ERR_OK)
         network_free(net);
@@ -40,29 +124,34 @@ out:
 
 void network_free(struct network *net)
 {
-    avmodel_free(net->model);
+    model_free(net->model);
     params_free(net->params);
+    tape_free(net->inner);
     tape_free(net->tape);
     nn_free(net->nn);
     memset(net, 0, sizeof *net);
 }
 
-struct method_step network_encode(const struct network *net, const struct batch *b, uint32_t step)
+struct method_step network_encode(const struct network *net, const struct batch *b, uint32_t step,
+                                  int64_t epoch)
 {
-    struct av_input in = {.batch = b->n, .modality = {b->audio, b->video}};
-
-    return (struct method_step){
+    struct method_step s = {
         .tape = net->tape,
+        .inner = net->inner,
+        .nn = net->nn,
         .model = net->model,
+        .objective = net->objective,
         .params = net->params,
         .config = &net->config,
-        .features = avmodel_encode(net->model, net->tape, &in),
-        .label = b->label,
-        .sample = b->sample,
-        .batch = b->n,
+        .batch = b,
         .seed = net->seed,
         .step = step,
+        .epoch = epoch,
     };
+    struct noise_key key = step_key(&s, "dropout.encoder");
+
+    s.features = model_encode(net->model, net->tape, b->n, b->x, &key);
+    return s;
 }
 
 struct stage method_stage(const struct method *method, const struct config *c)
@@ -70,7 +159,7 @@ struct stage method_stage(const struct method *method, const struct config *c)
     if (method->fusion)
         return (struct stage){c->lr, c->weight_decay, c->batch, c->epochs, c->patience};
     return (struct stage){
-        .lr = method->use[AV_AUDIO] ? c->pretrain_audio_lr : c->pretrain_video_lr,
+        .lr = method == &method_uni_video ? c->pretrain_video_lr : c->pretrain_audio_lr,
         .weight_decay = c->pretrain_weight_decay,
         .batch = c->pretrain_batch,
         .epochs = c->pretrain_epochs,
@@ -78,19 +167,42 @@ struct stage method_stage(const struct method *method, const struct config *c)
     };
 }
 
-struct loader_options method_loader(const struct method *method, const struct config *config,
-                                    bool training, uint64_t seed, int threads)
+/* What the method's masks need to be told about each sample. */
+static enum oracle_kind oracle_of(const struct method *method, const struct config *c)
 {
-    return (struct loader_options){
-        .batch = method_stage(method, config).batch,
+    enum oracle_kind kind = ORACLE_NONE;
+
+    if ((method->scopes & SCOPE_MASKS) != 0)
+        kind = masks[c->mask]->oracle;
+    if (kind != ORACLE_NONE && (method->scopes & SCOPE_MASKING) != 0)
+        kind = ORACLE_SHORTCUT;
+    return kind;
+}
+
+struct loader_options method_loader(const struct method *method, const struct config *c,
+                                    const struct data *data, bool training, uint64_t seed,
+                                    int threads)
+{
+    bool media = data_media(data) != NULL;
+    struct loader_options o = {
+        .batch = method_stage(method, c).batch,
         .training = training,
-        .augment = training && config->augment && method->use[AV_VIDEO],
-        .scale_min = config->scale_min,
-        .audio = method->use[AV_AUDIO],
-        .video = method->use[AV_VIDEO],
-        .audio_pool = method->use[AV_AUDIO] ? (int)config->audio_pool : 1,
-        .video_size = method->use[AV_VIDEO] ? (int)config->video_size : 0,
+        .oracle = training ? oracle_of(method, c) : ORACLE_NONE,
         .seed = seed,
         .threads = threads,
+        .audio_pool = 1,
     };
+
+    for (int m = 0; m < data_modalities(data); m++)
+        o.use[m] = uses(method, data, m);
+    if (!media && !training && o.batch < VECTOR_EVAL_BATCH)
+        o.batch = VECTOR_EVAL_BATCH;
+    if (media && o.use[MEDIA_AUDIO])
+        o.audio_pool = (int)c->audio_pool;
+    if (media && o.use[MEDIA_VIDEO]) {
+        o.video_size = (int)c->video_size;
+        o.augment = training && c->augment;
+        o.scale_min = c->scale_min;
+    }
+    return o;
 }

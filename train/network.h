@@ -2,30 +2,33 @@
 #ifndef TRAIN_NETWORK_H
 #define TRAIN_NETWORK_H
 
-#include "train/loader.h"
 #include "train/methods/method.h"
 
-/* A method's model with all it runs on: kernels, tape, params. Zeroed = empty. */
+/* A method's model with all it runs on: kernels, tapes, params. Zeroed = empty. */
 struct network {
     const struct method *method;
+    const struct objective *objective;
     struct config config;
     uint64_t seed;
+    int readout_width;
     struct nn *nn;
-    struct tape *tape;
+    struct tape *tape, *inner;
     struct params *params;
-    struct avmodel *model;
+    struct model *model;
 };
 
-/* Builds the model of `method` with initial values from `seed`, on a team of `threads`.
- * height, width: of a spectrogram after pooling. */
+/* Builds the model of `method` for data like `data`, with initial values from `seed`, on a team of
+ * `threads`. ERR_USAGE when the settings are for another kind of data, or the method is. */
 NODISCARD enum err_code network_init(struct network *net, const struct method *method,
-                                     const struct config *config, uint64_t seed, int height,
-                                     int width, int threads, struct err *e);
+                                     const struct config *config, uint64_t seed,
+                                     const struct data *data, int threads, struct err *e);
 void network_free(struct network *net);
 
 /* Encodes a batch on the tape (begun by the caller) and fills the step that the method's functions
- * take. `step`: steps done. The batch is borrowed until the pass is over. */
-struct method_step network_encode(const struct network *net, const struct batch *b, uint32_t step);
+ * take. `step`, `epoch`: those done before this one. The batch is borrowed until the pass is over.
+ */
+struct method_step network_encode(const struct network *net, const struct batch *b, uint32_t step,
+                                  int64_t epoch);
 
 /* What training depends on and the settings name differently for the two stages (R section 3.6). */
 struct stage {
@@ -36,6 +39,7 @@ struct stage method_stage(const struct method *method, const struct config *conf
 
 /* Options of a loader that feeds this method. */
 struct loader_options method_loader(const struct method *method, const struct config *config,
-                                    bool training, uint64_t seed, int threads);
+                                    const struct data *data, bool training, uint64_t seed,
+                                    int threads);
 
 #endif

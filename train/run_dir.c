@@ -22,7 +22,8 @@ const char run_best_name[] = "best.safetensors";
 
 static const char places_name[] = "run.json";
 static const char *const file_names[] = {
-    run_last_name, run_best_name, places_name, "metrics.jsonl", "epochs.csv", "timing.jsonl",
+    run_last_name, run_best_name,  places_name, "metrics.jsonl",
+    "epochs.csv",  "timing.jsonl", "ntk.csv",
 };
 
 bool run_has(const char *dir, const char *name)
@@ -172,11 +173,28 @@ out:
     return e->code;
 }
 
+enum err_code run_log_memory(struct run_log *log, struct err *e)
+{
+    *log = (struct run_log){.fd = -1};
+    return mem_grow(&log->text, &log->cap, 4096, 1, "log", e);
+}
+
+static enum err_code add_to_memory(struct run_log *log, const char *text, size_t len, struct err *e)
+{
+    TRY(mem_grow(&log->text, &log->cap, (size_t)log->bytes + len + 1, 1, "log", e));
+    memcpy(log->text + log->bytes, text, len + 1);
+    log->bytes += (int64_t)len;
+out:
+    return e->code;
+}
+
 enum err_code run_log_add(struct run_log *log, const char *text, struct err *e)
 {
     size_t len = strlen(text);
     ssize_t n;
 
+    if (log->text != NULL)
+        return add_to_memory(log, text, len, e);
     do
         n = write(log->fd, text, len);
     while (n < 0 && errno == EINTR);
@@ -205,6 +223,7 @@ void run_log_close(struct run_log *log)
     if (log->path != NULL && log->fd >= 0)
         close(log->fd);
     free(log->path);
+    free(log->text);
     *log = (struct run_log){.fd = -1};
 }
 

@@ -4,6 +4,7 @@
 
 #include "common/base/log.h"
 
+#include <stddef.h>
 #include <stdint.h>
 
 /* The folder of one training run (docs/formats/run.md). */
@@ -23,8 +24,10 @@ void run_lock_release(struct run_lock *lock);
 
 /* ---- append-only logs that a resumed run cuts back ---- */
 struct run_log {
-    int fd; /* -1 = closed */
+    int fd; /* -1 = closed, or in memory */
     char *path;
+    char *text; /* in memory: all of it, NUL-terminated */
+    size_t cap;
     int64_t bytes; /* written so far */
     int64_t crc;   /* CRC32C of them */
 };
@@ -33,6 +36,8 @@ struct run_log {
  * ERR_CHECKSUM when it does not. bytes < 0: no check, append to what is there. */
 NODISCARD enum err_code run_log_open(struct run_log *log, const char *dir, const char *name,
                                      int64_t bytes, int64_t crc, struct err *e);
+/* A log that stays in memory, in `text`. */
+NODISCARD enum err_code run_log_memory(struct run_log *log, struct err *e);
 /* Appends text with one write(); on failure the file keeps its old length. */
 NODISCARD enum err_code run_log_add(struct run_log *log, const char *text, struct err *e);
 /* On stable storage. */

@@ -40,17 +40,17 @@ enum err_code run_identity(char **out, const struct trainer_options *opt, struct
         err_sys(e, "run");
         goto out;
     }
-    dataset_spectrogram_shape(opt->train, &bins, &frames);
     fprintf(f, "method = %s\nseed = %llu\n", opt->method->name, (unsigned long long)opt->seed);
-    fprintf(f, "data.train = %s\ndata.val = %s\n", dataset_digest(opt->train),
-            dataset_digest(opt->val));
-    if (opt->method->use[AV_AUDIO])
+    fprintf(f, "data.train = %s\ndata.val = %s\n", data_digest(opt->train), data_digest(opt->val));
+    if (data_media(opt->train) != NULL && opt->method != &method_uni_video) {
+        dataset_spectrogram_shape(data_media(opt->train), &bins, &frames);
         fprintf(f, "data.spectrogram = %dx%d\n", bins, frames);
-    for (int i = 0; i < AV_MODALITIES; i++) {
-        if (opt->unimodal[i] == NULL)
+    }
+    for (int m = 0; m < data_modalities(opt->train); m++) {
+        if (opt->unimodal[m] == NULL)
             continue;
-        TRY(best_digest(opt->unimodal[i], hex, e));
-        fprintf(f, "init.%s = %s\n", av_modality_name[i], hex);
+        TRY(best_digest(opt->unimodal[m], hex, e));
+        fprintf(f, "init.%s = %s\n", data_modality(opt->train, m), hex);
     }
     fputs(settings, f);
 out:

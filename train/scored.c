@@ -11,9 +11,9 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* Where one "key = value" line of synib.config goes. */
-static enum err_code identity_line(struct scored *s, struct config *c, const char *key,
-                                   const char *value, struct err *e)
+/* Where one "key = value" line of synib.config goes. data.kind comes before all other settings. */
+static enum err_code identity_line(struct scored *s, struct config *c, const struct data *data,
+                                   const char *key, const char *value, struct err *e)
 {
     char assignment[512];
 
@@ -23,19 +23,21 @@ static enum err_code identity_line(struct scored *s, struct config *c, const cha
         return cli_u64(&s->seed, value, "seed", e);
     else if (strcmp(key, "data.val") == 0)
         snprintf(s->val_digest, sizeof s->val_digest, "%s", value);
-    else if (strcmp(key, "init.audio") == 0)
-        snprintf(s->init[AV_AUDIO], sizeof s->init[0], "%s", value);
-    else if (strcmp(key, "init.video") == 0)
-        snprintf(s->init[AV_VIDEO], sizeof s->init[0], "%s", value);
-    else if (strncmp(key, "data.", 5) != 0) {
+    else if (strcmp(key, "data.kind") == 0)
+        c->kind = strcmp(value, "media") == 0 ? KIND_MEDIA : KIND_VECTORS;
+    else if (strncmp(key, "init.", 5) == 0 && strcmp(key, "init.encoders") != 0) {
+        for (int m = 0; m < data_modalities(data); m++)
+            if (strcmp(key + 5, data_modality(data, m)) == 0)
+                snprintf(s->init[m], sizeof s->init[m], "%s", value);
+    } else if (strncmp(key, "data.", 5) != 0) {
         snprintf(assignment, sizeof assignment, "%s=%s", key, value);
         return config_set(c, assignment, e);
     }
     return ERR_OK;
 }
 
-static enum err_code read_identity(struct scored *s, struct config *c, const char *text,
-                                   struct err *e)
+static enum err_code read_identity(struct scored *s, struct config *c, const struct data *data,
+                                   const char *text, struct err *e)
 {
     char line[256];
 
@@ -53,7 +55,7 @@ static enum err_code read_identity(struct scored *s, struct config *c, const cha
             return err_set(e, ERR_FORMAT, "synib.config: '%s' is not of the form key = value",
                            line);
         *equals = '\0';
-        TRY(identity_line(s, c, line, equals + 3, e));
+        TRY(identity_line(s, c, data, line, equals + 3, e));
         p += len + (p[len] == '\n');
     }
     TRY(method_find(&s->method_def, s->method, e));
@@ -76,8 +78,8 @@ out:
     return e->code;
 }
 
-enum err_code scored_run(struct scored *s, const char *run, const struct dataset *data, int jobs,
-                         struct err *e)
+enum err_code scored_run(struct scored *s, const char *run, const char *name,
+                         const struct data *data, int jobs, struct err *e)
 {
     struct tensorfile *f = NULL;
     struct loader *loader = NULL;
@@ -87,26 +89,25 @@ enum err_code scored_run(struct scored *s, const char *run, const struct dataset
     struct config config;
     const char *identity;
     char *path = NULL;
-    int height, width;
+    bool best = strcmp(name, run_best_name) == 0;
 
     memset(s, 0, sizeof *s);
-    TRY(path_join(&path, run, run_best_name, e));
+    TRY(path_join(&path, run, name, e));
     TRY(checkpoint_open(&f, path, e));
     TRY(checkpoint_meta(f, "synib.config", &identity, e));
-    if (read_identity(s, &config, identity, e) != ERR_OK) {
+    if (read_identity(s, &config, data, identity, e) != ERR_OK) {
         err_in(e, "%s", path);
         goto out;
     }
     TRY(checkpoint_state(f, &state, e));
-    s->epoch = state.best_epoch;
-    s->step = state.best_step;
+    s->epoch = best ? state.best_epoch : state.epoch;
+    s->step = best ? state.best_step : state.step;
     TRY(file_digest(s->digest, path, e));
-    lo = method_loader(s->method_def, &config, false, s->seed, jobs);
+    lo = method_loader(s->method_def, &config, data, false, s->seed, jobs);
     TRY(loader_new(&loader, data, &lo, e));
-    loader_audio_shape(loader, &height, &width);
-    TRY(network_init(&net, s->method_def, &config, s->seed, height, width, jobs, e));
-    TRY(checkpoint_read(f, net.params, "", false, e));
-    TRY(evaluate(&s->ev, &net, loader, dataset_count(data), true, NULL, e));
+    TRY(network_init(&net, s->method_def, &config, s->seed, data, jobs, e));
+    TRY(checkpoint_read(f, net.params, "", !best, e));
+    TRY(evaluate(&s->ev, &net, loader, data, true, NULL, e));
 out:
     loader_free(loader);
     network_free(&net);
@@ -121,13 +122,17 @@ void scored_free(struct scored *s)
     memset(s, 0, sizeof *s);
 }
 
-struct synergy synergy_count(int64_t n, const int32_t *label, const int32_t *audio,
-                             const int32_t *video, const int32_t *fused)
+struct synergy synergy_count(int64_t n, const int32_t *label, int modalities,
+                             const int32_t *const head[MODALITIES_MAX], const int32_t *fused)
 {
     struct synergy s = {0};
 
     for (int64_t i = 0; i < n; i++) {
-        if (audio[i] == label[i] || video[i] == label[i])
+        bool found = false;
+
+        for (int m = 0; m < modalities; m++)
+            found = found || head[m][i] == label[i];
+        if (found)
             continue;
         s.n++;
         s.right += fused[i] == label[i];

@@ -9,11 +9,18 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { KEY_BASE = 0x100, KEY_PRETRAINED, KEY_RESUME, KEY_PRINT, KEY_MAX_STEPS };
+enum { KEY_BASE = 0x100, KEY_PRETRAINED, KEY_RESUME, KEY_PRINT, KEY_MAX_STEPS, KEY_MASK };
 
 static const struct argp_option option_table[] = {
-    {"preset", 'p', "NAME|FILE", 0, "Settings to start from: paper (default), released, demo", 0},
-    {"method", 'm', "NAME", 0, "uni-audio, uni-video, ensemble, vanilla or synib", 0},
+    {"preset", 'p', "NAME|FILE", 0,
+     "Settings to start from: paper (default), released, demo; xor-spurious, xor-pid, "
+     "xor-regression",
+     0},
+    {"method", 'm', "NAME", 0, "uni-audio, uni-video, ensemble, vanilla, synib or masking-only", 0},
+    {"mask", KEY_MASK, "KIND", 0,
+     "How masks are made: random, learned, learned-mlp, oracle, oracle-literal, all or none; short "
+     "for --set mask.kind=KIND",
+     0},
     {"set", 's', "KEY=VALUE", 0, "Change one setting; again for more (--print-config lists them)",
      0},
     {"output", 'o', "RUN", 0, "Folder of this run", 0},
@@ -36,6 +43,7 @@ static const char doc[] =
     "\vExamples:\n"
     "  synib-train irony/fold0-r1.0 --method synib -o runs/synib\n"
     "  synib-train irony/fold0-r1.0 --preset demo -m synib --set synib.lambda=0.5 -o runs/half\n"
+    "  synib-train xor/pid --preset xor-pid -m synib --mask random --set mask.p=0.8 -o runs/p08\n"
     "\n"
     "RUN then holds best.safetensors, last.safetensors, metrics.jsonl, epochs.csv and run.json. A "
     "finished run is left alone; SIGINT, SIGTERM and SIGUSR1 finish the step and save.\n"
@@ -68,6 +76,7 @@ static error_t parse_option(int key, char *arg, struct argp_state *state)
     case 'm': opt->method = arg; return 0;
     case 'o': opt->out = arg; return 0;
     case 's': return add_text(opt->set, TRAIN_MAX_SETS, arg, "--set", opt->cli.err);
+    case KEY_MASK: opt->mask = arg; return 0;
     case KEY_BASE: return add_text(opt->base, RUN_MAX_BASES, arg, "--base", opt->cli.err);
     case KEY_PRETRAINED: opt->pretrained = arg; return 0;
     case KEY_RESUME: opt->resume = true; return 0;
@@ -97,11 +106,12 @@ enum err_code train_options_parse(struct train_options *opt, int argc, char **ar
     if (opt->print_config)
         return ERR_OK;
     if (opt->data == NULL)
-        return err_set(e, ERR_USAGE, "DATA is missing: the dataset folder that synib-irony made");
+        return err_set(e, ERR_USAGE,
+                       "DATA is missing: the dataset folder that synib-irony or synib-xor made");
     if (opt->method == NULL)
         return err_set(e, ERR_USAGE,
-                       "--method is missing: uni-audio, uni-video, ensemble, vanilla "
-                       "or synib");
+                       "--method is missing: uni-audio, uni-video, ensemble, vanilla, synib "
+                       "or masking-only");
     if (opt->out == NULL)
         return err_set(e, ERR_USAGE, "-o RUN is missing: the folder of this run");
     if (opt->resume && opt->cli.force)
@@ -110,11 +120,25 @@ out:
     return e->code;
 }
 
-/* Preset and --set for one method. */
+/* Preset, --mask and --set for one method. The mask is known before the preset is read, because the
+ * preset may have a section for it. */
 static enum err_code resolve(struct config *c, const struct train_options *opt, const char *method,
                              struct err *e)
 {
-    TRY(config_load(c, opt->preset, method, e));
+    const char *mask = opt->mask;
+    char assignment[64];
+    int known;
+
+    for (int i = 0; opt->set[i] != NULL; i++)
+        if (config_mask_of(opt->set[i]) != NULL)
+            mask = config_mask_of(opt->set[i]);
+    if (mask != NULL)
+        TRY(cli_choice(&known, mask, config_mask_names, "--mask", e));
+    TRY(config_load(c, opt->preset, method, mask, e));
+    if (mask != NULL) {
+        snprintf(assignment, sizeof assignment, "mask.kind=%s", mask);
+        TRY(config_set(c, assignment, e));
+    }
     for (int i = 0; opt->set[i] != NULL; i++)
         TRY(config_set(c, opt->set[i], e));
     TRY(config_check(c, e));
@@ -147,6 +171,8 @@ static void note_unused(const struct train_options *opt, const struct method *me
         if ((config_scopes(opt->set[i]) & used) == 0)
             log_note(&opt->cli.log, "--set %s: method %s has no use for it", opt->set[i],
                      method->name);
+    if (opt->mask != NULL && (used & SCOPE_MASKS) == 0)
+        log_note(&opt->cli.log, "--mask %s: method %s has no use for it", opt->mask, method->name);
 }
 
 static enum err_code fill_places(struct run_places *p, const struct train_options *opt,
@@ -163,12 +189,12 @@ static enum err_code get_unimodal(struct trainer_options *o, struct run_places *
                                   const struct train_options *opt, struct err *e)
 {
     struct unimodal_request request = {.base = *o, .pretrained = opt->pretrained};
-    const char *names[AV_MODALITIES] = {method_uni_audio.name, method_uni_video.name};
+    const char *names[MEDIA_MODALITIES] = {method_uni_audio.name, method_uni_video.name};
 
-    for (int i = 0; i < AV_MODALITIES; i++)
+    for (int i = 0; i < MEDIA_MODALITIES; i++)
         TRY(resolve(&request.config[i], opt, names[i], e));
-    for (int i = 0; i < AV_MODALITIES; i++) {
-        TRY(unimodal_get(&places->unimodal[i], &request, (enum av_modality)i, e));
+    for (int i = 0; i < MEDIA_MODALITIES; i++) {
+        TRY(unimodal_get(&places->unimodal[i], &request, i, e));
         o->unimodal[i] = places->unimodal[i];
     }
 out:
@@ -201,7 +227,8 @@ static enum err_code train_locked(const struct train_options *opt, struct traine
     o->places = &places;
     if (!o->force)
         TRY(run_may_match(o->dir, o, e));
-    if (!o->method->trains || (o->method->fusion && o->config.init == INIT_PRETRAINED))
+    if (!o->method->trains ||
+        (o->method->fusion && o->config.kind == KIND_MEDIA && o->config.init == INIT_PRETRAINED))
         TRY(get_unimodal(o, &places, opt, e));
     TRY(trainer_run(o, &summary, e));
     report(opt, &summary);
@@ -213,7 +240,7 @@ out:
 enum err_code train_run(const struct train_options *opt, struct err *e)
 {
     int64_t steps_left = opt->max_steps;
-    struct dataset *train = NULL, *val = NULL;
+    struct data *train = NULL, *val = NULL;
     struct run_lock lock = {.fd = -1};
     struct trainer_options o = {
         .seed = opt->cli.seed,
@@ -230,13 +257,13 @@ enum err_code train_run(const struct train_options *opt, struct err *e)
     TRY(method_find(&o.method, opt->method, e));
     TRY(resolve(&o.config, opt, o.method->name, e));
     note_unused(opt, o.method);
-    TRY(dataset_open(&train, opt->data, "train", opt->base, e));
-    TRY(dataset_open(&val, opt->data, "val", opt->base, e));
+    TRY(data_open(&train, opt->data, "train", opt->base, e));
+    TRY(data_open(&val, opt->data, "val", opt->base, e));
     o.train = train;
     o.val = val;
-    log_note(&opt->cli.log, "%s: %lld training and %lld validation clips, method %s, seed %llu",
-             opt->data, (long long)dataset_count(train), (long long)dataset_count(val),
-             o.method->name, (unsigned long long)o.seed);
+    log_note(&opt->cli.log, "%s: %lld training and %lld validation samples, method %s, seed %llu",
+             opt->data, (long long)data_count(train), (long long)data_count(val), o.method->name,
+             (unsigned long long)o.seed);
     if (opt->cli.dry_run)
         goto out;
     /* --resume makes sure that the run gets done, by whom ever: `make -j` starts it from two sides
@@ -245,7 +272,7 @@ enum err_code train_run(const struct train_options *opt, struct err *e)
     TRY(train_locked(opt, &o, e));
 out:
     run_lock_release(&lock);
-    dataset_close(val);
-    dataset_close(train);
+    data_close(val);
+    data_close(train);
     return e->code;
 }

@@ -10,7 +10,7 @@ enum { TRAIN_MAX_SETS = 64 };
 
 struct train_options {
     struct cli cli;
-    const char *data, *preset, *method, *out, *pretrained;
+    const char *data, *preset, *method, *mask, *out, *pretrained;
     const char *set[TRAIN_MAX_SETS + 1]; /* NULL-terminated, in order */
     const char *base[RUN_MAX_BASES + 1];
     bool resume, print_config;

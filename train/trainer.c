@@ -5,25 +5,28 @@
 #include "common/base/file.h"
 #include "common/base/mem.h"
 #include "common/nn/optim.h"
-#include "train/evaluate.h"
+#include "train/record.h"
 
+#include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-
-enum { LINE_SIZE = 2048 };
 
 struct trainer {
     const struct trainer_options *opt;
     struct stage stage;
     struct network net;
-    struct loader *train, *val;
+    struct loader *train, *val, *train_again; /* the last: for diag.train_pass */
     struct optim optim;
     struct lr_schedule schedule;
     struct run_state state;
-    struct run_log metrics, epochs, timing;
-    char *last_path, *best_path, *identity;
-    int64_t epoch_start_ms, waited_ms; /* of this epoch, as far as this process saw it */
+    struct record record;
+    struct ntk *ntk;
+    struct param_snapshot *best; /* of the best epoch, where it is not written at once */
+    struct run_state best_state; /* at its end */
+    bool best_unsaved;
+    float *readout;    /* [B][width] of a training batch */
+    int64_t waited_ms; /* of this epoch, as far as this process saw it */
 };
 
 static bool stop_wanted(const struct trainer *t)
@@ -31,44 +34,38 @@ static bool stop_wanted(const struct trainer *t)
     return cli_stop_requested() || (t->opt->steps_left != NULL && *t->opt->steps_left <= 0);
 }
 
-/* ---- checkpoints ---- */
+/* ---- saving ---- */
 
-static enum err_code save(struct trainer *t, const char *path, bool weights_only, struct err *e)
+/* True when the end of this epoch (counted by the state already) is to be on disk. */
+static bool saves_epoch(const struct trainer *t)
 {
-    char tool[64];
-    struct meta meta[] = {
-        {"synib.tool", tool},
-        {"synib.method", t->opt->method->name},
-        {"synib.config", t->identity},
-        {"synib.machine", nn_describe(t->net.nn)},
-    };
+    int64_t every = t->opt->config.checkpoint_epochs;
 
-    snprintf(tool, sizeof tool, "synib-train %s", cli_version);
-    TRY(params_check_finite(t->net.params, e));
-    TRY(checkpoint_save(path, t->net.params, &t->state, meta, sizeof meta / sizeof meta[0],
-                        weights_only, e));
+    return t->opt->dir != NULL && (t->state.done || (every > 0 && t->state.epoch % every == 0));
+}
+
+/* best.safetensors of an epoch that has passed. */
+static enum err_code save_kept_best(struct trainer *t, struct err *e)
+{
+    struct param_snapshot *now = NULL;
+
+    if (!t->best_unsaved)
+        return ERR_OK;
+    TRY(params_snapshot(t->net.params, &now, e));
+    params_restore(t->net.params, t->best);
+    t->best_unsaved = record_save_best(&t->record, &t->best_state, e) != ERR_OK;
+    params_restore(t->net.params, now);
 out:
+    params_snapshot_free(now);
     return e->code;
 }
 
-/* Puts the logs on stable storage and their length in the state, before checkpoints that name it.
- */
-static enum err_code sync_logs(struct trainer *t, struct err *e)
+static enum err_code save_all(struct trainer *t, struct err *e)
 {
-    TRY(run_log_sync(&t->metrics, e));
-    TRY(run_log_sync(&t->epochs, e));
-    t->state.metrics_bytes = t->metrics.bytes;
-    t->state.metrics_crc = t->metrics.crc;
-    t->state.epochs_bytes = t->epochs.bytes;
-    t->state.epochs_crc = t->epochs.crc;
-out:
-    return e->code;
-}
-
-static enum err_code save_last(struct trainer *t, struct err *e)
-{
-    TRY(sync_logs(t, e));
-    TRY(save(t, t->last_path, false, e));
+    record_lengths(&t->record, &t->state);
+    TRY(record_sync(&t->record, e));
+    TRY(save_kept_best(t, e));
+    TRY(record_save_last(&t->record, &t->state, e));
 out:
     return e->code;
 }
@@ -98,168 +95,86 @@ out:
                   dir);
 }
 
-static enum err_code load_last(struct trainer *t, struct err *e)
-{
-    struct tensorfile *f = NULL;
-    const char *recorded, *machine;
-
-    TRY(checkpoint_open(&f, t->last_path, e));
-    TRY(checkpoint_meta(f, "synib.config", &recorded, e));
-    TRY(config_compare(recorded, t->identity, t->last_path, e));
-    TRY(checkpoint_state(f, &t->state, e));
-    TRY(checkpoint_read(f, t->net.params, "", true, e));
-    TRY(check_best(t->opt->dir, &t->state, e));
-    TRY(checkpoint_meta(f, "synib.machine", &machine, e));
-    if (strcmp(machine, nn_describe(t->net.nn)) != 0)
-        log_warn(t->opt->log,
-                 "%s: made with '%s', now '%s': the result may differ in its last bits",
-                 t->last_path, machine, nn_describe(t->net.nn));
-    t->optim.step = t->state.step;
-out:
-    tensorfile_close(f);
-    return e->code;
-}
-
-/* ---- logs ---- */
-
-static const char epochs_header[] =
-    "epoch,step,lr,loss,ce_fused,ce_audio,ce_video,kl_masked_audio,kl_masked_video,ce_masked,"
-    "val_loss,val_accuracy,val_macro_f1,val_irony_f1,val_audio_accuracy,val_video_accuracy,best\n";
-
-static enum err_code open_logs(struct trainer *t, struct err *e)
-{
-    const char *dir = t->opt->dir;
-
-    TRY(run_log_open(&t->metrics, dir, "metrics.jsonl", t->state.metrics_bytes,
-                     t->state.metrics_crc, e));
-    TRY(run_log_open(&t->epochs, dir, "epochs.csv", t->state.epochs_bytes, t->state.epochs_crc, e));
-    TRY(run_log_open(&t->timing, dir, "timing.jsonl", -1, 0, e));
-    if (t->epochs.bytes == 0)
-        TRY(run_log_add(&t->epochs, epochs_header, e));
-out:
-    return e->code;
-}
-
-static enum err_code log_step(struct trainer *t, double lr, struct tensor *const term[LOSS_TERMS],
-                              struct err *e)
-{
-    char line[LINE_SIZE];
-    size_t n;
-
-    n = (size_t)snprintf(line, sizeof line, "{\"epoch\": %lld, \"step\": %lld, \"lr\": %.9g",
-                         (long long)t->state.epoch + 1, (long long)t->state.step, lr);
-    for (int i = 0; i < LOSS_TERMS; i++)
-        if (term[i] != NULL)
-            n += (size_t)snprintf(line + n, sizeof line - n, ", \"%s\": %.9g", loss_term_name[i],
-                                  (double)tape_value(term[i]));
-    snprintf(line + n, sizeof line - n, "}\n");
-    return run_log_add(&t->metrics, line, e);
-}
-
-/* Mean losses of the epoch (empty cells for terms that the method lacks) and what validation gave.
- */
-static enum err_code log_epoch(struct trainer *t, const struct evaluation *ev, double lr, bool best,
-                               struct err *e)
-{
-    char line[LINE_SIZE];
-    size_t n;
-
-    n = (size_t)snprintf(line, sizeof line, "%lld,%lld,%.9g", (long long)t->state.epoch + 1,
-                         (long long)t->state.step, lr);
-    for (int i = 0; i < LOSS_TERMS; i++) {
-        line[n++] = ',';
-        line[n] = '\0';
-        if ((t->state.terms >> i & 1) != 0)
-            n += (size_t)snprintf(line + n, sizeof line - n, "%.9g",
-                                  t->state.sum[i] / (double)t->state.seen);
-    }
-    n += (size_t)snprintf(line + n, sizeof line - n, ",%.9g,%.9g,%.9g,%.9g", ev->loss,
-                          confusion_accuracy(&ev->confusion), confusion_macro_f1(&ev->confusion),
-                          confusion_f1(&ev->confusion, LABEL_IRONY));
-    for (int i = 0; i < AV_MODALITIES; i++) {
-        line[n++] = ',';
-        line[n] = '\0';
-        if (ev->has_head[i])
-            n += (size_t)snprintf(line + n, sizeof line - n, "%.9g",
-                                  confusion_accuracy(&ev->head[i]));
-    }
-    snprintf(line + n, sizeof line - n, ",%d\n", best);
-    TRY(run_log_add(&t->epochs, line, e));
-    snprintf(line, sizeof line,
-             "{\"epoch\": %lld, \"step\": %lld, \"val_loss\": %.9g, \"val_accuracy\": %.9g, "
-             "\"val_macro_f1\": %.9g, \"val_irony_f1\": %.9g, \"best\": %s}\n",
-             (long long)t->state.epoch + 1, (long long)t->state.step, ev->loss,
-             confusion_accuracy(&ev->confusion), confusion_macro_f1(&ev->confusion),
-             confusion_f1(&ev->confusion, LABEL_IRONY), best ? "true" : "false");
-    TRY(run_log_add(&t->metrics, line, e));
-out:
-    return e->code;
-}
-
-/* The sidecar that may differ between two runs of the same command. */
-static enum err_code log_timing(struct trainer *t, int64_t train_ms, int64_t val_ms, struct err *e)
-{
-    char line[LINE_SIZE];
-
-    snprintf(line, sizeof line,
-             "{\"epoch\": %lld, \"step\": %lld, \"train_s\": %.3f, \"data_wait_s\": %.3f, "
-             "\"val_s\": %.3f}\n",
-             (long long)t->state.epoch + 1, (long long)t->state.step, (double)train_ms / 1e3,
-             (double)t->waited_ms / 1e3, (double)val_ms / 1e3);
-    return run_log_add(&t->timing, line, e);
-}
-
 /* ---- one step ---- */
 
-/* Puts the clips of a batch (CLIP, or CLIP<-DONOR) into the message of what went wrong with it. */
+/* Puts the samples of a batch (clips as CLIP, or CLIP<-DONOR) into the message of what went wrong
+ * with it. */
 static enum err_code blame_batch(const struct trainer *t, const struct batch *b, struct err *e)
 {
-    char clips[ERR_TEXT_SIZE / 2] = "", rest[32] = "";
+    char samples[ERR_TEXT_SIZE / 2] = "", one[2 * CLIP_NAME_SIZE + 4], rest[32] = "";
     size_t n = 0;
     int64_t i;
 
-    for (i = 0; i < b->n && n < sizeof clips - 2 * CLIP_NAME_SIZE - 4; i++) {
-        struct sample s = {0};
-        struct err ignored = {0};
-
-        if (dataset_describe(t->opt->train, b->sample[i], &s, &ignored) == ERR_OK)
-            n += (size_t)snprintf(clips + n, sizeof clips - n, " %s%s%s", s.clip,
-                                  s.donor[0] != '\0' ? "<-" : "", s.donor);
+    for (i = 0; i < b->n && n < sizeof samples - sizeof one - 1; i++) {
+        data_name(t->opt->train, b->sample[i], one, sizeof one);
+        n += (size_t)snprintf(samples + n, sizeof samples - n, " %s", one);
     }
     if (i < b->n)
         snprintf(rest, sizeof rest, " and %lld more", (long long)(b->n - i));
     return err_in(e, "epoch %lld, step %lld (the last checkpoint is kept): batch of%s%s",
-                  (long long)t->state.epoch + 1, (long long)t->state.step + 1, clips, rest);
+                  (long long)t->state.epoch + 1, (long long)t->state.step + 1, samples, rest);
 }
 
-static void add_losses(struct run_state *st, struct tensor *const term[LOSS_TERMS], int64_t n)
+/* Adds what a step reported, and what its fused prediction got right by source. */
+static void count_step(struct trainer *t, const struct batch *b, const struct step_report *report)
 {
-    for (int i = 0; i < LOSS_TERMS; i++) {
-        if (term[i] == NULL)
+    struct run_state *st = &t->state;
+    int classes = data_classes(t->opt->train);
+
+    for (int i = 0; i < STEP_VALUES; i++) {
+        if (isnan(report->value[i]))
             continue;
-        st->sum[i] += (double)tape_value(term[i]) * (double)n;
-        st->terms |= 1 << i;
+        st->sum[i] += report->value[i] * (double)b->n;
+        st->values |= (int64_t)1 << i;
     }
-    st->seen += n;
+    st->seen += b->n;
+    if (report->prediction == NULL || t->opt->config.train_pass)
+        return;
+    t->net.objective->readout(b->n, report->prediction->dim[1], report->prediction->data,
+                              t->readout);
+    for (int64_t i = 0; i < b->n; i++) {
+        const float *row = t->readout + i * t->net.readout_width;
+        int source = b->source != NULL ? b->source[i] : 0;
+
+        st->source_n[source]++;
+        st->source_loss[source] +=
+            t->net.objective->sample_nll(t->net.readout_width, row, &b->aim, i);
+        if (classes > 0)
+            st->source_right[source] += metrics_argmax(row, classes) == b->aim.label[i];
+    }
+}
+
+static bool measures_ntk(const struct trainer *t)
+{
+    return t->ntk != NULL && t->state.step % t->opt->config.ntk_steps == 0;
 }
 
 static enum err_code train_step(struct trainer *t, const struct batch *b, struct err *e)
 {
-    struct tensor *term[LOSS_TERMS] = {0};
     double lr = lr_after(&t->schedule, t->state.step);
+    bool ntk = measures_ntk(t);
+    struct step_report report = {.prediction = NULL};
+    struct ntk_result kernel;
     struct method_step s;
+    struct tensor *loss;
 
-    tape_begin(t->net.tape, TAPE_TRAIN);
-    s = network_encode(&t->net, b, (uint32_t)t->state.step);
-    t->opt->method->loss(&s, term);
+    for (int i = 0; i < STEP_VALUES; i++)
+        report.value[i] = NAN;
+    tape_begin(t->net.tape, ntk ? TAPE_TRAIN | TAPE_KEEP : TAPE_TRAIN);
+    s = network_encode(&t->net, b, (uint32_t)t->state.step, t->state.epoch);
+    loss = t->opt->method->loss(&s, &report);
     params_zero_grad(t->net.params);
-    TRY(tape_backward(t->net.tape, term[TERM_TOTAL], e));
+    TRY(tape_backward(t->net.tape, loss, e));
     TRY(params_check_finite(t->net.params, e));
+    if (ntk)
+        TRY(ntk_measure(t->ntk, &s, report.prediction, &kernel, e));
     TRY(optim_step(&t->optim, t->net.nn, t->net.params, lr, e));
-    add_losses(&t->state, term, b->n);
+    count_step(t, b, &report);
     t->state.step++;
     t->state.batch++;
-    TRY(log_step(t, lr, term, e));
+    TRY(record_step(&t->record, &t->state, lr, &report, e));
+    if (ntk)
+        TRY(record_ntk(&t->record, &t->state, &kernel, e));
     if (t->opt->steps_left != NULL)
         --*t->opt->steps_left;
     return ERR_OK;
@@ -275,7 +190,9 @@ out:
 static enum err_code stop_here(struct trainer *t, struct err *e)
 {
     err_clear(e);
-    TRY(save_last(t, e));
+    if (t->opt->dir == NULL)
+        return err_set(e, ERR_STOPPED, "stopped on request");
+    TRY(save_all(t, e));
     err_set(e, ERR_STOPPED, "%s: stopped after step %lld: go on with --resume", t->opt->dir,
             (long long)t->state.step);
 out:
@@ -301,8 +218,8 @@ static enum err_code train_epoch(struct trainer *t, struct err *e)
             break;
         TRY(train_step(t, &b, e));
         progress_step(&progress, 1);
-        if (every > 0 && t->state.step % every == 0)
-            TRY(save_last(t, e));
+        if (every > 0 && t->opt->dir != NULL && t->state.step % every == 0)
+            TRY(save_all(t, e));
     }
 out:
     progress_end(&progress);
@@ -318,17 +235,35 @@ static bool patience_is_over(const struct trainer *t)
     return t->state.stale >= patience;
 }
 
+static double accuracy_of(const struct evaluation *ev)
+{
+    return ev->classes > 0 ? confusion_accuracy(&ev->confusion) : ev->r2;
+}
+
+double selection_score(const struct config *c, const struct data *data, const struct evaluation *ev)
+{
+    int synergy = data_synergy(data);
+
+    if (c->select == SELECT_LOSS)
+        return -ev->loss;
+    if (c->select == SELECT_SYNERGY && synergy >= 0 && ev->source[synergy].n > 0)
+        return source_accuracy(&ev->source[synergy]);
+    return accuracy_of(ev); /* and for SELECT_LAST, which does not ask */
+}
+
 /* Takes a validation result into the state; true when it is the best so far. */
 static bool judge(struct trainer *t, const struct evaluation *ev)
 {
     struct run_state *st = &t->state;
-    double accuracy = confusion_accuracy(&ev->confusion);
-    bool best = st->best_epoch == 0 || accuracy > st->best_accuracy;
+    bool last = t->opt->config.select == SELECT_LAST;
+    double score = selection_score(&t->opt->config, t->opt->val, ev);
+    bool best = last || st->best_epoch == 0 || score > st->best_score;
     bool lower = st->epoch == 0 || ev->loss < st->lowest_loss;
 
     st->stale = best || (lower && t->opt->config.stop_rule == STOP_ANY) ? 0 : st->stale + 1;
     if (best) {
-        st->best_accuracy = accuracy;
+        st->best_score = score;
+        st->best_accuracy = accuracy_of(ev);
         st->best_epoch = st->epoch + 1;
         st->best_step = st->step;
     }
@@ -337,25 +272,63 @@ static bool judge(struct trainer *t, const struct evaluation *ev)
     return best;
 }
 
-static enum err_code finish_epoch(struct trainer *t, const struct evaluation *ev, struct err *e)
+static void note_epoch(const struct trainer *t, const struct evaluation *ev, bool best)
 {
-    struct run_state *st = &t->state;
-    bool trains = t->opt->method->trains, best = judge(t, ev);
-    double lr = trains ? lr_after(&t->schedule, st->step > 0 ? st->step - 1 : 0) : 0;
+    char more[64] = "";
 
-    TRY(log_epoch(t, ev, lr, best, e));
-    log_note(t->opt->log, "%s: epoch %lld, step %lld: validation accuracy %.4f, irony F1 %.4f%s",
-             t->opt->method->name, (long long)st->epoch + 1, (long long)st->step,
-             confusion_accuracy(&ev->confusion), confusion_f1(&ev->confusion, LABEL_IRONY),
-             best ? " (best)" : "");
-    st->epoch++;
+    if (t->opt->dir == NULL)
+        return;
+    if (data_media(t->opt->val) != NULL)
+        snprintf(more, sizeof more, ", irony F1 %.4f", confusion_f1(&ev->confusion, LABEL_IRONY));
+    log_note(t->opt->log, "%s: epoch %lld, step %lld: validation %s %.4f%s%s", t->opt->method->name,
+             (long long)t->state.epoch + 1, (long long)t->state.step,
+             ev->classes > 0 ? "accuracy" : "R^2", accuracy_of(ev), more, best ? " (best)" : "");
+}
+
+static void forget_epoch(struct run_state *st)
+{
     st->batch = st->seen = 0;
     memset(st->sum, 0, sizeof st->sum);
+    memset(st->source_n, 0, sizeof st->source_n);
+    memset(st->source_right, 0, sizeof st->source_right);
+    memset(st->source_loss, 0, sizeof st->source_loss);
+}
+
+static enum err_code finish_epoch(struct trainer *t, const struct evaluation *train,
+                                  const struct evaluation *val, struct err *e)
+{
+    struct run_state *st = &t->state;
+    bool trains = t->opt->method->trains, best = judge(t, val);
+    double lr = trains ? lr_after(&t->schedule, st->step > 0 ? st->step - 1 : 0) : 0;
+
+    TRY(record_epoch(&t->record, st, lr, train, val, best, e));
+    note_epoch(t, val, best);
+    st->epoch++;
+    forget_epoch(st);
     st->done = !trains || st->epoch >= t->stage.epochs || patience_is_over(t);
-    TRY(sync_logs(t, e));
+    record_lengths(&t->record, st);
+    if (best) {
+        t->best_state = *st;
+        t->best_unsaved = !saves_epoch(t);
+        if (t->best_unsaved)
+            TRY(params_snapshot(t->net.params, &t->best, e));
+    }
+    if (!saves_epoch(t))
+        goto out;
+    TRY(record_sync(&t->record, e));
     if (best)
-        TRY(save(t, t->best_path, true, e));
-    TRY(save(t, t->last_path, false, e));
+        TRY(record_save_best(&t->record, st, e));
+    TRY(save_all(t, e));
+out:
+    return e->code;
+}
+
+static enum err_code measure(struct trainer *t, struct evaluation *train, struct evaluation *val,
+                             struct err *e)
+{
+    if (t->train_again != NULL)
+        TRY(evaluate(train, &t->net, t->train_again, t->opt->train, false, cli_stop_requested, e));
+    TRY(evaluate(val, &t->net, t->val, t->opt->val, false, cli_stop_requested, e));
 out:
     return e->code;
 }
@@ -363,21 +336,32 @@ out:
 static enum err_code run_epoch(struct trainer *t, struct err *e)
 {
     int64_t begun = clock_ms(), trained;
-    struct evaluation ev = {0};
+    struct evaluation train = {0}, val = {0};
 
     if (t->opt->method->trains)
         TRY(train_epoch(t, e));
     trained = clock_ms();
-    if (evaluate(&ev, &t->net, t->val, dataset_count(t->opt->val), false, cli_stop_requested, e) ==
-        ERR_STOPPED) {
+    if (measure(t, &train, &val, e) == ERR_STOPPED) {
         stop_here(t, e);
         goto out;
     }
-    TRY(err_in(e, "%s: validation after epoch %lld", t->opt->dir, (long long)t->state.epoch + 1));
-    TRY(log_timing(t, trained - begun, clock_ms() - trained, e));
-    TRY(finish_epoch(t, &ev, e));
+    TRY(err_in(e, "%s: validation after epoch %lld",
+               t->opt->dir != NULL ? t->opt->dir : t->opt->method->name,
+               (long long)t->state.epoch + 1));
+    TRY(record_timing(&t->record, &t->state, trained - begun, t->waited_ms, clock_ms() - trained,
+                      e));
+    TRY(finish_epoch(t, t->train_again != NULL ? &train : NULL, &val, e));
 out:
-    evaluation_free(&ev);
+    evaluation_free(&train);
+    evaluation_free(&val);
+    return e->code;
+}
+
+enum err_code trainer_train(struct trainer *t, struct err *e)
+{
+    while (!t->state.done)
+        TRY(run_epoch(t, e));
+out:
     return e->code;
 }
 
@@ -386,18 +370,18 @@ out:
 static enum err_code read_unimodal(struct trainer *t, struct err *e)
 {
     struct tensorfile *f = NULL;
-    char *path = NULL, prefix[16];
+    char *path = NULL, prefix[MODALITY_NAME_SIZE + 1];
 
-    for (int i = 0; i < AV_MODALITIES; i++) {
-        if (t->opt->unimodal[i] == NULL)
+    for (int m = 0; m < data_modalities(t->opt->train); m++) {
+        if (t->opt->unimodal[m] == NULL)
             continue;
         free(path);
         path = NULL;
-        TRY(path_join(&path, t->opt->unimodal[i], run_best_name, e));
+        TRY(path_join(&path, t->opt->unimodal[m], run_best_name, e));
         tensorfile_close(f);
         f = NULL;
         TRY(checkpoint_open(&f, path, e));
-        snprintf(prefix, sizeof prefix, "%s.", av_modality_name[i]);
+        snprintf(prefix, sizeof prefix, "%s.", data_modality(t->opt->train, m));
         TRY(checkpoint_read(f, t->net.params, prefix, false, e));
     }
 out:
@@ -409,12 +393,18 @@ out:
 static enum err_code open_loaders(struct trainer *t, struct err *e)
 {
     const struct trainer_options *o = t->opt;
-    struct loader_options opt = method_loader(o->method, &o->config, true, o->seed, o->jobs);
+    const struct config *c = &o->config;
+    struct loader_options opt = method_loader(o->method, c, o->train, true, o->seed, o->jobs);
 
-    if (o->method->trains)
+    if (o->method->trains) {
         TRY(loader_new(&t->train, o->train, &opt, e));
-    opt = method_loader(o->method, &o->config, false, o->seed, o->jobs);
+        TRY(mem_array(&t->readout, (size_t)(loader_batch_size(t->train) * t->net.readout_width),
+                      sizeof *t->readout, "predictions", e));
+    }
+    opt = method_loader(o->method, c, o->val, false, o->seed, o->jobs);
     TRY(loader_new(&t->val, o->val, &opt, e));
+    if (o->method->fusion && c->train_pass)
+        TRY(loader_new(&t->train_again, o->train, &opt, e));
 out:
     return e->code;
 }
@@ -438,44 +428,110 @@ static void set_schedule(struct trainer *t)
     };
 }
 
-static enum err_code trainer_open(struct trainer *t, bool go_on, struct err *e)
+static enum err_code load_last(struct trainer *t, struct err *e)
 {
-    const struct trainer_options *o = t->opt;
-    int height, width;
-
-    TRY(path_join(&t->last_path, o->dir, run_last_name, e));
-    TRY(path_join(&t->best_path, o->dir, run_best_name, e));
-    TRY(run_identity(&t->identity, o, e));
-    set_schedule(t);
-    TRY(open_loaders(t, e));
-    loader_audio_shape(t->val, &height, &width);
-    TRY(network_init(&t->net, o->method, &o->config, o->seed, height, width, o->jobs, e));
-    if (go_on)
-        TRY(load_last(t, e));
-    else
-        TRY(read_unimodal(t, e));
-    TRY(run_places_save(o->places, o->dir, e));
-    TRY(open_logs(t, e));
+    TRY(record_load(&t->record, &t->state, t->opt->log, e));
+    TRY(check_best(t->opt->dir, &t->state, e));
+    t->optim.step = t->state.step;
 out:
     return e->code;
 }
 
-static void trainer_close(struct trainer *t)
+/* go_on: from last.safetensors of the folder. */
+static enum err_code set_up(struct trainer *t, bool go_on, struct err *e)
 {
-    run_log_close(&t->metrics);
-    run_log_close(&t->epochs);
-    run_log_close(&t->timing);
+    const struct trainer_options *o = t->opt;
+    char *identity = NULL;
+
+    TRY(data_same_shape(o->train, o->val, "the validation split", e));
+    TRY(run_identity(&identity, o, e));
+    set_schedule(t);
+    TRY(network_init(&t->net, o->method, &o->config, o->seed, o->train, o->jobs, e));
+    TRY(open_loaders(t, e));
+    TRY(record_open(&t->record, o->dir, identity, &t->net, o->train, e));
+    identity = NULL;
+    if (t->record.has_ntk && data_sources(o->train) == 0)
+        TRY(err_set(e, ERR_DATA, "diag.ntk: needs data that say which source made each label"));
+    if (t->record.has_ntk)
+        TRY(ntk_new(&t->ntk, t->net.params, data_sources(o->train), e));
+    if (go_on)
+        TRY(load_last(t, e));
+    else
+        TRY(read_unimodal(t, e));
+    if (o->dir != NULL)
+        TRY(run_places_save(o->places, o->dir, e));
+    TRY(record_start(&t->record, &t->state, e));
+out:
+    free(identity);
+    return e->code;
+}
+
+static enum err_code open_trainer(struct trainer **out, const struct trainer_options *opt,
+                                  bool go_on, struct err *e)
+{
+    struct trainer *t = NULL;
+
+    *out = NULL;
+    TRY(mem_array(&t, 1, sizeof *t, "trainer", e));
+    t->opt = opt;
+    t->stage = method_stage(opt->method, &opt->config);
+    TRY(set_up(t, go_on, e));
+    *out = t;
+    t = NULL;
+out:
+    trainer_close(t);
+    return e->code;
+}
+
+enum err_code trainer_open(struct trainer **t, const struct trainer_options *opt, struct err *e)
+{
+    return open_trainer(t, opt, false, e);
+}
+
+void trainer_close(struct trainer *t)
+{
+    if (t == NULL)
+        return;
+    record_close(&t->record);
     loader_free(t->train);
     loader_free(t->val);
+    loader_free(t->train_again);
+    ntk_free(t->ntk);
+    params_snapshot_free(t->best);
+    free(t->readout);
     network_free(&t->net);
-    free(t->last_path);
-    free(t->best_path);
-    free(t->identity);
+    free(t);
+}
+
+const struct run_state *trainer_state(const struct trainer *t)
+{
+    return &t->state;
+}
+
+struct network *trainer_network(struct trainer *t)
+{
+    return &t->net;
+}
+
+void trainer_use_best(struct trainer *t)
+{
+    if (t->best_unsaved)
+        params_restore(t->net.params, t->best);
+}
+
+const char *trainer_epochs_csv(const struct trainer *t)
+{
+    return t->record.epochs.text;
+}
+
+const char *trainer_ntk_csv(const struct trainer *t)
+{
+    return t->record.ntk.text;
 }
 
 enum err_code trainer_run(const struct trainer_options *opt, struct run_summary *out, struct err *e)
 {
-    struct trainer t = {.opt = opt, .stage = method_stage(opt->method, &opt->config)};
+    struct trainer *t = NULL;
     bool exists;
 
     memset(out, 0, sizeof *out);
@@ -496,11 +552,10 @@ enum err_code trainer_run(const struct trainer_options *opt, struct run_summary 
                            "start over with --force",
                            opt->dir);
     }
-    TRY(trainer_open(&t, exists, e));
-    while (!t.state.done)
-        TRY(run_epoch(&t, e));
-    out->state = t.state;
+    TRY(open_trainer(&t, opt, exists, e));
+    TRY(trainer_train(t, e));
+    out->state = t->state;
 out:
-    trainer_close(&t);
+    trainer_close(t);
     return e->code;
 }

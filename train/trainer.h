@@ -3,11 +3,12 @@
 #define TRAIN_TRAINER_H
 
 #include "train/checkpoint.h"
+#include "train/evaluate.h"
 #include "train/network.h"
 #include "train/run_dir.h"
 
-/* One training run: from a train and a val split to a run folder (docs/formats/run.md). Test data
- * are never opened here.
+/* One training run: from a train and a val split to a run folder (docs/formats/run.md), or in
+ * memory alone. Test data are never opened here.
  *
  * A run is a function of (method, settings, seed, contents of both splits, initial encoders): the
  * same bytes in checkpoints and logs at any thread count, and however often it was interrupted and
@@ -18,12 +19,12 @@ struct trainer_options {
     struct config config;
     uint64_t seed;
     int jobs;
-    const struct dataset *train, *val;
-    const char *dir;
+    const struct data *train, *val;
+    const char *dir; /* NULL: in memory, nothing is written */
     /* Finished unimodal run folders to take encoder and head from; NULL = random initial values.
      * Methods that do not train need both. */
-    const char *unimodal[AV_MODALITIES];
-    const struct run_places *places; /* goes to run.json */
+    const char *unimodal[MODALITIES_MAX];
+    const struct run_places *places; /* goes to run.json; with a folder */
     bool resume;                     /* go on with an unfinished run */
     bool force;                      /* start over whatever is there */
     int64_t *steps_left;             /* stop when it reaches 0; NULL = no limit. Counted down. */
@@ -40,6 +41,27 @@ struct run_summary {
  * epoch, step and clips; the last checkpoint stays. The caller holds the folder's lock. */
 NODISCARD enum err_code trainer_run(const struct trainer_options *opt, struct run_summary *out,
                                     struct err *e);
+
+/* ---- in steps of its own, for runs in memory ---- */
+struct trainer;
+/* opt is borrowed until trainer_close. */
+NODISCARD enum err_code trainer_open(struct trainer **t, const struct trainer_options *opt,
+                                     struct err *e);
+/* To the end of the run. */
+NODISCARD enum err_code trainer_train(struct trainer *t, struct err *e);
+const struct run_state *trainer_state(const struct trainer *t);
+/* With the weights of the last step, or after trainer_use_best those of the best epoch. */
+struct network *trainer_network(struct trainer *t);
+void trainer_use_best(struct trainer *t);
+/* The tables that a folder holds as epochs.csv and ntk.csv (NULL without diag.ntk), of a run in
+ * memory; loans. */
+const char *trainer_epochs_csv(const struct trainer *t);
+const char *trainer_ntk_csv(const struct trainer *t);
+void trainer_close(struct trainer *t);
+
+/* What an evaluation counts for selection, by select.metric: larger is better. */
+double selection_score(const struct config *c, const struct data *data,
+                       const struct evaluation *ev);
 
 /* The text that identifies a run, "key = value" lines: method, seed, data, initial encoders and the
  * settings that the method depends on. Stored as metadata synib.config. Caller frees. */

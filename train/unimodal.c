@@ -7,18 +7,18 @@
 #include <stdlib.h>
 #include <string.h>
 
-static const struct method *const unimodal_method[AV_MODALITIES] = {&method_uni_audio,
-                                                                    &method_uni_video};
+static const struct method *const unimodal_method[MEDIA_MODALITIES] = {&method_uni_audio,
+                                                                       &method_uni_video};
 
-static struct trainer_options unimodal_options(const struct unimodal_request *r,
-                                               enum av_modality which, const char *dir)
+static struct trainer_options unimodal_options(const struct unimodal_request *r, int which,
+                                               const char *dir)
 {
     struct trainer_options o = r->base;
 
     o.method = unimodal_method[which];
     o.config = r->config[which];
     o.dir = dir;
-    o.unimodal[AV_AUDIO] = o.unimodal[AV_VIDEO] = NULL;
+    memset(o.unimodal, 0, sizeof o.unimodal);
     o.resume = true; /* a cache of ours: the same command run again finishes it */
     o.force = false;
     return o;
@@ -43,8 +43,8 @@ out:
 }
 
 /* Place 2: *dir is set only when the run there is finished and the wanted one. */
-static enum err_code try_sibling(char **dir, const struct unimodal_request *r,
-                                 enum av_modality which, struct err *e)
+static enum err_code try_sibling(char **dir, const struct unimodal_request *r, int which,
+                                 struct err *e)
 {
     char *parent = NULL, *path = NULL;
     struct trainer_options o;
@@ -71,8 +71,8 @@ out:
 }
 
 /* Places 1 and 3: trains what is missing. */
-static enum err_code train_there(const struct unimodal_request *r, enum av_modality which,
-                                 const char *dir, struct err *e)
+static enum err_code train_there(const struct unimodal_request *r, int which, const char *dir,
+                                 struct err *e)
 {
     struct trainer_options o = unimodal_options(r, which, dir);
     struct run_lock lock = {.fd = -1};
@@ -93,8 +93,7 @@ out:
     return e->code;
 }
 
-enum err_code unimodal_get(char **dir, const struct unimodal_request *r, enum av_modality which,
-                           struct err *e)
+enum err_code unimodal_get(char **dir, const struct unimodal_request *r, int which, struct err *e)
 {
     const char *name = unimodal_method[which]->name;
     char *folder = NULL;

@@ -20,11 +20,11 @@ struct unimodal_request {
     struct trainer_options base; /* of the fused run; method and dir are its own */
     const char *pretrained;      /* --pretrained, or NULL */
     /* Settings of method uni-audio and uni-video. */
-    struct config config[AV_MODALITIES];
+    struct config config[MEDIA_MODALITIES];
 };
 
 /* *dir: folder of the finished run; caller frees. */
-NODISCARD enum err_code unimodal_get(char **dir, const struct unimodal_request *r,
-                                     enum av_modality which, struct err *e);
+NODISCARD enum err_code unimodal_get(char **dir, const struct unimodal_request *r, int which,
+                                     struct err *e);
 
 #endif

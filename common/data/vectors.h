@@ -28,10 +28,9 @@ const char *block_name(int kind);
 struct vector_modality {
     char name[VECTORS_NAME_SIZE];
     int dim;
-    float *x;       /* [count, dim], 64-byte aligned */
-    uint8_t *block; /* [count, dim] enum block_kind; NULL = not known */
-    uint8_t
-        *oracle; /* [count, dim] 1: the oracle mask corrupts it (App. D, Eq. 16); NULL likewise */
+    float *x;        /* [count, dim], 64-byte aligned */
+    uint8_t *block;  /* [count, dim] enum block_kind; NULL = not known */
+    uint8_t *oracle; /* [count, dim] 1: the oracle mask corrupts it (Eq. 16); NULL likewise */
 };
 
 struct vectors { /* zeroed = empty */

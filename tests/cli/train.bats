@@ -78,7 +78,7 @@ END
         "$BIN/synib-shard" verify "runs/$m/last.safetensors"
         jq -es 'all(has("step"))' "runs/$m/metrics.jsonl"
     done
-    [ "$(head -1 runs/synib/epochs.csv | tr ',' '\n' | wc -l)" -eq 17 ]
+    [ "$(head -1 runs/synib/epochs.csv)" = "epoch,step,lr,loss,ce_fused,ce_audio,ce_video,kl_masked_audio,kl_masked_video,ce_masked,masked_share_audio,masked_share_video,mask_loss,train_loss,train_accuracy,val_loss,val_accuracy,val_macro_f1,val_irony_f1,val_audio_accuracy,val_video_accuracy,best" ]
     [ "$(wc -l <runs/synib/epochs.csv)" -eq 3 ]
     jq -e '.data == "../../data" and .["uni-audio"] == "../uni-audio"' runs/synib/run.json
     # nothing about this machine in the data files
@@ -157,8 +157,9 @@ END
             }
             END { print best; exit bad || !over }' stop-$rule/epochs.csv)
         "$BIN/synib-eval" stop-$rule --split val --json >json
-        jq -e --argjson best "$best" --arg top "$(awk -F, -v e="$best" '$1 == e {print $12}' \
-            stop-$rule/epochs.csv)" '.epoch == $best and (.accuracy - ($top | tonumber) | fabs) < 1e-8' json
+        jq -e --argjson best "$best" --arg top "$(awk -F, -v e="$best" '
+            NR == 1 { for (i = 1; i <= NF; i++) col[$i] = i }
+            $1 == e { print $col["val_accuracy"] }' stop-$rule/epochs.csv)" '.epoch == $best and (.accuracy - ($top | tonumber) | fabs) < 1e-8' json
     done
 }
 

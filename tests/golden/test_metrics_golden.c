@@ -50,7 +50,8 @@ static void test_synergy(void **state)
 {
     const int32_t label[] = {0, 1, 2, 3, 4}, audio[] = {0, 2, 1, 0, 0}, video[] = {1, 1, 0, 0, 0};
     const int32_t fused[] = {0, 1, 2, 0, 4};
-    struct synergy s = synergy_count(5, label, audio, video, fused);
+    const int32_t *const head[MODALITIES_MAX] = {audio, video};
+    struct synergy s = synergy_count(5, label, 2, head, fused);
 
     (void)state;
     assert_int_equal(s.n, 3);

@@ -2,7 +2,7 @@
 #include "common/nn/optim.h"
 #include "tests/support/cmocka.h"
 #include "tests/support/kernel_ref.h"
-#include "train/models/avmodel.h"
+#include "train/models/model.h"
 
 #include <math.h>
 #include <stdio.h>
@@ -21,6 +21,7 @@ enum {
     D = 8 * WIDTH,
     AUDIO = 40 * 33,
     VIDEO = 3 * 32 * 40,
+    MODALITIES = 2,
     TERMS = 5,
     STATS = 6,
     VALUES_MAX = 64,
@@ -49,9 +50,9 @@ struct fixture {
     struct nn *nn;
     struct tape *tape;
     struct params *ps;
-    struct avmodel *model;
-    float *input[AV_MODALITIES];
-    float *mask[AV_MODALITIES], *fill[AV_MODALITIES];
+    struct model *model;
+    float *input[MODALITIES];
+    float *mask[MODALITIES], *fill[MODALITIES];
     int32_t label[BATCH];
 };
 
@@ -129,38 +130,38 @@ static void load_table(struct fixture *f)
 
 static int setup(void **state)
 {
-    struct avmodel_options opt = avmodel_options_default;
+    struct model_options opt = model_options_paper;
     struct fixture *f = calloc(1, sizeof *f);
     struct err e = {0};
 
     assert_non_null(f);
     load_table(f);
-    opt.width = WIDTH;
-    opt.trunk = TRUNK;
+    opt.resnet_width = WIDTH;
+    opt.trunk.width = TRUNK;
     opt.dropout = 0;
-    opt.audio_height = 40;
-    opt.audio_width = 33;
-    opt.video_height = 32;
-    opt.video_width = 40;
+    opt.modality[0].height = 40;
+    opt.modality[0].width = 33;
+    opt.modality[1].height = 32;
+    opt.modality[1].width = 40;
     f->nn = ref_nn(1);
     assert_int_equal(tape_new(&f->tape, f->nn, &e), ERR_OK);
     assert_int_equal(params_new(&f->ps, &e), ERR_OK);
-    assert_int_equal(avmodel_new(&f->model, &opt, f->ps, &e), ERR_OK);
+    assert_int_equal(model_new(&f->model, &opt, f->ps, &e), ERR_OK);
     assert_int_equal(params_build(f->ps, &e), ERR_OK);
     for (int i = 0; i < params_count(f->ps); i++) {
         if (params_at(f->ps, i)->kind == PARAM_WEIGHT)
             fill_weight(f->ps, params_at(f->ps, i));
     }
-    f->input[AV_AUDIO] = array("input.audio", BATCH * AUDIO);
-    f->input[AV_VIDEO] = array("input.video", BATCH * FRAMES * VIDEO);
-    for (int m = 0; m < AV_MODALITIES; m++) {
+    f->input[0] = array("input.audio", BATCH * AUDIO);
+    f->input[1] = array("input.video", BATCH * FRAMES * VIDEO);
+    for (int m = 0; m < MODALITIES; m++) {
         char name[32];
 
-        snprintf(name, sizeof name, "mask.%s", av_modality_name[m]);
+        snprintf(name, sizeof name, "mask.%s", model_opt(f->model)->modality[m].name);
         f->mask[m] = array(name, BATCH * D);
         for (int i = 0; i < BATCH * D; i++)
             f->mask[m][i] = (double)f->mask[m][i] < -0.2 ? 1 : 0;
-        snprintf(name, sizeof name, "fill.%s", av_modality_name[m]);
+        snprintf(name, sizeof name, "fill.%s", model_opt(f->model)->modality[m].name);
         f->fill[m] = array(name, BATCH * D);
     }
     for (int i = 0; i < BATCH; i++)
@@ -173,12 +174,12 @@ static int teardown(void **state)
 {
     struct fixture *f = *state;
 
-    for (int m = 0; m < AV_MODALITIES; m++) {
+    for (int m = 0; m < MODALITIES; m++) {
         free(f->input[m]);
         free(f->mask[m]);
         free(f->fill[m]);
     }
-    avmodel_free(f->model);
+    model_free(f->model);
     params_free(f->ps);
     tape_free(f->tape);
     nn_free(f->nn);
@@ -251,7 +252,7 @@ static double compare_stats(struct fixture *f, const char *section, const struct
 }
 
 struct outputs {
-    struct tensor *fused, *unimodal[AV_MODALITIES];
+    struct tensor *fused, *unimodal[MODALITIES];
     struct tensor *total, *term[TERMS];
 };
 
@@ -259,23 +260,23 @@ struct outputs {
 static struct outputs forward(struct fixture *f)
 {
     static const double ONES[TERMS] = {1, 1, 1, 1, 1};
-    struct av_input in = {.batch = BATCH, .modality = {f->input[0], f->input[1]}};
+    const float *const input[MODALITIES_MAX] = {f->input[0], f->input[1]};
     struct tape *t = f->tape;
-    struct av_features x = avmodel_encode(f->model, t, &in);
-    struct outputs o = {.unimodal = {x.logits[AV_AUDIO], x.logits[AV_VIDEO]}};
+    struct features x = model_encode(f->model, t, BATCH, input, NULL);
+    struct outputs o = {.unimodal = {x.unimodal[0], x.unimodal[1]}};
 
-    o.fused = avmodel_fuse(f->model, t, x.z[AV_AUDIO], x.z[AV_VIDEO], NULL).logits;
+    o.fused = model_fuse(f->model, t, x.z, NULL).prediction;
     o.term[0] = op_cross_entropy(t, o.fused, f->label);
-    for (int m = 0; m < AV_MODALITIES; m++) {
+    for (int m = 0; m < MODALITIES; m++) {
         int64_t dim[] = {BATCH, D};
-        struct tensor *z[AV_MODALITIES] = {x.z[0], x.z[1]};
+        struct tensor *z[MODALITIES_MAX] = {x.z[0], x.z[1]};
         struct tensor *masked;
 
-        o.term[1 + m] = op_cross_entropy(t, x.logits[m], f->label);
+        o.term[1 + m] = op_cross_entropy(t, x.unimodal[m], f->label);
         z[m] = op_mix(t, z[m], tape_constant(t, 2, dim, f->mask[m]),
                       tape_constant(t, 2, dim, f->fill[m]));
-        masked = avmodel_fuse(f->model, t, z[AV_AUDIO], z[AV_VIDEO], NULL).logits;
-        o.term[3 + m] = op_kl(t, masked, x.logits[1 - m], KL_MODEL_REFERENCE);
+        masked = model_fuse(f->model, t, z, NULL).prediction;
+        o.term[3 + m] = op_kl(t, masked, x.unimodal[1 - m], KL_MODEL_REFERENCE);
     }
     o.total = op_weighted_sum(t, TERMS, o.term, ONES);
     return o;
@@ -295,8 +296,8 @@ static void compare_losses(struct fixture *f, int step, const struct outputs *o,
 static double compare_logits(struct fixture *f, const char *section, const struct outputs *o)
 {
     return fmax(compare_tensor(f, section, "fused", o->fused),
-                fmax(compare_tensor(f, section, "audio", o->unimodal[AV_AUDIO]),
-                     compare_tensor(f, section, "video", o->unimodal[AV_VIDEO])));
+                fmax(compare_tensor(f, section, "audio", o->unimodal[0]),
+                     compare_tensor(f, section, "video", o->unimodal[1])));
 }
 
 static void compare_final(struct fixture *f, double *worst)

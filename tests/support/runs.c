@@ -15,7 +15,7 @@ enum err_code runs_write_preset(const char *path, const char *source_dir, struct
     struct config c;
 
     TRY(path_join(&demo, source_dir, "manifests/presets/demo.conf", e));
-    TRY(config_load(&c, demo, "synib", e));
+    TRY(config_load(&c, demo, "synib", NULL, e));
     c.audio_pool = 1;
     c.video_size = 32;
     c.batch = c.pretrain_batch = 4;

@@ -20,7 +20,7 @@ static void load(struct config *c, const char *name, const char *method)
     char path[512];
 
     preset_path(path, name);
-    ASSERT_OK(config_load(c, path, method, &e), e);
+    ASSERT_OK(config_load(c, path, method, NULL, &e), e);
     ASSERT_OK(config_check(c, &e), e);
 }
 
@@ -46,7 +46,8 @@ static void test_paper(void **state)
     assert_true(c.lr == 1e-4 && c.weight_decay == 1e-4 && c.batch == 64);
     load(&c, "released", "synib");
     assert_true(c.lr == 1e-5 && c.batch == 128 && c.mask_p == 0.5 && c.masked_ce == 1);
-    assert_true(c.fill == FILL_SHUFFLE && c.reverse && c.reference == REFERENCE_MASKED);
+    assert_true(c.mask == MASK_LEARNED && c.soft && !c.complement && c.detach);
+    assert_true(c.divergence == DIVERGENCE_GAUSSIAN && c.ce_masks == CE_MASKS_SHUFFLE);
 }
 
 /* What --print-config and checkpoints say reads back to the same values. */
@@ -62,9 +63,9 @@ static void test_round_trip(void **state)
         c.lr = 0.1 + 0.2; /* needs 17 digits */
         ASSERT_OK(config_text(&text, &c, ~0u, &e), e);
         ASSERT_OK(config_describe(&described, &c, &e), e);
-        ASSERT_OK(config_parse(&again, "text", "synib", text, strlen(text), &e), e);
+        ASSERT_OK(config_parse(&again, "text", "synib", NULL, text, strlen(text), &e), e);
         assert_memory_equal(&c, &again, sizeof c);
-        ASSERT_OK(config_parse(&again, "text", "synib", described, strlen(described), &e), e);
+        ASSERT_OK(config_parse(&again, "text", "synib", NULL, described, strlen(described), &e), e);
         assert_memory_equal(&c, &again, sizeof c);
         free(text);
         free(described);
@@ -115,7 +116,7 @@ static void test_refused_settings(void **state)
         {"mask.p=1.01", "from 0 to 1"},
         {"optim.batch=1", "whole number from 2"},
         {"optim.batch=2.5", "whole number"},
-        {"mask.fill=noise", "one of ema, shuffle, zeros"},
+        {"mask.fill=noise", "one of ema, normal, shuffle, zeros"},
         {"model.layernorm=yes", "one of false, true"},
         {"=1", "unknown ''"},
         {"optim=1", "unknown 'optim'"},
@@ -158,7 +159,7 @@ static void test_refused_presets(void **state)
     ASSERT_OK(config_text(&text, &c, ~0u, &e), e);
     for (size_t i = 0; i < sizeof table / sizeof table[0]; i++) {
         snprintf(all, sizeof all, "%s%s%s", table[i].before, text, table[i].after);
-        ASSERT_FAILS(config_parse(&c, "preset", "synib", all, strlen(all), &e), e, ERR_USAGE,
+        ASSERT_FAILS(config_parse(&c, "preset", "synib", NULL, all, strlen(all), &e), e, ERR_USAGE,
                      table[i].says);
     }
     /* every line is needed */
@@ -166,10 +167,10 @@ static void test_refused_presets(void **state)
         const char *rest = strchr(line, '\n') + 1;
 
         snprintf(all, sizeof all, "%.*s%s", (int)(line - text), text, rest);
-        ASSERT_FAILS(config_parse(&c, "preset", "synib", all, strlen(all), &e), e, ERR_USAGE,
+        ASSERT_FAILS(config_parse(&c, "preset", "synib", NULL, all, strlen(all), &e), e, ERR_USAGE,
                      "is missing");
     }
-    ASSERT_FAILS(config_parse(&c, "preset", "synib", "a\0b\n", 4, &e), e, ERR_USAGE,
+    ASSERT_FAILS(config_parse(&c, "preset", "synib", NULL, "a\0b\n", 4, &e), e, ERR_USAGE,
                  "not a line of text");
     free(text);
 }

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 #include "common/base/hash.h"
+#include "common/data/xor.h"
 #include "tests/support/check.h"
 #include "tests/support/drawn_dataset.h"
 #include "tests/support/scratch.h"
@@ -11,16 +12,16 @@
 
 enum { CLIPS = 18, BATCH = 5, BATCHES = 4, SIDE = 32 };
 
-static struct dataset *open_train(void **state)
+static struct data *open_train(void **state)
 {
-    struct dataset *d = NULL;
+    struct data *d = NULL;
     struct err e = {0};
     char *root = scratch_path(*state, "drawn"), *data = scratch_path(*state, "drawn/data");
 
     if (access(root, F_OK) != 0)
         ASSERT_OK(drawn_dataset_make(root, &drawn_options_default, &e), e);
-    ASSERT_OK(dataset_open(&d, data, "train", NULL, &e), e);
-    assert_int_equal(dataset_count(d), CLIPS);
+    ASSERT_OK(data_open(&d, data, "train", NULL, &e), e);
+    assert_int_equal(data_count(d), CLIPS);
     free(root);
     free(data);
     return d;
@@ -32,8 +33,7 @@ static struct loader_options options(bool training, int threads)
                                    .training = training,
                                    .augment = training,
                                    .scale_min = 0.3,
-                                   .audio = true,
-                                   .video = true,
+                                   .use = {true, true},
                                    .audio_pool = 2,
                                    .video_size = SIDE,
                                    .seed = 11,
@@ -56,9 +56,10 @@ static int digest_epoch(struct loader *l, uint32_t epoch, int64_t first, uint32_
         if (b.n == 0)
             return n;
         rows = (size_t)b.n;
-        crc[n] = hash_crc32c(0, b.audio, rows * (size_t)height * (size_t)width * sizeof(float));
-        crc[n] = hash_crc32c(crc[n], b.video, rows * 9 * SIDE * SIDE * sizeof(float));
-        crc[n] = hash_crc32c(crc[n], b.label, rows * sizeof *b.label);
+        crc[n] =
+            hash_crc32c(0, b.x[MEDIA_AUDIO], rows * (size_t)height * (size_t)width * sizeof(float));
+        crc[n] = hash_crc32c(crc[n], b.x[MEDIA_VIDEO], rows * 9 * SIDE * SIDE * sizeof(float));
+        crc[n] = hash_crc32c(crc[n], b.aim.label, rows * sizeof *b.aim.label);
         crc[n] = hash_crc32c(crc[n], b.sample, rows * sizeof *b.sample);
     }
 }
@@ -67,7 +68,7 @@ static int digest_epoch(struct loader *l, uint32_t epoch, int64_t first, uint32_
  * others in another epoch or with another seed. */
 static void test_determinism(void **state)
 {
-    struct dataset *d = open_train(state);
+    struct data *d = open_train(state);
     uint32_t want[BATCHES], got[BATCHES];
     struct err e = {0};
 
@@ -97,14 +98,14 @@ static void test_determinism(void **state)
         assert_true(memcmp(want, got, sizeof want) != 0);
         loader_free(l);
     }
-    dataset_close(d);
+    data_close(d);
 }
 
 /* Training sees every sample once, shuffled; otherwise in order. Labels are the dataset's. The last
  * batch is the rest. */
 static void test_order(void **state)
 {
-    struct dataset *d = open_train(state);
+    struct data *d = open_train(state);
     struct err e = {0};
 
     for (int training = 0; training < 2; training++) {
@@ -124,8 +125,8 @@ static void test_order(void **state)
             for (int64_t i = 0; i < b.n; i++) {
                 struct sample s;
 
-                ASSERT_OK(dataset_describe(d, b.sample[i], &s, &e), e);
-                assert_int_equal(b.label[i], s.label);
+                ASSERT_OK(dataset_describe(data_media(d), b.sample[i], &s, &e), e);
+                assert_int_equal(b.aim.label[i], s.label);
                 assert_false(seen[b.sample[i]]);
                 seen[b.sample[i]] = true;
                 in_order = in_order && b.sample[i] == (uint32_t)(n + i);
@@ -136,13 +137,13 @@ static void test_order(void **state)
         assert_true(in_order == !training);
         loader_free(l);
     }
-    dataset_close(d);
+    data_close(d);
 }
 
 /* Squares are averaged, what does not fill one is left out. */
 static void test_pooling(void **state)
 {
-    struct dataset *d = open_train(state);
+    struct data *d = open_train(state);
     struct loader_options o = options(false, 1);
     struct loader *l = NULL;
     struct err e = {0};
@@ -151,22 +152,22 @@ static void test_pooling(void **state)
     int height, width;
 
     o.audio_pool = 5;
-    o.video = false;
+    o.use[MEDIA_VIDEO] = false;
     ASSERT_OK(loader_new(&l, d, &o, &e), e);
     loader_audio_shape(l, &height, &width);
     assert_int_equal(height, 32 / 5);
     assert_int_equal(width, 24 / 5);
     loader_start(l, 0, 0);
     ASSERT_OK(loader_next(l, &b, &e), e);
-    assert_null(b.video);
-    ASSERT_OK(dataset_get(d, 0, &s, &e), e);
+    assert_null(b.x[MEDIA_VIDEO]);
+    ASSERT_OK(dataset_get(data_media(d), 0, &s, &e), e);
     for (int y = 0; y < height; y++)
         for (int x = 0; x < width; x++) {
             double sum = 0;
 
             for (int i = 0; i < 25; i++)
                 sum += s.spectrogram[(y * 5 + i / 5) * 24 + x * 5 + i % 5];
-            assert_float_equal(b.audio[y * width + x], sum / 25, 1e-6);
+            assert_float_equal(b.x[MEDIA_AUDIO][y * width + x], sum / 25, 1e-6);
         }
     loader_free(l);
     o.audio_pool = 16;
@@ -174,7 +175,69 @@ static void test_pooling(void **state)
     loader_free(l);
     o.audio_pool = 25;
     ASSERT_FAILS(loader_new(&l, d, &o, &e), e, ERR_DATA, "audio.pool: 25 is more than");
-    dataset_close(d);
+    data_close(d);
+}
+
+/* Vectors: every row of a batch is its sample's; oracles mark what they say. */
+static void test_vectors(void **state)
+{
+    struct vectors v[XOR_SPLITS];
+    struct xor_options o = xor_defaults(XOR_PID);
+    struct data *d = NULL;
+    struct err e = {0};
+
+    (void)state;
+    memcpy(o.mix, (double[]){0.25, 0.25, 0.25, 0.25}, sizeof o.mix);
+    o.count[XOR_TRAIN] = 203;
+    ASSERT_OK(xor_make(v, &o, &e), e);
+    ASSERT_OK(data_of_vectors(&d, &v[XOR_TRAIN], &e), e);
+    for (int oracle = ORACLE_NONE; oracle <= ORACLE_SHORTCUT; oracle++) {
+        struct loader_options lo = {.batch = 50,
+                                    .training = true,
+                                    .use = {true, true},
+                                    .oracle = (enum oracle_kind)oracle,
+                                    .seed = 4,
+                                    .threads = 1};
+        const struct vectors *all = data_vectors(d);
+        struct loader *l = NULL;
+        struct batch b;
+        bool seen[203] = {0};
+
+        ASSERT_OK(loader_new(&l, d, &lo, &e), e);
+        assert_int_equal(loader_batches(l), 5);
+        loader_start(l, 3, 0);
+        for (int64_t n = 0; n < 203; n += b.n) {
+            ASSERT_OK(loader_next(l, &b, &e), e);
+            assert_int_equal(b.n, n < 200 ? 50 : 3);
+            for (int64_t row = 0; row < b.n * 2 * 32; row++) {
+                int64_t r = row / 64, i = b.sample[r];
+                int m = (int)(row / 32 % 2), k = (int)(row % 32);
+                int source = all->source[i], block = all->modality[m].block[i * 32 + k];
+                bool synergy = source == PID_SYNERGISTIC && block == BLOCK_SYNERGISTIC;
+                bool shortcut = (source == m && block == BLOCK_UNIQUE) ||
+                                (source == PID_REDUNDANT && block == BLOCK_REDUNDANT);
+
+                seen[i] = true;
+                assert_int_equal(b.aim.label[r], all->label[i]);
+                assert_int_equal(b.source[r], source);
+                assert_true(b.x[m][r * 32 + k] == all->modality[m].x[i * 32 + k]);
+                assert_true((b.oracle[m] == NULL) == (oracle == ORACLE_NONE));
+                if (oracle != ORACLE_NONE)
+                    assert_true(b.oracle[m][r * 32 + k] == (oracle == ORACLE_ACTIVE ? synergy
+                                                            : oracle == ORACLE_LITERAL
+                                                                ? block == BLOCK_SYNERGISTIC
+                                                                : shortcut));
+            }
+        }
+        ASSERT_OK(loader_next(l, &b, &e), e);
+        assert_int_equal(b.n, 0);
+        for (int i = 0; i < 203; i++)
+            assert_true(seen[i]);
+        loader_free(l);
+    }
+    data_close(d);
+    vectors_free(&v[XOR_VAL]);
+    vectors_free(&v[XOR_TEST]);
 }
 
 int main(void)
@@ -183,6 +246,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_determinism, scratch_setup, scratch_teardown),
         cmocka_unit_test_setup_teardown(test_order, scratch_setup, scratch_teardown),
         cmocka_unit_test_setup_teardown(test_pooling, scratch_setup, scratch_teardown),
+        cmocka_unit_test(test_vectors),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

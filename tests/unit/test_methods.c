@@ -1,394 +1,513 @@
 /* SPDX-License-Identifier: MIT */
-#include "common/base/rng.h"
 #include "tests/support/check.h"
+#include "tests/support/drawn_dataset.h"
+#include "tests/support/scratch.h"
+#include "tests/support/step_rig.h"
 #include "train/masks/mask.h"
-#include "train/network.h"
 
 #include <math.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-/* One training step of each method on a tiny model: losses by hand in double from the features. */
+/* One training step of each method on a tiny model: losses by hand in double. Masks and fills are
+ * keyed by step and sample, so making them again gives the numbers that the loss saw. */
 
-enum { B = 5, H = 8, W = 6, SIDE = 32, D = 128, TRUNK = 8 };
+enum { N = 6, MEDIA_N = 5 };
 
-struct fixture {
-    struct network net;
-    float audio[B * H * W], *video;
-    int32_t label[B];
-    uint32_t sample[B];
-    struct method_step step;
-    struct tensor *term[LOSS_TERMS];
+/* ---- losses by hand ---- */
+
+struct by_hand {
+    double value[STEP_VALUES];
+    float *mask[MODALITIES_MAX], *fill[MODALITIES_MAX]; /* [N, width], of the masked passes */
+    float *ce_mask[MODALITIES_MAX], *ce_fill[MODALITIES_MAX];
 };
 
-static void fixture_config(struct config *c, const char *method)
+static float *floats(int64_t count)
 {
+    float *x = aligned_alloc(64, ((size_t)count * sizeof *x + 63) / 64 * 64);
+
+    assert_non_null(x);
+    return x;
+}
+
+static void make_masks(struct step_rig *r, struct by_hand *h)
+{
+    const struct config *c = &r->net.config;
+    struct step_report ignored = {.prediction = NULL};
+
+    for (int m = 0; m < data_modalities(r->data); m++) {
+        struct mask_site site = mask_site_of(&r->step, m);
+        struct noise_key key = step_key_of(&r->step, "mask.ce.", m);
+        int64_t count = r->batch.n * site.width;
+        struct err e = {0};
+
+        h->mask[m] = floats(count);
+        h->fill[m] = floats(count);
+        h->ce_mask[m] = floats(count);
+        h->ce_fill[m] = floats(count);
+        masks[c->mask]->make(&r->step, &site, h->mask[m], NULL, &ignored);
+        fill_make(&r->step, &site, (enum fill_kind)c->fill, 0, h->fill[m]);
+        ASSERT_OK(k_random_uniform(r->net.nn, &key, 0, r->batch.n, site.width, h->ce_mask[m], &e),
+                  e);
+        for (int64_t i = 0; i < count; i++)
+            h->ce_mask[m][i] = h->ce_mask[m][i] < (float)c->mask_p ? 1 : 0;
+        fill_make(&r->step, &site, FILL_SHUFFLE, UINT16_MAX, h->ce_fill[m]);
+    }
+}
+
+/* One sample's features, intact and with each modality masked. */
+struct sample_by_hand {
+    double raw[MODALITIES_MAX][512], z[MODALITIES_MAX][512], u[MODALITIES_MAX][16];
+    double masked[MODALITIES_MAX][512], ce_masked[MODALITIES_MAX][512];
+};
+
+static void mask_by_hand(struct step_rig *r, int m, int64_t i, const double *intact,
+                         const float *mask, const float *fill, double *z)
+{
+    static double x[REF_WIDTH_MAX], raw[512];
+    struct mask_site site = mask_site_of(&r->step, m);
+
+    for (int64_t d = 0; d < site.width; d++) {
+        double k = (double)mask[i * site.width + d];
+
+        x[d] = (1 - k) * intact[d] + k * (double)fill[i * site.width + d];
+    }
+    if (r->net.config.mask_space == SPACE_LATENT) {
+        memcpy(z, x, (size_t)site.width * sizeof *z);
+        return;
+    }
+    ref_encode(r, m, x, raw);
+    ref_fusion_input(r, m, raw, z);
+}
+
+static void sample_by_hand(struct step_rig *r, const struct by_hand *h, int64_t i,
+                           struct sample_by_hand *s)
+{
+    static double x[REF_WIDTH_MAX];
+    bool latent = r->net.config.mask_space == SPACE_LATENT;
+
+    for (int m = 0; m < data_modalities(r->data); m++) {
+        if (data_media(r->data) != NULL) { /* the ResNets have a test of their own */
+            ref_row(r->step.features.raw[m]->data, model_features(r->net.model, m), i, s->raw[m]);
+        } else {
+            ref_row(r->batch.x[m], model_inputs(r->net.model, m), i, x);
+            ref_encode(r, m, x, s->raw[m]);
+        }
+        ref_fusion_input(r, m, s->raw[m], s->z[m]);
+        ref_head(r, m, s->raw[m], s->u[m]);
+        if (h->mask[m] == NULL)
+            continue;
+        mask_by_hand(r, m, i, latent ? s->z[m] : x, h->mask[m], h->fill[m], s->masked[m]);
+        mask_by_hand(r, m, i, latent ? s->z[m] : x, h->ce_mask[m], h->ce_fill[m], s->ce_masked[m]);
+    }
+}
+
+/* The prediction that the divergence with `masked` corrupted refers to, mixed by hand. */
+static const double *reference_by_hand(struct step_rig *r, const struct sample_by_hand *s,
+                                       int masked, double *mixed)
+{
+    int modalities = data_modalities(r->data), outputs = model_opt(r->net.model)->outputs;
+    double one = 0;
+
+    if (r->net.config.reference == REFERENCE_UNIFORM)
+        return NULL;
+    if (r->net.config.reference == REFERENCE_MASKED)
+        return s->u[masked];
+    if (modalities == 2)
+        return s->u[1 - masked];
+    assert_int_equal(outputs, 1);
+    for (int m = 0; m < modalities; m++)
+        if (m != masked)
+            one += 1 / (1 + exp(-s->u[m][0])) / (modalities - 1);
+    mixed[0] = log(one / (1 - one));
+    return mixed;
+}
+
+static void fuse_with(struct step_rig *r, const struct sample_by_hand *s, int masked,
+                      const double *z_masked, double *g, double *log_variance)
+{
+    const double *z[MODALITIES_MAX];
+
+    for (int m = 0; m < data_modalities(r->data); m++)
+        z[m] = m == masked ? z_masked : s->z[m];
+    ref_fuse(r, z, g, log_variance);
+}
+
+static double gaussian_to_standard(const double *mean, const double *log_variance, int n)
+{
+    double kl = 0;
+
+    for (int k = 0; k < n; k++)
+        kl += (exp(log_variance[k]) + mean[k] * mean[k] - 1 - log_variance[k]) / 2;
+    return kl;
+}
+
+static void add_sample(struct step_rig *r, struct by_hand *h, int64_t i)
+{
+    const struct config *c = &r->net.config;
+    int modalities = data_modalities(r->data), outputs = model_opt(r->net.model)->outputs;
+    double g[16], v[16], mixed[16], n = (double)r->batch.n;
+    static struct sample_by_hand s;
+
+    sample_by_hand(r, h, i, &s);
+    fuse_with(r, &s, -1, NULL, g, NULL);
+    h->value[VALUE_FUSED] += ref_nll(r, g, i) / n;
+    for (int m = 0; m < modalities; m++) {
+        h->value[VALUE_UNIMODAL + m] += ref_nll(r, s.u[m], i) / n;
+        if (h->mask[m] == NULL)
+            continue;
+        fuse_with(r, &s, m, s.masked[m], g, c->divergence == DIVERGENCE_GAUSSIAN ? v : NULL);
+        h->value[VALUE_DIVERGENCE + m] +=
+            (c->divergence == DIVERGENCE_GAUSSIAN
+                 ? gaussian_to_standard(g, v, outputs)
+                 : ref_kl(r, g, reference_by_hand(r, &s, m, mixed), c->reverse)) /
+            n;
+        if (c->ce_masks == CE_MASKS_SHUFFLE)
+            fuse_with(r, &s, m, s.ce_masked[m], g, NULL);
+        h->value[VALUE_MASKED_CE] += ref_nll(r, g, i) / n;
+    }
+}
+
+static void losses_by_hand(struct step_rig *r, struct by_hand *h)
+{
+    const struct config *c = &r->net.config;
+    double total;
+
+    memset(h, 0, sizeof *h);
+    if ((r->net.method->scopes & SCOPE_MASKS) != 0)
+        make_masks(r, h);
+    for (int64_t i = 0; i < r->batch.n; i++)
+        add_sample(r, h, i);
+    total = h->value[VALUE_FUSED];
+    for (int m = 0; m < data_modalities(r->data); m++) {
+        total += c->unimodal_weight * h->value[VALUE_UNIMODAL + m];
+        if (r->net.method == &method_synib)
+            total += c->lambda * h->value[VALUE_DIVERGENCE + m];
+    }
+    if (r->net.method == &method_synib)
+        total += c->masked_ce * h->value[VALUE_MASKED_CE];
+    h->value[VALUE_LOSS] = total;
+}
+
+static void release(struct by_hand *h)
+{
+    for (int m = 0; m < MODALITIES_MAX; m++) {
+        free(h->mask[m]);
+        free(h->fill[m]);
+        free(h->ce_mask[m]);
+        free(h->ce_fill[m]);
+    }
+}
+
+static void assert_values(const struct step_rig *r, const double *want, const char *what)
+{
+    char name[64];
+
+    for (int i = 0; i < VALUE_MASK_SHARE; i++) {
+        double got = r->report.value[i];
+
+        if (!isnan(got) && !(fabs(got - want[i]) <= 3e-5 * (1 + fabs(want[i]))))
+            fail_msg(
+                "%s: %s: %.9g, by hand %.9g", what,
+                step_value_name((enum step_value)i, model_opt(r->net.model), name, sizeof name),
+                got, want[i]);
+    }
+}
+
+/* ---- pictures and sound ---- */
+
+static char *drawn(void **state)
+{
+    char *dir = scratch_path(*state, "drawn");
     struct err e = {0};
 
-    ASSERT_OK(config_load(c, SOURCE_DIR "/manifests/presets/demo.conf", method, &e), e);
-    c->video_size = SIDE;
-    c->trunk = TRUNK;
+    ASSERT_OK(drawn_dataset_make(dir, &drawn_options_default, &e), e);
+    return dir;
+}
+
+static void media_config(struct config *c, const char *method, const char *mask)
+{
+    rig_config(c, "demo", method, mask);
+    c->audio_pool = 4;
+    c->video_size = 32;
+    c->trunk = 8;
     c->dropout = 0; /* the hand computation below has none */
     c->mask_p = 0.3;
     c->lambda = 0.7;
 }
 
-static void fixture_open(struct fixture *f, const struct method *m, const struct config *c)
+/* Every fill, reference, direction and option of SynIB on CREMA-D-Irony's model, and vanilla. */
+static void test_losses_of_media(void **state)
 {
-    struct rng r = rng_at(5, rng_stream("test.methods"), 0, 0);
-    size_t video = (size_t)B * 9 * SIDE * SIDE;
-    struct err e = {0};
-
-    memset(f, 0, sizeof *f);
-    f->video = malloc(video * sizeof *f->video);
-    assert_non_null(f->video);
-    for (size_t i = 0; i < sizeof f->audio / sizeof *f->audio; i++)
-        f->audio[i] = (float)rng_normal(&r);
-    for (size_t i = 0; i < video; i++)
-        f->video[i] = (float)rng_normal(&r);
-    for (int i = 0; i < B; i++) {
-        f->label[i] = (int32_t)rng_below(&r, N_LABELS);
-        f->sample[i] = (uint32_t)(10 + 3 * i);
-    }
-    ASSERT_OK(network_init(&f->net, m, c, 3, H, W, 1, &e), e);
-}
-
-static void fixture_close(struct fixture *f)
-{
-    network_free(&f->net);
-    free(f->video);
-}
-
-/* Forward and backward; gradients are in the params, terms and features on the tape. */
-static void run_step(struct fixture *f, uint32_t step)
-{
-    struct batch b = {
-        .n = B, .audio = f->audio, .video = f->video, .label = f->label, .sample = f->sample};
-    struct err e = {0};
-
-    memset(f->term, 0, sizeof f->term);
-    tape_begin(f->net.tape, TAPE_TRAIN | TAPE_KEEP);
-    f->step = network_encode(&f->net, &b, step);
-    f->net.method->loss(&f->step, f->term);
-    params_zero_grad(f->net.params);
-    ASSERT_OK(tape_backward(f->net.tape, f->term[TERM_TOTAL], &e), e);
-}
-
-static const float *weight(const struct fixture *f, const char *name)
-{
-    struct param *p = params_find(f->net.params, name);
-
-    assert_non_null(p);
-    return p->data;
-}
-
-static void softmax(const double *logits, double *p)
-{
-    double sum = 0;
-
-    for (int k = 0; k < N_LABELS; k++)
-        sum += exp(logits[k]);
-    for (int k = 0; k < N_LABELS; k++)
-        p[k] = exp(logits[k]) / sum;
-}
-
-/* Fused probabilities of one z pair. */
-static void fuse_by_hand(const struct fixture *f, const double *za, const double *zv, double *p)
-{
-    const float *w1 = weight(f, "fusion.trunk.weight"), *b1 = weight(f, "fusion.trunk.bias");
-    const float *w2 = weight(f, "fusion.head.weight"), *b2 = weight(f, "fusion.head.bias");
-    double h[TRUNK], logits[N_LABELS];
-
-    for (int t = 0; t < TRUNK; t++) {
-        h[t] = b1[t];
-        for (int d = 0; d < D; d++)
-            h[t] += w1[t * 2 * D + d] * za[d] + w1[t * 2 * D + D + d] * zv[d];
-        h[t] = h[t] > 0 ? h[t] : 0;
-    }
-    for (int k = 0; k < N_LABELS; k++) {
-        logits[k] = b2[k];
-        for (int t = 0; t < TRUNK; t++)
-            logits[k] += w2[k * TRUNK + t] * h[t];
-    }
-    softmax(logits, p);
-}
-
-static void normalise(const float *raw, double *z)
-{
-    double mean = 0, var = 0;
-
-    for (int d = 0; d < D; d++)
-        mean += raw[d] / (double)D;
-    for (int d = 0; d < D; d++)
-        var += (raw[d] - mean) * (raw[d] - mean) / D;
-    for (int d = 0; d < D; d++)
-        z[d] = (raw[d] - mean) / sqrt(var + 1e-5);
-}
-
-static void head_by_hand(const struct fixture *f, int which, const float *raw, double *p)
-{
-    const float *w = weight(f, which == 0 ? "audio.head.weight" : "video.head.weight");
-    const float *bias = weight(f, which == 0 ? "audio.head.bias" : "video.head.bias");
-    double logits[N_LABELS];
-
-    for (int k = 0; k < N_LABELS; k++) {
-        logits[k] = bias[k];
-        for (int d = 0; d < D; d++)
-            logits[k] += w[k * D + d] * raw[d];
-    }
-    softmax(logits, p);
-}
-
-/* All losses of R section 4.1 from the step's raw features, masks and fills. */
-static void losses_by_hand(const struct fixture *f, double want[LOSS_TERMS])
-{
-    const struct config *c = &f->net.config;
-    static float mask[2][B * D], fill[2][B * D];
-
-    memset(want, 0, LOSS_TERMS * sizeof *want);
-    for (int m = 0; m < 2; m++) { /* keyed by step and sample: the numbers that the loss saw */
-        masks[MASK_RANDOM]->make(&f->step, m, f->step.features.z[m], mask[m]);
-        if (f->net.method == &method_synib)
-            fill_make(&f->step, m, f->step.features.z[m], fill[m]);
-    }
-    for (int b = 0; b < B; b++) {
-        double z[2][D], masked[2][D], u[2][N_LABELS], p[N_LABELS];
-        const enum loss_term kl[2] = {TERM_MASKED_AUDIO, TERM_MASKED_VIDEO};
-
-        for (int m = 0; m < 2; m++) {
-            const float *raw = f->step.features.raw[m]->data + b * D;
-
-            normalise(raw, z[m]);
-            head_by_hand(f, m, raw, u[m]);
-            want[m == 0 ? TERM_AUDIO : TERM_VIDEO] -= log(u[m][f->label[b]]) / B;
-            for (int d = 0; d < D; d++)
-                masked[m][d] = mask[m][b * D + d] != 0 ? (double)fill[m][b * D + d] : z[m][d];
-        }
-        fuse_by_hand(f, z[0], z[1], p);
-        want[TERM_FUSED] -= log(p[f->label[b]]) / B;
-        for (int m = 0; m < 2; m++) {
-            fuse_by_hand(f, m == 0 ? masked[0] : z[0], m == 1 ? masked[1] : z[1], p);
-            want[TERM_MASKED_CE] -= log(p[f->label[b]]) / B;
-            for (int k = 0; k < N_LABELS; k++) {
-                double r = c->reference == REFERENCE_UNIFORM    ? 1.0 / N_LABELS
-                           : c->reference == REFERENCE_UNMASKED ? u[1 - m][k]
-                                                                : u[m][k];
-
-                want[kl[m]] += (c->reverse ? r * log(r / p[k]) : p[k] * log(p[k] / r)) / B;
-            }
-        }
-    }
-    want[TERM_TOTAL] =
-        want[TERM_FUSED] + c->unimodal_weight * (want[TERM_AUDIO] + want[TERM_VIDEO]);
-    if (f->net.method == &method_synib)
-        want[TERM_TOTAL] += c->lambda * (want[TERM_MASKED_AUDIO] + want[TERM_MASKED_VIDEO]) +
-                            c->masked_ce * want[TERM_MASKED_CE];
-}
-
-static void assert_terms(const struct fixture *f)
-{
-    double want[LOSS_TERMS];
-
-    losses_by_hand(f, want);
-    for (int i = 0; i < LOSS_TERMS; i++)
-        if (f->term[i] != NULL &&
-            fabs(tape_value(f->term[i]) - want[i]) > 2e-5 * (1 + fabs(want[i])))
-            fail_msg("%s: %.9g, by hand %.9g", loss_term_name[i], (double)tape_value(f->term[i]),
-                     want[i]);
-}
-
-/* Every fill, reference, direction and option of SynIB, and vanilla. */
-static void test_losses(void **state)
-{
-    struct fixture f;
+    char *dir = drawn(state);
+    struct step_rig r;
+    struct by_hand h;
     struct config c;
 
-    (void)state;
-    fixture_config(&c, "vanilla");
-    fixture_open(&f, &method_vanilla, &c);
-    run_step(&f, 0);
-    assert_null(f.term[TERM_MASKED_AUDIO]);
-    assert_terms(&f);
-    fixture_close(&f);
-    fixture_config(&c, "synib");
-    for (int i = 0; i < 3 * 3 * 8; i++) {
-        c.fill = i % 3;
-        c.reference = i / 3 % 3;
-        c.reverse = i / 9 & 1;
-        c.detach = i / 18 & 1;
-        c.masked_ce = i / 36 & 1 ? 0.4 : 0;
-        fixture_open(&f, &method_synib, &c);
-        run_step(&f, (uint32_t)i);
-        assert_non_null(f.term[TERM_MASKED_AUDIO]);
-        assert_true((f.term[TERM_MASKED_CE] != NULL) == (c.masked_ce > 0));
-        assert_terms(&f);
-        fixture_close(&f);
+    media_config(&c, "vanilla", NULL);
+    rig_open_media(&r, &method_vanilla, &c, dir, MEDIA_N);
+    rig_step(&r, 0, 0);
+    assert_true(isnan(r.report.value[VALUE_DIVERGENCE]));
+    losses_by_hand(&r, &h);
+    assert_values(&r, h.value, "vanilla");
+    rig_close(&r);
+    media_config(&c, "synib", "random");
+    for (int i = 0; i < 4 * 3 * 2 * 3 * 2; i++) {
+        c.fill = i % 4;
+        c.reference = i / 4 % 3;
+        c.reverse = i / 12 % 2;
+        c.detach = i / 24 % 2;
+        c.masked_ce = i / 48 > 0 ? 0.4 : 0;
+        c.ce_masks = i / 96 > 0 ? CE_MASKS_SHUFFLE : CE_MASKS_SAME;
+        rig_open_media(&r, &method_synib, &c, dir, MEDIA_N);
+        rig_step(&r, (uint32_t)i, 0);
+        assert_false(isnan(r.report.value[VALUE_DIVERGENCE]));
+        assert_true(isnan(r.report.value[VALUE_MASKED_CE]) == (c.masked_ce == 0));
+        losses_by_hand(&r, &h);
+        assert_values(&r, h.value, "synib");
+        release(&h);
+        rig_close(&r);
     }
-}
-
-static double grad_norm(const struct fixture *f, const char *name)
-{
-    struct param *p = params_find(f->net.params, name);
-    double sum = 0;
-
-    assert_non_null(p);
-    for (int64_t i = 0; i < p->count; i++)
-        sum += (double)p->grad[i] * p->grad[i];
-    return sqrt(sum);
+    c.divergence = DIVERGENCE_GAUSSIAN; /* R section 4.2, 5 */
+    c.reference = REFERENCE_UNIFORM;
+    c.reverse = false;
+    rig_open_media(&r, &method_synib, &c, dir, MEDIA_N);
+    rig_step(&r, 3, 0);
+    losses_by_hand(&r, &h);
+    assert_values(&r, h.value, "Gaussian divergence");
+    release(&h);
+    rig_close(&r);
+    free(dir);
 }
 
 /* lambda 0 is vanilla to the bit; lambda 1 changes loss and gradients of trunk and encoders; with
  * detach those of the encoders stay vanilla's. */
 static void test_lambda(void **state)
 {
-    static const char encoder[] = "audio.layer4.1.conv2.weight", trunk[] = "fusion.trunk.weight";
-    double total[4], encoder_grad[4], trunk_grad[4];
-    struct fixture f;
+    char *dir = drawn(state);
+    double total[4], encoder[4], trunk[4];
+    struct step_rig r;
     struct config c;
 
-    (void)state;
     for (int i = 0; i < 4; i++) {
         const struct method *m = i == 0 ? &method_vanilla : &method_synib;
 
-        fixture_config(&c, m->name);
+        media_config(&c, m->name, NULL);
         c.lambda = i == 1 ? 0 : 1;
         c.detach = i == 3;
-        fixture_open(&f, m, &c);
-        run_step(&f, 4);
-        total[i] = (double)tape_value(f.term[TERM_TOTAL]);
-        encoder_grad[i] = grad_norm(&f, encoder);
-        trunk_grad[i] = grad_norm(&f, trunk);
-        fixture_close(&f);
+        rig_open_media(&r, m, &c, dir, MEDIA_N);
+        rig_step(&r, 4, 0);
+        total[i] = r.report.value[VALUE_LOSS];
+        encoder[i] = rig_gradient(&r, "audio.layer4.1.conv2.weight");
+        trunk[i] = rig_gradient(&r, "fusion.trunk.weight");
+        rig_close(&r);
     }
     assert_true(total[0] == total[1] && total[1] != total[2] && total[2] == total[3]);
-    assert_true(encoder_grad[0] > 0 && encoder_grad[0] == encoder_grad[1]);
-    assert_true(encoder_grad[2] != encoder_grad[0] && encoder_grad[3] == encoder_grad[0]);
-    assert_true(trunk_grad[0] == trunk_grad[1] && trunk_grad[2] != trunk_grad[0]);
-    assert_true(trunk_grad[3] != trunk_grad[0]);
-}
-
-/* Masks are 0 or 1 with the wanted frequency, the same for a sample wherever it stands, others for
- * another step, modality or seed. */
-static void test_mask(void **state)
-{
-    static float mask[2][B * D], other[B * D];
-    struct fixture f;
-    struct config c;
-    double ones = 0;
-
-    (void)state;
-    fixture_config(&c, "synib");
-    fixture_open(&f, &method_synib, &c);
-    run_step(&f, 0);
-    for (uint32_t step = 0; step < 40; step++) {
-        f.step.step = step;
-        for (int m = 0; m < 2; m++) {
-            mask_random.make(&f.step, m, f.step.features.z[m], mask[m]);
-            for (int i = 0; i < B * D; i++) {
-                assert_true(mask[m][i] == 0 || mask[m][i] == 1);
-                ones += mask[m][i];
-            }
-        }
-        assert_true(memcmp(mask[0], mask[1], sizeof mask[0]) != 0);
-    }
-    assert_float_equal(ones / (40 * 2 * B * D), 0.3, 4 * sqrt(0.3 * 0.7 / (40 * 2 * B * D)));
-    f.step.sample = (uint32_t[]){22, 19, 16, 13, 10}; /* the rows backwards */
-    mask_random.make(&f.step, 0, f.step.features.z[0], other);
-    for (int b = 0; b < B; b++)
-        assert_memory_equal(other + b * D, mask[0] + (B - 1 - b) * D, D * sizeof(float));
-    f.step.step++;
-    mask_random.make(&f.step, 0, f.step.features.z[0], mask[1]);
-    assert_true(memcmp(other, mask[1], sizeof other) != 0);
-    fixture_close(&f);
-}
-
-/* Running moments: the first update copies the batch, the next moves by 1 - momentum; noise has
- * these moments; shuffling moves whole rows. */
-static void test_fill(void **state)
-{
-    static float fill[B * D];
-    const float *mean, *square;
-    struct fixture f;
-    struct config c;
-    double first[D], sum = 0, sum_squares = 0, n = 0;
-
-    (void)state;
-    fixture_config(&c, "synib");
-    c.ema_momentum = 0.9;
-    fixture_open(&f, &method_synib, &c);
-    run_step(&f, 0);
-    mean = weight(&f, "synib.ema.audio.mean");
-    square = weight(&f, "synib.ema.audio.square");
-    for (int d = 0; d < D; d++) {
-        double m = 0;
-
-        for (int b = 0; b < B; b++)
-            m += f.step.features.z[0]->data[b * D + d] / (double)B;
-        assert_float_equal(mean[d], m, 1e-6);
-        first[d] = mean[d];
-    }
-    f.audio[0] += 3;
-    run_step(&f, 1);
-    assert_int_equal(params_find(f.net.params, "synib.ema.updates")->counter, 2);
-    for (int d = 0; d < D; d++) {
-        double m = 0;
-
-        for (int b = 0; b < B; b++)
-            m += f.step.features.z[0]->data[b * D + d] / (double)B;
-        assert_float_equal(mean[d], 0.9 * first[d] + 0.1 * m, 1e-6);
-    }
-    for (f.step.step = 0; f.step.step < 50; f.step.step++) {
-        fill_make(&f.step, 0, f.step.features.z[0], fill);
-        for (int i = 0; i < B * D; i++) {
-            double v = (double)square[i % D] - (double)mean[i % D] * mean[i % D];
-            double g = (fill[i] - mean[i % D]) / sqrt(v > 1e-6 ? v : 1e-6);
-
-            sum += g;
-            sum_squares += g * g;
-            n++;
-        }
-    }
-    assert_float_equal(sum / n, 0, 4 / sqrt(n));
-    assert_float_equal(sum_squares / n, 1, 4 * sqrt(2 / n));
-    f.net.config.fill = FILL_SHUFFLE;
-    fill_make(&f.step, 1, f.step.features.z[1], fill);
-    for (int b = 0; b < B; b++) {
-        int copies = 0;
-
-        for (int from = 0; from < B; from++)
-            copies +=
-                memcmp(fill + from * D, f.step.features.z[1]->data + b * D, D * sizeof(float)) == 0;
-        assert_int_equal(copies, 1);
-    }
-    fixture_close(&f);
+    assert_true(encoder[0] > 0 && encoder[0] == encoder[1]);
+    assert_true(encoder[2] != encoder[0] && encoder[3] == encoder[0]);
+    assert_true(trunk[0] == trunk[1] && trunk[2] != trunk[0] && trunk[3] != trunk[0]);
+    free(dir);
 }
 
 /* The ensemble's prediction is the mean of both heads' probabilities. */
 static void test_ensemble(void **state)
 {
-    float got[B * N_LABELS];
-    struct fixture f;
+    char *dir = drawn(state);
+    float got[MEDIA_N * N_LABELS];
+    struct step_rig r;
     struct config c;
-    struct batch b;
     struct err e = {0};
 
-    (void)state;
-    fixture_config(&c, "ensemble");
-    fixture_open(&f, &method_ensemble, &c);
-    b = (struct batch){.n = B, .audio = f.audio, .video = f.video, .sample = f.sample};
-    tape_begin(f.net.tape, 0);
-    f.step = network_encode(&f.net, &b, 0);
-    method_ensemble.predict(&f.step, got);
-    ASSERT_OK(tape_error(f.net.tape, &e), e);
-    for (int i = 0; i < B; i++) {
-        double u[2][N_LABELS];
+    media_config(&c, "ensemble", NULL);
+    rig_open_media(&r, &method_ensemble, &c, dir, MEDIA_N);
+    rig_encode(&r, 0);
+    method_ensemble.predict(&r.step, got);
+    ASSERT_OK(tape_error(r.net.tape, &e), e);
+    for (int i = 0; i < MEDIA_N; i++) {
+        double raw[512], u[2][N_LABELS], sum[2] = {0};
 
-        for (int m = 0; m < 2; m++)
-            head_by_hand(&f, m, f.step.features.raw[m]->data + i * D, u[m]);
+        for (int m = 0; m < 2; m++) {
+            ref_row(r.step.features.raw[m]->data, model_features(r.net.model, m), i, raw);
+            ref_head(&r, m, raw, u[m]);
+            for (int k = 0; k < N_LABELS; k++)
+                sum[m] += exp(u[m][k]);
+        }
         for (int k = 0; k < N_LABELS; k++)
-            assert_float_equal(exp(got[i * N_LABELS + k]), (u[0][k] + u[1][k]) / 2, 1e-5);
+            assert_float_equal(exp(got[i * N_LABELS + k]),
+                               (exp(u[0][k]) / sum[0] + exp(u[1][k]) / sum[1]) / 2, 1e-5);
     }
-    fixture_close(&f);
+    rig_close(&r);
+    free(dir);
+}
+
+/* ---- vectors ---- */
+
+static const char *const TASKS[] = {"pid:0.2,0.2,0.2,0.4", "spurious3:0.5", "regression:0.5",
+                                    "classes"};
+enum { N_TASKS = sizeof TASKS / sizeof TASKS[0] };
+
+static void open_task(struct step_rig *r, const struct method *m, const struct config *c, int task)
+{
+    if (strcmp(TASKS[task], "classes") == 0)
+        rig_open_classes(r, m, c, N);
+    else
+        rig_open(r, m, c, TASKS[task], N);
+}
+
+static void vector_config(struct config *c, const char *method, const char *mask)
+{
+    rig_config(c, "xor-pid", method, mask);
+    rig_shrink(c);
+    c->lambda = 0.6;
+    c->mask_p = 0.4;
+    c->mask_steps = 4;
+    c->select = SELECT_LAST;
+}
+
+/* Two and three modalities, all families, every mask, both spaces, with and without layer norm. */
+static void test_losses_of_vectors(void **state)
+{
+    struct step_rig r;
+    struct by_hand h;
+    struct config c;
+
+    (void)state;
+    for (int i = 0; i < N_TASKS * MASK_KINDS * 2 * 2; i++) {
+        int task = i % N_TASKS, mask = i / N_TASKS % MASK_KINDS;
+        char what[128];
+
+        vector_config(&c, "synib", config_mask_names[mask]);
+        c.mask_space = i / (N_TASKS * MASK_KINDS) % 2 ? SPACE_LATENT : SPACE_INPUT;
+        c.layernorm = i / (2 * N_TASKS * MASK_KINDS);
+        c.reference = i % 3;
+        c.reverse = i / 3 % 2;
+        c.fill = i % 4;
+        c.masked_ce = i % 5 == 0 ? 0.3 : 0;
+        if (c.mask_space == SPACE_LATENT && (mask == MASK_ORACLE || mask == MASK_ORACLE_LITERAL))
+            continue;
+        snprintf(what, sizeof what, "task %s, mask %s, space %d, case %d", TASKS[task],
+                 config_mask_names[mask], (int)c.mask_space, i);
+        open_task(&r, &method_synib, &c, task);
+        rig_step(&r, (uint32_t)i, 0);
+        losses_by_hand(&r, &h);
+        if (mask == MASK_LEARNED_MLP) /* what its networks are trained with is in the sum too */
+            h.value[VALUE_LOSS] += r.report.value[VALUE_MASK_LOSS];
+        assert_values(&r, h.value, what);
+        release(&h);
+        rig_close(&r);
+    }
+}
+
+/* App. G: the mean over all copies. */
+static void test_masking_only(void **state)
+{
+    struct step_rig r;
+    struct by_hand h;
+    struct config c;
+
+    (void)state;
+    for (int i = 0; i < 2 * 2 * 2; i++) {
+        bool together = i % 2, three = i / 2 % 2;
+        double want = 0, unimodal = 0;
+
+        vector_config(&c, "masking-only", i / 4 ? "oracle" : "random");
+        c.copies = together ? 2 : 3;
+        rig_open(&r, &method_masking_only, &c, TASKS[three], N);
+        rig_step(&r, 7, 0);
+        memset(&h, 0, sizeof h);
+        make_masks(&r, &h);
+        for (int64_t k = 0; k < N; k++) {
+            static struct sample_by_hand s;
+            int copies = together ? 1 : data_modalities(r.data);
+            double g[16];
+
+            sample_by_hand(&r, &h, k, &s);
+            fuse_with(&r, &s, -1, NULL, g, NULL);
+            want += ref_nll(&r, g, k) / N / (1 + copies);
+            for (int m = 0; m < data_modalities(r.data); m++) {
+                unimodal += ref_nll(&r, s.u[m], k) / N;
+                if (!together) {
+                    fuse_with(&r, &s, m, s.masked[m], g, NULL);
+                    want += ref_nll(&r, g, k) / N / (1 + copies);
+                }
+            }
+            if (together) {
+                const double *z[MODALITIES_MAX] = {s.masked[0], s.masked[1], s.masked[2]};
+
+                ref_fuse(&r, z, g, NULL);
+                want += ref_nll(&r, g, k) / N / 2;
+            }
+        }
+        assert_float_equal(r.report.value[VALUE_LOSS], want + c.unimodal_weight * unimodal, 3e-5);
+        release(&h);
+        rig_close(&r);
+    }
+}
+
+/* Without masks masking-only is vanilla: its copies are the batch. */
+static void test_masking_nothing(void **state)
+{
+    double total[2];
+    struct step_rig r;
+    struct config c;
+
+    (void)state;
+    for (int i = 0; i < 2; i++) {
+        const struct method *m = i == 0 ? &method_vanilla : &method_masking_only;
+
+        vector_config(&c, m->name, "none");
+        rig_open(&r, m, &c, TASKS[0], N);
+        rig_step(&r, 0, 0);
+        total[i] = r.report.value[VALUE_LOSS];
+        rig_close(&r);
+    }
+    assert_float_equal(total[0], total[1], 1e-6);
+}
+
+/* lambda grows linearly over synib.warmup_epochs: (epoch + 1) / epochs, as X section 2. */
+static void test_warmup(void **state)
+{
+    struct step_rig r;
+    struct config c;
+
+    (void)state;
+    vector_config(&c, "synib", "random");
+    c.warmup_epochs = 20;
+    rig_open(&r, &method_synib, &c, TASKS[0], N);
+    for (int epoch = 0; epoch < 30; epoch++) {
+        const double *v = r.report.value;
+        double lambda = 0.6 * (epoch < 19 ? (epoch + 1) / 20.0 : 1);
+
+        rig_step(&r, 3, epoch);
+        assert_float_equal(v[VALUE_LOSS],
+                           v[VALUE_FUSED] + v[VALUE_UNIMODAL] + v[VALUE_UNIMODAL + 1] +
+                               lambda * (v[VALUE_DIVERGENCE] + v[VALUE_DIVERGENCE + 1]),
+                           2e-6);
+    }
+    rig_close(&r);
+}
+
+/* With masks in input space the divergence trains encoders; with synib.detach it does not. Detached
+ * heads keep the unimodal losses from them. */
+static void test_gradient_paths(void **state)
+{
+    struct step_rig r;
+    struct config c;
+    double encoder[3];
+
+    (void)state;
+    for (int i = 0; i < 3; i++) {
+        vector_config(&c, "synib", "all");
+        c.detach = i == 1;
+        c.lambda = i == 2 ? 0 : 1;
+        rig_open(&r, &method_synib, &c, TASKS[0], N);
+        rig_step(&r, 0, 0);
+        encoder[i] = rig_gradient(&r, "x1.encoder");
+        assert_true(rig_gradient(&r, "x1.head") > 0);
+        rig_close(&r);
+    }
+    assert_true(encoder[0] != encoder[2] && encoder[1] == encoder[2]);
 }
 
 static void test_registry(void **state)
@@ -404,12 +523,38 @@ static void test_registry(void **state)
     ASSERT_FAILS(method_find(&m, "vanila", &e), e, ERR_USAGE, "did you mean 'vanilla'");
 }
 
+/* Columns: a name each, and only those of modalities that the model has. */
+static void test_value_names(void **state)
+{
+    struct model_options o = {.modalities = 2, .modality = {{.name = "audio"}, {.name = "video"}}};
+    char name[64];
+
+    (void)state;
+    assert_string_equal(step_value_name(VALUE_LOSS, &o, name, sizeof name), "loss");
+    assert_string_equal(step_value_name(VALUE_UNIMODAL + 1, &o, name, sizeof name), "ce_video");
+    assert_string_equal(step_value_name(VALUE_DIVERGENCE, &o, name, sizeof name),
+                        "kl_masked_audio");
+    assert_string_equal(step_value_name(VALUE_MASK_SHARE + 1, &o, name, sizeof name),
+                        "masked_share_video");
+    assert_string_equal(step_value_name(VALUE_MASK_LOSS, &o, name, sizeof name), "mask_loss");
+    assert_true(step_value_exists(VALUE_DIVERGENCE + 1, &o));
+    assert_false(step_value_exists(VALUE_DIVERGENCE + 2, &o));
+    assert_true(step_value_exists(VALUE_MASKED_CE, &o));
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_losses),   cmocka_unit_test(test_lambda),
-        cmocka_unit_test(test_mask),     cmocka_unit_test(test_fill),
-        cmocka_unit_test(test_ensemble), cmocka_unit_test(test_registry),
+        cmocka_unit_test_setup_teardown(test_losses_of_media, scratch_setup, scratch_teardown),
+        cmocka_unit_test_setup_teardown(test_lambda, scratch_setup, scratch_teardown),
+        cmocka_unit_test_setup_teardown(test_ensemble, scratch_setup, scratch_teardown),
+        cmocka_unit_test(test_losses_of_vectors),
+        cmocka_unit_test(test_masking_only),
+        cmocka_unit_test(test_masking_nothing),
+        cmocka_unit_test(test_warmup),
+        cmocka_unit_test(test_gradient_paths),
+        cmocka_unit_test(test_registry),
+        cmocka_unit_test(test_value_names),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -6,86 +6,121 @@
 #include <stdio.h>
 #include <string.h>
 
-/* The two running statistics of a modality. */
-static const char *const mean_name[AV_MODALITIES] = {"synib.ema.audio.mean",
-                                                     "synib.ema.video.mean"};
-static const char *const square_name[AV_MODALITIES] = {"synib.ema.audio.square",
-                                                       "synib.ema.video.square"};
-static const char *const noise_stream[AV_MODALITIES] = {"fill.audio", "fill.video"};
-static const char *const shuffle_stream[AV_MODALITIES] = {"fill.shuffle.audio",
-                                                          "fill.shuffle.video"};
 static const char updates_name[] = "synib.ema.updates";
 
-enum err_code fill_declare(const struct avmodel *m, struct params *ps, struct err *e)
+/* The running moment "mean" or "square" of a modality. */
+static void moment_name(const struct model *m, int which, const char *moment,
+                        char out[PARAM_NAME_SIZE])
 {
+    snprintf(out, PARAM_NAME_SIZE, "synib.ema.%s.%s", model_opt(m)->modality[which].name, moment);
+}
+
+static struct param *moment_of(const struct method_step *s, int which, const char *moment)
+{
+    char name[PARAM_NAME_SIZE];
+
+    moment_name(s->model, which, moment, name);
+    return params_find(s->params, name);
+}
+
+enum err_code masks_declare(const struct config *c, const struct model *m, struct params *ps,
+                            struct err *e)
+{
+    static const char *const moments[] = {"mean", "square"};
+    char name[PARAM_NAME_SIZE];
     struct param *p;
 
-    for (int i = 0; i < AV_MODALITIES; i++) {
-        TRY(params_buffer(ps, &p, mean_name[i], avmodel_features(m), 0, e));
-        TRY(params_buffer(ps, &p, square_name[i], avmodel_features(m), 0, e));
+    if (masks[c->mask]->declare != NULL)
+        TRY(masks[c->mask]->declare(c, m, ps, e));
+    if (c->fill != FILL_EMA)
+        goto out;
+    for (int i = 0; i < model_opt(m)->modalities; i++) {
+        int64_t width = c->mask_space == SPACE_INPUT ? model_inputs(m, i) : model_features(m, i);
+
+        for (int k = 0; k < 2; k++) {
+            moment_name(m, i, moments[k], name);
+            TRY(params_buffer(ps, &p, name, width, 0, e));
+        }
     }
     TRY(params_counter(ps, &p, updates_name, e));
 out:
     return e->code;
 }
 
-void fill_update(const struct method_step *s, struct tensor *const z[AV_MODALITIES])
+void masks_init(const struct config *c, const struct model *m, struct params *ps, uint64_t seed)
 {
-    struct param *updates = params_find(s->params, updates_name);
-    double keep = updates->counter > 0 ? s->config->ema_momentum : 0;
+    if (masks[c->mask]->init != NULL)
+        masks[c->mask]->init(c, m, ps, seed);
+}
 
-    if (z[AV_AUDIO] == NULL || z[AV_VIDEO] == NULL) /* an error on the tape */
+struct mask_site mask_site_of(const struct method_step *s, int which)
+{
+    bool input = s->config->mask_space == SPACE_INPUT;
+
+    return (struct mask_site){
+        .which = which,
+        .x = input ? s->features.input[which] : s->features.z[which],
+        .width = input ? model_inputs(s->model, which) : model_features(s->model, which),
+    };
+}
+
+void fill_update(const struct method_step *s)
+{
+    struct param *updates;
+    double keep, n = (double)s->batch->n;
+
+    if (s->config->fill != FILL_EMA || tape_failed(s->tape))
         return;
-    for (int i = 0; i < AV_MODALITIES; i++) {
-        float *mean = params_find(s->params, mean_name[i])->data;
-        float *square = params_find(s->params, square_name[i])->data;
-        int64_t width = z[i]->dim[1];
+    updates = params_find(s->params, updates_name);
+    keep = updates->counter > 0 ? s->config->ema_momentum : 0;
+    for (int m = 0; m < model_opt(s->model)->modalities; m++) {
+        float *mean = moment_of(s, m, "mean")->data, *square = moment_of(s, m, "square")->data;
+        struct mask_site site = mask_site_of(s, m);
 
-        for (int64_t d = 0; d < width; d++) {
+        for (int64_t d = 0; d < site.width; d++) {
             double sum = 0, sum_squares = 0;
 
-            for (int64_t b = 0; b < s->batch; b++) {
-                double v = z[i]->data[b * width + d];
+            for (int64_t b = 0; b < s->batch->n; b++) {
+                double v = (double)site.x->data[b * site.width + d];
 
                 sum += v;
                 sum_squares += v * v;
             }
-            mean[d] = (float)(keep * mean[d] + (1 - keep) * (sum / (double)s->batch));
-            square[d] = (float)(keep * square[d] + (1 - keep) * (sum_squares / (double)s->batch));
+            mean[d] = (float)(keep * (double)mean[d] + (1 - keep) * (sum / n));
+            square[d] = (float)(keep * (double)square[d] + (1 - keep) * (sum_squares / n));
         }
     }
     updates->counter++;
 }
 
-static void fill_noise(const struct method_step *s, enum av_modality which, int64_t width,
-                       float *fill)
+/* Scales standard normals to the running statistics. */
+static void match_moments(const struct method_step *s, const struct mask_site *site, float *fill)
 {
-    const float *mean = params_find(s->params, mean_name[which])->data;
-    const float *square = params_find(s->params, square_name[which])->data;
-    uint32_t stream = rng_stream(noise_stream[which]);
+    const float *mean = moment_of(s, site->which, "mean")->data;
+    const float *square = moment_of(s, site->which, "square")->data;
 
-    for (int64_t b = 0; b < s->batch; b++) {
-        struct rng r = rng_at(s->seed, stream, s->step, s->sample[b]);
+    for (int64_t d = 0; d < site->width; d++) {
+        double variance = (double)square[d] - (double)mean[d] * (double)mean[d];
+        float deviation;
 
-        for (int64_t d = 0; d < width; d++) {
-            double variance = (double)square[d] - (double)mean[d] * mean[d];
-
-            if (variance < s->config->ema_var_floor)
-                variance = s->config->ema_var_floor;
-            *fill++ = (float)(mean[d] + sqrt(variance) * rng_normal(&r));
-        }
+        if (variance < s->config->ema_var_floor)
+            variance = s->config->ema_var_floor;
+        deviation = (float)(sqrt(variance) * s->config->noise_std);
+        for (int64_t b = 0; b < s->batch->n; b++)
+            fill[b * site->width + d] = mean[d] + deviation * fill[b * site->width + d];
     }
 }
 
 /* Fisher-Yates over whole rows. */
-static void fill_shuffled(const struct method_step *s, enum av_modality which,
-                          const struct tensor *z, float *fill)
+static void fill_shuffled(const struct method_step *s, const struct mask_site *site, uint32_t draw,
+                          float *fill)
 {
-    struct rng r = rng_at(s->seed, rng_stream(shuffle_stream[which]), s->step, 0);
-    int64_t width = z->dim[1];
+    struct noise_key key = step_key_of(s, "fill.shuffle.", site->which);
+    struct rng r = rng_at(key.seed, key.stream, key.epoch, draw);
+    int64_t width = site->width;
 
-    memcpy(fill, z->data, (size_t)(s->batch * width) * sizeof *fill);
-    for (int64_t b = s->batch - 1; b > 0; b--) {
+    memcpy(fill, site->x->data, (size_t)(s->batch->n * width) * sizeof *fill);
+    for (int64_t b = s->batch->n - 1; b > 0; b--) {
         float *x = fill + b * width, *y = fill + (int64_t)rng_below(&r, (uint32_t)b + 1) * width;
 
         for (int64_t d = 0; d < width; d++) {
@@ -97,12 +132,30 @@ static void fill_shuffled(const struct method_step *s, enum av_modality which,
     }
 }
 
-void fill_make(const struct method_step *s, enum av_modality which, const struct tensor *z,
-               float *fill)
+static void fill_noise(const struct method_step *s, const struct mask_site *site,
+                       enum fill_kind kind, uint32_t draw, float *fill)
 {
-    switch ((enum fill_kind)s->config->fill) {
-    case FILL_EMA: fill_noise(s, which, z->dim[1], fill); break;
-    case FILL_SHUFFLE: fill_shuffled(s, which, z, fill); break;
-    case FILL_ZEROS: memset(fill, 0, (size_t)(s->batch * z->dim[1]) * sizeof *fill); break;
+    struct noise_key key = step_key_of(s, "fill.", site->which);
+    float std = (float)s->config->noise_std;
+    int64_t count = s->batch->n * site->width;
+
+    if (k_random_normal(s->nn, &key, draw, s->batch->n, site->width, fill, tape_err(s->tape)) !=
+        ERR_OK)
+        return;
+    if (kind == FILL_EMA)
+        match_moments(s, site, fill);
+    else if (std != 1)
+        for (int64_t i = 0; i < count; i++)
+            fill[i] *= std;
+}
+
+void fill_make(const struct method_step *s, const struct mask_site *site, enum fill_kind kind,
+               uint32_t draw, float *fill)
+{
+    switch (kind) {
+    case FILL_EMA:
+    case FILL_NORMAL: fill_noise(s, site, kind, draw, fill); break;
+    case FILL_SHUFFLE: fill_shuffled(s, site, draw, fill); break;
+    case FILL_ZEROS: memset(fill, 0, (size_t)(s->batch->n * site->width) * sizeof *fill); break;
     }
 }

@@ -4,36 +4,75 @@
 
 #include "train/methods/method.h"
 
-/* Which features of a modality are corrupted (a mask: 1 = corrupted) and with what (a fill). Both
- * are constants of the step. A new kind of mask is one file that defines one struct mask, one line
- * in masks/registry.c and one name of mask.kind in train/config.c. */
+/* Which values of a modality are corrupted (a mask: 1 = corrupted) and with what (a fill), in input
+ * or latent space: Eq. 15, x~ = (1 - m) x + m fill. Both are constants of the step. A new kind of
+ * mask is one file that defines one struct mask, one line in masks/registry.c and one name of
+ * mask.kind in train/config_table.c. */
+
+/* The values of one modality that are to be masked. */
+struct mask_site {
+    int which;        /* modality */
+    struct tensor *x; /* its input, or z; [B, width] whatever its rank */
+    int64_t width;    /* values per sample */
+};
+
+/* The site of a modality by mask.space; x is NULL on an error of the tape. */
+struct mask_site mask_site_of(const struct method_step *s, int which);
 
 struct mask {
-    /* mask [B, D], all 0 or 1 (or between, for soft masks), overwritten. z: features of the
-     * modality to be masked, [B, D]. */
-    void (*make)(const struct method_step *s, enum av_modality which, const struct tensor *z,
-                 float *mask);
+    /* What the loader must add to batches. */
+    enum oracle_kind oracle;
+    /* Never corrupts anything: no mask and no fill are made. */
+    bool nothing;
+    /* Weights and buffers of its own, and their initial values; may be NULL. */
+    enum err_code (*declare)(const struct config *c, const struct model *m, struct params *ps,
+                             struct err *e);
+    void (*init)(const struct config *c, const struct model *m, struct params *ps, uint64_t seed);
+    /* mask [B, width], 0 or 1 (or between, for soft masks), overwritten. Adds to `sum` what the
+     * mask itself is trained with, if anything. Errors are the tape's. */
+    void (*make)(const struct method_step *s, const struct mask_site *site, float *mask,
+                 struct loss_sum *sum, struct step_report *report);
 };
 
 /* By enum mask_kind. */
-extern const struct mask *const masks[];
-extern const struct mask mask_random;
+extern const struct mask *const masks[MASK_KINDS];
+extern const struct mask mask_random, mask_learned, mask_learned_mlp, mask_oracle,
+    mask_oracle_literal, mask_all, mask_none;
 
-/* Declares the running statistics of the `ema` fill: synib.ema.audio.mean [D],
- * synib.ema.audio.square [D], the same for video, and the counter synib.ema.updates. */
-NODISCARD enum err_code fill_declare(const struct avmodel *m, struct params *ps, struct err *e);
+/* Declares what the setting mask.fill and the mask's kind need, and gives it initial values. */
+NODISCARD enum err_code masks_declare(const struct config *c, const struct model *m,
+                                      struct params *ps, struct err *e);
+void masks_init(const struct config *c, const struct model *m, struct params *ps, uint64_t seed);
 
-/* Once per step, before the first fill, in training only: running = momentum * running +
- * (1 - momentum) * batch mean of z and of z^2; the first update copies the batch. R section 4.2. */
-void fill_update(const struct method_step *s, struct tensor *const z[AV_MODALITIES]);
+/* Once per step, before the first fill, in training only: updates the running statistics of the
+ * `ema` fill. running = momentum * running + (1 - momentum) * batch mean of x and of x^2; the first
+ * update copies the batch. R section 4.2, Eq. 17. */
+void fill_update(const struct method_step *s);
 
-/* fill [B, D], overwritten, by the setting mask.fill:
- *   ema      N(mean, max(square - mean^2, floor)) of the running statistics
- *   shuffle  the features of another row, by a permutation of the batch drawn for this step and
+/* fill [B, width], overwritten, by the kind of fill:
+ *   ema      N(mean, max(square - mean^2, floor)) of the running statistics, the deviation times
+ *            mask.noise_std
+ *   normal   N(0, mask.noise_std^2)
+ *   shuffle  the values of another row, by a permutation of the batch drawn for this step and
  *            modality (a row may keep its place, as in the authors' code). They are constants: no
  *            gradient reaches the donor row
- *   zeros    0 */
-void fill_make(const struct method_step *s, enum av_modality which, const struct tensor *z,
-               float *fill);
+ *   zeros    0
+ * `draw` numbers the fills of a site within a step: 0 is that of the masked pass, 1, 2, ... those
+ * of an adversary's steps. */
+void fill_make(const struct method_step *s, const struct mask_site *site, enum fill_kind kind,
+               uint32_t draw, float *fill);
+
+/* z of a modality after corruption of its site with mask and fill, which are tape memory. In input
+ * space the encoder runs again. detach: no gradient reaches the encoder. */
+struct tensor *corrupted_z(const struct method_step *s, const struct mask_site *site,
+                           struct tensor *mask, struct tensor *fill, bool detach);
+
+/* Makes the mask and fill of the settings and returns corrupted_z; reports the masked share. */
+struct tensor *masked_z(const struct method_step *s, int which, bool detach, struct loss_sum *sum,
+                        struct step_report *report);
+
+/* The released code's second corruption (R section 4.2, step 2): a random mask of mask.p, filled by
+ * shuffling; draws of its own. */
+struct tensor *shuffled_z(const struct method_step *s, int which);
 
 #endif

@@ -1,21 +1,21 @@
 /* SPDX-License-Identifier: MIT */
-#include "common/base/rng.h"
 #include "train/masks/mask.h"
 
-static const char *const stream_name[AV_MODALITIES] = {"mask.audio", "mask.video"};
-
-/* Each feature of each sample with probability mask.p. R section 4.1. */
-static void random_make(const struct method_step *s, enum av_modality which, const struct tensor *z,
-                        float *mask)
+/* Each value of each sample with probability mask.p. App. D, R section 4.1. */
+static void random_make(const struct method_step *s, const struct mask_site *site, float *mask,
+                        struct loss_sum *sum, struct step_report *report)
 {
-    uint32_t stream = rng_stream(stream_name[which]);
+    struct noise_key key = step_key_of(s, "mask.", site->which);
+    float p = (float)s->config->mask_p;
+    int64_t count = s->batch->n * site->width;
 
-    for (int64_t b = 0; b < s->batch; b++) {
-        struct rng r = rng_at(s->seed, stream, s->step, s->sample[b]);
-
-        for (int64_t d = 0; d < z->dim[1]; d++)
-            *mask++ = rng_double(&r) < s->config->mask_p ? 1.0f : 0.0f;
-    }
+    (void)sum;
+    (void)report;
+    if (k_random_uniform(s->nn, &key, 0, s->batch->n, site->width, mask, tape_err(s->tape)) !=
+        ERR_OK)
+        return;
+    for (int64_t i = 0; i < count; i++)
+        mask[i] = mask[i] < p ? 1 : 0;
 }
 
 const struct mask mask_random = {.make = random_make};

@@ -3,7 +3,9 @@
 #define TRAIN_METHODS_METHOD_H
 
 #include "train/config.h"
-#include "train/models/avmodel.h"
+#include "train/loader.h"
+#include "train/models/model.h"
+#include "train/objectives/objective.h"
 
 /* What distinguishes one training method from another. A method is one file that defines one
  * struct method, and one line in methods/registry.c. It sees encoded features and builds a loss;
@@ -12,53 +14,71 @@
  * Methods are stateless: what they must remember between steps (running statistics) they declare as
  * buffers in the model's params, so that checkpoints and resuming need nothing from them. */
 
-/* The parts that losses are made of, one column of epochs.csv each. A method fills those it has. */
-enum loss_term {
-    TERM_TOTAL,
-    TERM_FUSED,        /* cross-entropy of the fused prediction */
-    TERM_AUDIO,        /* cross-entropy of the audio head */
-    TERM_VIDEO,        /* cross-entropy of the video head */
-    TERM_MASKED_AUDIO, /* divergence of the prediction with audio masked, before lambda */
-    TERM_MASKED_VIDEO,
-    TERM_MASKED_CE, /* cross-entropies of both masked predictions, summed, before their weight */
-    LOSS_TERMS
+/* What a step reports beside its loss, one column of epochs.csv each. A method fills those it has.
+ */
+enum step_value {
+    VALUE_LOSS,
+    VALUE_FUSED,                                         /* of the fused prediction */
+    VALUE_UNIMODAL,                                      /* + m: of modality m's head */
+    VALUE_DIVERGENCE = VALUE_UNIMODAL + MODALITIES_MAX,  /* + m: of the prediction with m masked,
+                                                            before lambda */
+    VALUE_MASKED_CE = VALUE_DIVERGENCE + MODALITIES_MAX, /* of all masked predictions, summed,
+                                                            before its weight */
+    VALUE_MASK_SHARE, /* + m: share of m's values that are masked */
+    VALUE_MASK_LOSS = VALUE_MASK_SHARE + MODALITIES_MAX, /* of the mask networks, summed */
+    STEP_VALUES
 };
-extern const char *const loss_term_name[LOSS_TERMS];
+/* "loss", "ce_fused", "ce_audio", "kl_masked_x1", ... into `out`. */
+const char *step_value_name(enum step_value value, const struct model_options *opt, char *out,
+                            size_t size);
+/* False for columns of modalities that the model does not have. */
+bool step_value_exists(enum step_value value, const struct model_options *opt);
+
+struct step_report {
+    double value[STEP_VALUES]; /* NaN: has none */
+    struct tensor *prediction; /* the fused one of intact inputs, or NULL */
+};
 
 /* One step's view of the world. */
 struct method_step {
     struct tape *tape;
-    const struct avmodel *model;
+    struct tape
+        *inner; /* for gradients inside a step; its passes end with the call that began them */
+    struct nn *nn;
+    const struct model *model;
+    const struct objective *objective;
     struct params *params;
     const struct config *config;
-    struct av_features features; /* of this batch */
-    const int32_t *label;        /* [B] */
-    const uint32_t *sample;      /* [B]: rows of every noise_key */
-    int64_t batch;               /* B */
+    const struct batch *batch;
+    struct features features; /* of this batch */
     uint64_t seed;
     uint32_t step; /* steps done before this one: the `epoch` of every noise_key */
+    int64_t epoch; /* epochs done before this one */
 };
 
 struct method {
     const char *name;
     const char *help;
-    unsigned scopes;         /* settings that it depends on, enum config_scope */
-    bool use[AV_MODALITIES]; /* encoders that it trains or needs */
-    bool fusion;             /* has a trunk */
-    bool trains;             /* false: only puts trained parts together */
-    /* Declares buffers; before params_build. May be NULL. */
-    enum err_code (*declare)(const struct config *c, const struct avmodel *m, struct params *ps,
+    unsigned scopes;  /* settings that it depends on, enum config_scope */
+    const char *only; /* the one modality that it uses; NULL: all */
+    bool media_only;  /* for pictures and sound alone */
+    bool fusion;      /* has a trunk */
+    bool trains;      /* false: only puts trained parts together */
+    /* Declares buffers and weights of its own; before params_build. May be NULL. */
+    enum err_code (*declare)(const struct config *c, const struct model *m, struct params *ps,
                              struct err *e);
-    /* Builds term[TERM_TOTAL], the scalar to be minimised, and leaves what it consists of in the
-     * other terms (NULL = has none). Errors are the tape's. NULL when !trains. */
-    void (*loss)(const struct method_step *s, struct tensor *term[LOSS_TERMS]);
-    /* log_prob [B, N_LABELS]: the prediction, natural logarithm, in evaluation mode. Errors are the
-     * tape's. */
-    void (*predict)(const struct method_step *s, float *log_prob);
+    /* Initial values of such weights, after params_build. May be NULL. */
+    void (*init)(const struct config *c, const struct model *m, struct params *ps, uint64_t seed);
+    /* Builds and returns the scalar to be minimised, and reports what it consists of. Errors are
+     * the tape's. NULL when !trains. */
+    struct tensor *(*loss)(const struct method_step *s, struct step_report *report);
+    /* readout [B, width]: the prediction in evaluation mode, as the objective reads it out. Errors
+     * are the tape's. */
+    void (*predict)(const struct method_step *s, float *readout);
 };
 
 extern const struct method method_uni_audio, method_uni_video, method_ensemble, method_vanilla,
-    method_synib;
+    method_synib, method_masking_only;
 
 /* NULL-terminated. */
 extern const struct method *const methods[];
@@ -68,15 +88,13 @@ NODISCARD enum err_code method_find(const struct method **m, const char *name, s
 
 /* ---- what several methods share (methods/shared.c) ---- */
 
-/* out [rows, classes] = log softmax of each row, in double inside. */
-void log_softmax_rows(int64_t rows, int64_t classes, const float *logits, float *out);
-/* log_softmax_rows of a tensor; does nothing when it is NULL (an error on the tape). */
-void predict_logits(const struct tensor *logits, float *log_prob);
+/* Reads a prediction out; does nothing when it is NULL (an error on the tape). */
+void predict_readout(const struct method_step *s, const struct tensor *prediction, float *readout);
 
-/* The z pair that the trunk gets: layer-normed or raw features, by setting. */
-struct tensor *fusion_input(const struct method_step *s, enum av_modality which);
 /* Dropout draws of this step under a stream of its own. */
 struct noise_key step_key(const struct method_step *s, const char *stream);
+/* The same for stream "PREFIX" + name of modality `which`. */
+struct noise_key step_key_of(const struct method_step *s, const char *prefix, int which);
 
 /* A loss under construction: at most LOSS_PARTS weighted scalars. */
 enum { LOSS_PARTS = 8 };
@@ -85,12 +103,19 @@ struct loss_sum {
     struct tensor *part[LOSS_PARTS];
     double weight[LOSS_PARTS];
 };
-void loss_add(struct loss_sum *sum, struct tensor *part, double weight);
+/* Past LOSS_PARTS the parts so far are summed into one. */
+void loss_add(const struct method_step *s, struct loss_sum *sum, struct tensor *part,
+              double weight);
+struct tensor *loss_total(const struct method_step *s, const struct loss_sum *sum,
+                          struct step_report *report);
 
-/* Adds what all fusion methods train: fused cross-entropy (weight 1) and both unimodal heads'
- * (loss.unimodal), and fills their terms. R sections 3.3 and 3.4. */
+/* Adds what all fusion methods train: the fused loss (weight 1) and the unimodal heads'
+ * (loss.unimodal), and reports them. R sections 3.3 and 3.4. */
 void fusion_base_loss(const struct method_step *s, struct loss_sum *sum,
-                      struct tensor *term[LOSS_TERMS]);
-void fusion_predict(const struct method_step *s, float *log_prob);
+                      struct step_report *report);
+void fusion_predict(const struct method_step *s, float *readout);
+
+/* The loss and prediction of a unimodal method. */
+struct tensor *unimodal_loss(const struct method_step *s, int which, struct step_report *report);
 
 #endif

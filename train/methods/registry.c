@@ -3,7 +3,13 @@
 #include "train/methods/method.h"
 
 const struct method *const methods[] = {
-    &method_uni_audio, &method_uni_video, &method_ensemble, &method_vanilla, &method_synib, NULL,
+    &method_uni_audio,
+    &method_uni_video,
+    &method_ensemble,
+    &method_vanilla,
+    &method_synib,
+    &method_masking_only,
+    NULL,
 };
 
 enum err_code method_find(const struct method **m, const char *name, struct err *e)

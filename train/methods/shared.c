@@ -5,80 +5,120 @@
 
 #include <assert.h>
 #include <math.h>
+#include <stdio.h>
 
-const char *const loss_term_name[LOSS_TERMS] = {
-    [TERM_TOTAL] = "loss",
-    [TERM_FUSED] = "ce_fused",
-    [TERM_AUDIO] = "ce_audio",
-    [TERM_VIDEO] = "ce_video",
-    [TERM_MASKED_AUDIO] = "kl_masked_audio",
-    [TERM_MASKED_VIDEO] = "kl_masked_video",
-    [TERM_MASKED_CE] = "ce_masked",
+/* A value per modality has its name appended. */
+static const struct {
+    enum step_value first;
+    bool per_modality;
+    const char *name;
+} columns[] = {
+    {VALUE_LOSS, false, "loss"},           {VALUE_FUSED, false, "ce_fused"},
+    {VALUE_UNIMODAL, true, "ce_"},         {VALUE_DIVERGENCE, true, "kl_masked_"},
+    {VALUE_MASKED_CE, false, "ce_masked"}, {VALUE_MASK_SHARE, true, "masked_share_"},
+    {VALUE_MASK_LOSS, false, "mask_loss"},
 };
+enum { COLUMNS = sizeof columns / sizeof columns[0] };
 
-void log_softmax_rows(int64_t rows, int64_t classes, const float *logits, float *out)
+static int column_of(enum step_value value)
 {
-    for (int64_t r = 0; r < rows; r++) {
-        const float *row = logits + r * classes;
-        double largest = row[0], sum = 0;
+    int i = COLUMNS - 1;
 
-        for (int64_t k = 1; k < classes; k++)
-            if (row[k] > largest)
-                largest = row[k];
-        for (int64_t k = 0; k < classes; k++)
-            sum += exp(row[k] - largest);
-        for (int64_t k = 0; k < classes; k++)
-            out[r * classes + k] = (float)(row[k] - largest - log(sum));
-    }
+    while (columns[i].first > value)
+        i--;
+    return i;
 }
 
-void predict_logits(const struct tensor *logits, float *log_prob)
+bool step_value_exists(enum step_value value, const struct model_options *opt)
 {
-    if (logits != NULL)
-        log_softmax_rows(logits->dim[0], logits->dim[1], logits->data, log_prob);
+    int i = column_of(value);
+
+    return !columns[i].per_modality || (int)(value - columns[i].first) < opt->modalities;
 }
 
-struct tensor *fusion_input(const struct method_step *s, enum av_modality which)
+const char *step_value_name(enum step_value value, const struct model_options *opt, char *out,
+                            size_t size)
 {
-    return s->config->layernorm ? s->features.z[which] : s->features.raw[which];
+    int i = column_of(value);
+
+    snprintf(out, size, "%s%s", columns[i].name,
+             columns[i].per_modality ? opt->modality[value - columns[i].first].name : "");
+    return out;
+}
+
+void predict_readout(const struct method_step *s, const struct tensor *prediction, float *readout)
+{
+    if (prediction != NULL)
+        s->objective->readout(prediction->dim[0], prediction->dim[1], prediction->data, readout);
+}
+
+static struct noise_key key_of(const struct method_step *s, uint32_t stream)
+{
+    return (struct noise_key){
+        .seed = s->seed,
+        .stream = stream,
+        .epoch = s->step,
+        .row = s->batch->sample,
+    };
 }
 
 struct noise_key step_key(const struct method_step *s, const char *stream)
 {
-    return (struct noise_key){
-        .seed = s->seed,
-        .stream = rng_stream(stream),
-        .epoch = s->step,
-        .row = s->sample,
-    };
+    return key_of(s, rng_stream(stream));
 }
 
-void loss_add(struct loss_sum *sum, struct tensor *part, double weight)
+struct noise_key step_key_of(const struct method_step *s, const char *prefix, int which)
 {
-    assert(sum->n < LOSS_PARTS);
+    return key_of(s, rng_stream_in(rng_stream(prefix), model_opt(s->model)->modality[which].name));
+}
+
+void loss_add(const struct method_step *s, struct loss_sum *sum, struct tensor *part, double weight)
+{
+    if (sum->n == LOSS_PARTS) {
+        sum->part[0] = op_weighted_sum(s->tape, sum->n, sum->part, sum->weight);
+        sum->weight[0] = 1;
+        sum->n = 1;
+    }
     sum->part[sum->n] = part;
     sum->weight[sum->n++] = weight;
 }
 
-void fusion_base_loss(const struct method_step *s, struct loss_sum *sum,
-                      struct tensor *term[LOSS_TERMS])
+struct tensor *loss_total(const struct method_step *s, const struct loss_sum *sum,
+                          struct step_report *report)
 {
-    struct noise_key key = step_key(s, "dropout.clean");
-    struct av_fused fused =
-        avmodel_fuse(s->model, s->tape, fusion_input(s, AV_AUDIO), fusion_input(s, AV_VIDEO), &key);
+    struct tensor *total = op_weighted_sum(s->tape, sum->n, sum->part, sum->weight);
 
-    term[TERM_FUSED] = op_cross_entropy(s->tape, fused.logits, s->label);
-    term[TERM_AUDIO] = op_cross_entropy(s->tape, s->features.logits[AV_AUDIO], s->label);
-    term[TERM_VIDEO] = op_cross_entropy(s->tape, s->features.logits[AV_VIDEO], s->label);
-    loss_add(sum, term[TERM_FUSED], 1);
-    loss_add(sum, term[TERM_AUDIO], s->config->unimodal_weight);
-    loss_add(sum, term[TERM_VIDEO], s->config->unimodal_weight);
+    report->value[VALUE_LOSS] = (double)tape_value(total);
+    return total;
 }
 
-void fusion_predict(const struct method_step *s, float *log_prob)
+void fusion_base_loss(const struct method_step *s, struct loss_sum *sum, struct step_report *report)
 {
-    struct av_fused fused =
-        avmodel_fuse(s->model, s->tape, fusion_input(s, AV_AUDIO), fusion_input(s, AV_VIDEO), NULL);
+    struct noise_key key = step_key(s, "dropout.clean");
+    const struct aim *aim = &s->batch->aim;
+    struct tensor *nll;
 
-    predict_logits(fused.logits, log_prob);
+    report->prediction = model_fuse(s->model, s->tape, s->features.z, &key).prediction;
+    nll = s->objective->nll(s->tape, report->prediction, aim);
+    report->value[VALUE_FUSED] = (double)tape_value(nll);
+    loss_add(s, sum, nll, 1);
+    for (int m = 0; m < model_opt(s->model)->modalities; m++) {
+        nll = s->objective->nll(s->tape, s->features.unimodal[m], aim);
+        report->value[VALUE_UNIMODAL + m] = (double)tape_value(nll);
+        loss_add(s, sum, nll, s->config->unimodal_weight);
+    }
+}
+
+void fusion_predict(const struct method_step *s, float *readout)
+{
+    predict_readout(s, model_fuse(s->model, s->tape, s->features.z, NULL).prediction, readout);
+}
+
+struct tensor *unimodal_loss(const struct method_step *s, int which, struct step_report *report)
+{
+    struct tensor *nll = s->objective->nll(s->tape, s->features.unimodal[which], &s->batch->aim);
+
+    report->prediction = s->features.unimodal[which];
+    report->value[VALUE_LOSS] = report->value[VALUE_UNIMODAL + which] = (double)tape_value(nll);
+    return nll;
 }

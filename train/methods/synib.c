@@ -2,120 +2,126 @@
 #include "train/masks/mask.h"
 #include "train/methods/method.h"
 
-/* SynIB with masks in latent space (R section 4.1):
+#include <math.h>
+
+/* SynIB, Section 3.6 (R section 4.1, X sections 2 and 3), for any number of modalities:
  *
- *   L = CE(g(z1, z2), y) + lambda [ KL(p1 || r1) + KL(p2 || r2) ] + unimodal heads,
- *   p1 = softmax g(z1~, z2),  p2 = softmax g(z1, z2~),  z~ = (1 - m) z + m fill
+ *   L = nll(g(z), y) + lambda sum over m of KL(p_m || r_m) + unimodal heads,
+ *   p_m = g(z with z_m corrupted)
  *
  * What the fusion says when one modality is corrupted is pulled to what it may know then: the
- * prediction of the intact modality alone (r1 = softmax u2), or nothing (uniform). Only the trunk
- * runs again; encoders run once per step. */
+ * prediction of the intact modalities alone (their unimodal heads, mixed in equal parts where there
+ * are several), or nothing (uniform). In latent space only the trunk runs again, in input space the
+ * encoder of the corrupted modality too. */
 
-static const char *const dropout_stream[AV_MODALITIES] = {"dropout.masked_audio",
-                                                          "dropout.masked_video"};
-
-/* The corrupted features of one modality, NULL on an error of the tape. */
-static struct tensor *corrupt(const struct method_step *s, enum av_modality which, struct tensor *z)
+/* Prediction with `which` corrupted, and the log variances of Gaussian logits. */
+static struct fused masked_fusion(const struct method_step *s, int which, struct tensor *z_masked,
+                                  bool detach)
 {
-    struct tensor *mask, *fill;
+    struct noise_key key = step_key_of(s, "dropout.masked_", which);
+    struct tensor *z[MODALITIES_MAX] = {0};
 
-    if (z == NULL)
+    for (int m = 0; m < model_opt(s->model)->modalities; m++)
+        z[m] = m == which ? z_masked
+               : detach   ? op_detach(s->tape, s->features.z[m])
+                          : s->features.z[m];
+    return model_fuse(s->model, s->tape, z, &key);
+}
+
+/* Prediction that the divergence pulls to when `masked` is corrupted; NULL means uniform. */
+static struct tensor *reference_of(const struct method_step *s, int masked)
+{
+    struct tensor *intact[MODALITIES_MAX];
+    int n = 0;
+
+    if (s->config->reference == REFERENCE_UNIFORM || tape_failed(s->tape))
         return NULL;
-    mask = tape_scratch(s->tape, z->rank, z->dim);
-    fill = tape_scratch(s->tape, z->rank, z->dim);
-    if (mask == NULL || fill == NULL)
-        return NULL;
-    masks[s->config->mask]->make(s, which, z, mask->data);
-    fill_make(s, which, z, fill->data);
-    return op_mix(s->tape, z, mask, fill);
+    if (s->config->reference == REFERENCE_MASKED)
+        return s->features.unimodal[masked];
+    for (int m = 0; m < model_opt(s->model)->modalities; m++)
+        if (m != masked)
+            intact[n++] = s->features.unimodal[m];
+    return n == 1 ? intact[0] : s->objective->mix(s->tape, n, intact);
 }
 
-/* Fused logits with `which` corrupted. Every call of a step for one modality sees the same mask,
- * fill and dropout. */
-static struct tensor *masked_logits(const struct method_step *s, enum av_modality which,
-                                    struct tensor *const z[AV_MODALITIES])
+static struct tensor *divergence_of(const struct method_step *s, int which, struct fused masked)
 {
-    struct noise_key key = step_key(s, dropout_stream[which]);
-    struct tensor *input[AV_MODALITIES] = {z[AV_AUDIO], z[AV_VIDEO]};
-
-    input[which] = corrupt(s, which, z[which]);
-    return avmodel_fuse(s->model, s->tape, input[AV_AUDIO], input[AV_VIDEO], &key).logits;
-}
-
-/* Logits of the reference distribution when `masked` is corrupted; NULL means uniform. */
-static struct tensor *reference_logits(const struct method_step *s, enum av_modality masked)
-{
-    enum av_modality intact = masked == AV_AUDIO ? AV_VIDEO : AV_AUDIO;
-
-    switch ((enum synib_reference)s->config->reference) {
-    case REFERENCE_UNMASKED: return s->features.logits[intact];
-    case REFERENCE_MASKED: return s->features.logits[masked];
-    case REFERENCE_UNIFORM: break;
-    }
-    return NULL;
-}
-
-static void add_masked_pass(const struct method_step *s, enum av_modality which,
-                            struct tensor *const z[AV_MODALITIES], struct loss_sum *sum,
-                            struct tensor *term[LOSS_TERMS])
-{
-    enum loss_term kl = which == AV_AUDIO ? TERM_MASKED_AUDIO : TERM_MASKED_VIDEO;
     enum kl_direction direction = s->config->reverse ? KL_REFERENCE_MODEL : KL_MODEL_REFERENCE;
-    struct tensor *logits = NULL, *held;
+    struct tensor *parts[] = {masked.prediction, masked.log_variance};
 
-    if (s->config->masked_ce > 0 || !s->config->detach)
-        logits = masked_logits(s, which, z);
-    held = logits;
-    if (s->config->masked_ce > 0) {
-        struct tensor *ce = op_cross_entropy(s->tape, logits, s->label);
-
-        term[TERM_MASKED_CE] =
-            term[TERM_MASKED_CE] == NULL ? ce : op_add(s->tape, term[TERM_MASKED_CE], ce);
-        loss_add(sum, ce, s->config->masked_ce);
-    }
-    if (s->config->lambda > 0) {
-        if (s->config->detach) {
-            struct tensor *constant[AV_MODALITIES] = {op_detach(s->tape, z[AV_AUDIO]),
-                                                      op_detach(s->tape, z[AV_VIDEO])};
-
-            held = masked_logits(s, which, constant);
-        }
-        term[kl] = op_kl(s->tape, held, reference_logits(s, which), direction);
-        loss_add(sum, term[kl], s->config->lambda);
-    }
+    if (s->config->divergence == DIVERGENCE_GAUSSIAN && s->objective != &objective_gaussian)
+        return op_gaussian_kl(s->tape, op_concat(s->tape, 2, parts), NULL, direction);
+    return s->objective->divergence(s->tape, masked.prediction, reference_of(s, which), direction);
 }
 
-static void synib_loss(const struct method_step *s, struct tensor *term[LOSS_TERMS])
+/* lambda of this epoch: X section 2, "lambda warm-up". */
+static double lambda_now(const struct method_step *s)
 {
-    struct tensor *z[AV_MODALITIES] = {fusion_input(s, AV_AUDIO), fusion_input(s, AV_VIDEO)};
+    const struct config *c = s->config;
+
+    if (c->warmup_epochs <= s->epoch + 1)
+        return c->lambda;
+    return c->lambda * (double)(s->epoch + 1) / (double)c->warmup_epochs;
+}
+
+/* The label's loss on a masked prediction: the released code's extra term (R section 4.2). */
+static void add_masked_ce(const struct method_step *s, struct tensor *prediction,
+                          struct loss_sum *sum, struct step_report *report)
+{
+    struct tensor *nll = s->objective->nll(s->tape, prediction, &s->batch->aim);
+    double *total = &report->value[VALUE_MASKED_CE];
+
+    *total = (isnan(*total) ? 0 : *total) + (double)tape_value(nll);
+    loss_add(s, sum, nll, s->config->masked_ce);
+}
+
+static void add_masked_pass(const struct method_step *s, int which, struct loss_sum *sum,
+                            struct step_report *report)
+{
+    const struct config *c = s->config;
+    bool same_masks = c->masked_ce > 0 && c->ce_masks == CE_MASKS_SAME;
+    struct tensor *kl;
+    struct fused masked;
+
+    if (c->masked_ce > 0 && c->ce_masks == CE_MASKS_SHUFFLE)
+        add_masked_ce(s, masked_fusion(s, which, shuffled_z(s, which), false).prediction, sum,
+                      report);
+    if (c->lambda == 0 && !same_masks)
+        return;
+    masked = masked_fusion(s, which, masked_z(s, which, c->detach && !same_masks, sum, report),
+                           c->detach && !same_masks);
+    if (same_masks)
+        add_masked_ce(s, masked.prediction, sum, report);
+    if (c->lambda == 0)
+        return;
+    if (same_masks && c->detach) /* the same masks again, cut off from the encoders */
+        masked = masked_fusion(s, which, masked_z(s, which, true, NULL, report), true);
+    kl = divergence_of(s, which, masked);
+    report->value[VALUE_DIVERGENCE + which] = (double)tape_value(kl);
+    loss_add(s, sum, kl, lambda_now(s));
+}
+
+static struct tensor *synib_loss(const struct method_step *s, struct step_report *report)
+{
     struct loss_sum sum = {0};
 
-    fusion_base_loss(s, &sum, term);
+    fusion_base_loss(s, &sum, report);
     if (s->config->lambda > 0 || s->config->masked_ce > 0) {
-        if (s->config->fill == FILL_EMA)
-            fill_update(s, z);
-        add_masked_pass(s, AV_AUDIO, z, &sum, term);
-        add_masked_pass(s, AV_VIDEO, z, &sum, term);
+        fill_update(s);
+        for (int m = 0; m < model_opt(s->model)->modalities; m++)
+            add_masked_pass(s, m, &sum, report);
     }
-    term[TERM_TOTAL] = op_weighted_sum(s->tape, sum.n, sum.part, sum.weight);
-}
-
-static enum err_code synib_declare(const struct config *c, const struct avmodel *m,
-                                   struct params *ps, struct err *e)
-{
-    if (c->fill != FILL_EMA)
-        return ERR_OK;
-    return fill_declare(m, ps, e);
+    return loss_total(s, &sum, report);
 }
 
 const struct method method_synib = {
     .name = "synib",
     .help = "fusion with synergy information bottleneck",
-    .scopes = SCOPE_AUDIO | SCOPE_VIDEO | SCOPE_FUSED | SCOPE_SYNIB,
-    .use = {true, true},
+    .scopes = SCOPE_AUDIO | SCOPE_VIDEO | SCOPE_FUSED | SCOPE_SYNIB | SCOPE_MASKS,
     .fusion = true,
     .trains = true,
-    .declare = synib_declare,
+    .declare = masks_declare,
+    .init = masks_init,
     .loss = synib_loss,
     .predict = fusion_predict,
 };

@@ -3,22 +3,22 @@
 
 /* One encoder and its head, cross-entropy only, all seven classes. R section 3.6. */
 
-static void uni_video_loss(const struct method_step *s, struct tensor *term[LOSS_TERMS])
+static struct tensor *uni_video_loss(const struct method_step *s, struct step_report *report)
 {
-    term[TERM_VIDEO] = op_cross_entropy(s->tape, s->features.logits[AV_VIDEO], s->label);
-    term[TERM_TOTAL] = term[TERM_VIDEO];
+    return unimodal_loss(s, MEDIA_VIDEO, report);
 }
 
-static void uni_video_predict(const struct method_step *s, float *log_prob)
+static void uni_video_predict(const struct method_step *s, float *readout)
 {
-    predict_logits(s->features.logits[AV_VIDEO], log_prob);
+    predict_readout(s, s->features.unimodal[MEDIA_VIDEO], readout);
 }
 
 const struct method method_uni_video = {
     .name = "uni-video",
     .help = "the video encoder alone",
     .scopes = SCOPE_VIDEO,
-    .use = {[AV_VIDEO] = true},
+    .only = "video",
+    .media_only = true,
     .trains = true,
     .loss = uni_video_loss,
     .predict = uni_video_predict,

@@ -1,0 +1,180 @@
+/* SPDX-License-Identifier: MIT */
+#include "train/data.h"
+
+#include "common/base/file.h"
+#include "common/base/mem.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+struct data {
+    struct dataset *media; /* NULL: vectors */
+    struct vectors vectors;
+};
+
+static const char *const media_name[MEDIA_MODALITIES] = {"audio", "video"};
+
+/* True when the set says that it holds vectors; a set that cannot be opened is judged by
+ * dataset_open. */
+static bool is_vectors(const char *path)
+{
+    struct shard_set *s = NULL;
+    struct err quiet = {0};
+    const char *layout;
+    bool is = false;
+
+    if (shard_set_open(&s, path, &quiet) == ERR_OK) {
+        layout = shard_set_meta(s, "synib.layout");
+        is = layout != NULL && strcmp(layout, vectors_layout) == 0;
+    }
+    shard_set_close(s);
+    return is;
+}
+
+enum err_code data_open(struct data **out, const char *dir, const char *split,
+                        const char *const *bases, struct err *e)
+{
+    struct data *d = NULL;
+    char *path = NULL;
+
+    *out = NULL;
+    TRY(mem_array(&d, 1, sizeof *d, dir, e));
+    TRY(path_join(&path, dir, split, e));
+    if (is_vectors(path))
+        TRY(vectors_read(&d->vectors, dir, split, e));
+    else
+        TRY(dataset_open(&d->media, dir, split, bases, e));
+    *out = d;
+    d = NULL;
+out:
+    data_close(d);
+    free(path);
+    return e->code;
+}
+
+enum err_code data_of_vectors(struct data **out, struct vectors *v, struct err *e)
+{
+    struct data *d = NULL;
+
+    *out = NULL;
+    if (v->digest[0] == '\0')
+        TRY(vectors_digest(v, e));
+    TRY(mem_array(&d, 1, sizeof *d, "vectors", e));
+    d->vectors = *v;
+    memset(v, 0, sizeof *v);
+    *out = d;
+out:
+    vectors_free(v);
+    return e->code;
+}
+
+void data_close(struct data *d)
+{
+    if (d == NULL)
+        return;
+    dataset_close(d->media);
+    vectors_free(&d->vectors);
+    free(d);
+}
+
+const struct dataset *data_media(const struct data *d)
+{
+    return d->media;
+}
+
+const struct vectors *data_vectors(const struct data *d)
+{
+    return d->media == NULL ? &d->vectors : NULL;
+}
+
+int64_t data_count(const struct data *d)
+{
+    return d->media != NULL ? dataset_count(d->media) : d->vectors.count;
+}
+
+const char *data_digest(const struct data *d)
+{
+    return d->media != NULL ? dataset_digest(d->media) : d->vectors.digest;
+}
+
+int data_modalities(const struct data *d)
+{
+    return d->media != NULL ? MEDIA_MODALITIES : d->vectors.modalities;
+}
+
+const char *data_modality(const struct data *d, int which)
+{
+    return d->media != NULL ? media_name[which] : d->vectors.modality[which].name;
+}
+
+int data_classes(const struct data *d)
+{
+    return d->media != NULL ? N_LABELS : d->vectors.classes;
+}
+
+const char *data_class(const struct data *d, int k)
+{
+    return d->media != NULL ? label_names[k] : d->vectors.class_name[k];
+}
+
+int data_targets(const struct data *d)
+{
+    return d->media != NULL ? 0 : d->vectors.targets;
+}
+
+int data_sources(const struct data *d)
+{
+    return d->media != NULL ? 0 : d->vectors.sources;
+}
+
+const char *data_source(const struct data *d, int source)
+{
+    return d->vectors.source_name[source];
+}
+
+int data_synergy(const struct data *d)
+{
+    for (int s = 0; s < data_sources(d); s++)
+        if (strcmp(data_source(d, s), "synergistic") == 0)
+            return s;
+    return -1;
+}
+
+bool data_has_oracle(const struct data *d)
+{
+    return d->media == NULL && d->vectors.modality[0].oracle != NULL;
+}
+
+void data_name(const struct data *d, int64_t i, char *out, size_t size)
+{
+    struct sample s = {0};
+    struct err ignored = {0};
+
+    if (d->media == NULL || dataset_describe(d->media, i, &s, &ignored) != ERR_OK)
+        snprintf(out, size, "sample %lld", (long long)i);
+    else
+        snprintf(out, size, "%s%s%s", s.clip, s.donor[0] != '\0' ? "<-" : "", s.donor);
+}
+
+static enum err_code differs(const char *what, const char *how, struct err *e)
+{
+    return err_set(e, ERR_DATA, "%s: %s than the training split's", what, how);
+}
+
+enum err_code data_same_shape(const struct data *a, const struct data *b, const char *what,
+                              struct err *e)
+{
+    const struct vectors *va = data_vectors(a), *vb = data_vectors(b);
+
+    if ((va == NULL) != (vb == NULL))
+        return differs(what, "is of another kind", e);
+    if (data_modalities(a) != data_modalities(b) || data_classes(a) != data_classes(b) ||
+        data_targets(a) != data_targets(b) || data_sources(a) != data_sources(b))
+        return differs(what, "has other modalities, classes, targets or sources", e);
+    for (int m = 0; m < data_modalities(a); m++)
+        if (strcmp(data_modality(a, m), data_modality(b, m)) != 0 ||
+            (va != NULL && va->modality[m].dim != vb->modality[m].dim))
+            return differs(what, "has other features", e);
+    return ERR_OK;
+}

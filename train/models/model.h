@@ -1,0 +1,105 @@
+/* SPDX-License-Identifier: MIT */
+#ifndef TRAIN_MODELS_MODEL_H
+#define TRAIN_MODELS_MODEL_H
+
+#include "train/models/mlp.h"
+#include "train/models/resnet.h"
+
+/* The fusion model that every method trains, for any number of modalities:
+ *
+ *     raw_m = encoder of modality m          ResNet18 (R section 3) or MLP (X sections 2, 3) -> [B,
+ * D] u_m   = unimodal head of raw_m         an MLP                                          -> [B,
+ * P] z_m   = raw_m, or its layer norm       no affine part, eps 1e-5 h     = ReLU layers of [z_1,
+ * z_2, ..]  the trunk g     = linear layer of h              the fused prediction -> [B, P]
+ *
+ * A prediction is the P parameters of a distribution over the target (train/objectives): K logits,
+ * one logit, or K means and K log variances. Encoding and fusing are separate calls: masked passes
+ * in latent space fuse altered z and never encode again. Any part can be left out (unimodal
+ * training has one encoder and its head). */
+
+enum { MODALITIES_MAX = 4, MODALITY_NAME_SIZE = 16 };
+
+enum encoder_kind { ENCODER_RESNET, ENCODER_MLP };
+
+struct modality {
+    char name[MODALITY_NAME_SIZE]; /* "audio"; prefix of its parameters */
+    bool use;                      /* its encoder and head exist */
+    enum encoder_kind encoder;
+    int channels, height, width; /* ENCODER_RESNET: of a picture (a spectrogram has one channel) */
+    int frames;                  /* ENCODER_RESNET: pictures per sample */
+    int inputs;                  /* ENCODER_MLP: length of the vector */
+};
+
+struct model_options {
+    int modalities;
+    struct modality modality[MODALITIES_MAX];
+    bool fusion;              /* needs two used modalities or more */
+    bool log_variance;        /* extra head on the trunk, P wide: variances of Gaussian logits */
+    bool detach_heads;        /* unimodal losses do not reach the encoders */
+    bool layernorm;           /* of z */
+    int resnet_width;         /* of ResNet encoders: 64 in the paper, a multiple of 16 */
+    struct mlp_shape encoder; /* of MLP encoders; depth >= 1 */
+    struct mlp_shape head;    /* hidden layers of the unimodal heads; depth 0 = linear */
+    struct mlp_shape trunk;   /* of the fusion; depth >= 1 */
+    int outputs;              /* P */
+    double dropout;           /* after the first layer of MLP encoders and of the trunk */
+};
+
+/* The paper's model of CREMA-D-Irony (R section 3): modality 0 "audio" of 257 x 188 spectrograms, 1
+ * "video" of three 224 x 224 frames, ResNet18 encoders, a trunk of 64, seven classes. */
+extern const struct model_options model_options_paper;
+
+struct model; /* keeps loans of the struct params it was declared in */
+
+/* Declares NAME.* for every used modality (encoder as in resnet.h, or NAME.encoder.* of an MLP;
+ * head NAME.head.*), fusion.trunk.*, fusion.head.* and fusion.log_variance.*. ERR_USAGE names a bad
+ * option. Free the model before the params. */
+NODISCARD enum err_code model_new(struct model **m, const struct model_options *opt,
+                                  struct params *ps, struct err *e);
+void model_free(struct model *m);
+const struct model_options *model_opt(const struct model *m);
+/* D: length of a modality's features. */
+int model_features(const struct model *m, int which);
+/* Elements of one sample's input. */
+int64_t model_inputs(const struct model *m, int which);
+/* The unimodal head of a modality, for closed-form gradients; layers 0 where absent. */
+const struct mlp *model_head(const struct model *m, int which);
+
+/* Initial values (R section 3.1, X section 2), after params_build: every weight a function of its
+ * name and the seed alone, so that parts shared by two models start alike. */
+void model_init(struct model *m, uint64_t seed);
+
+/* x as the encoder takes it, a constant: [B, inputs], or [B * frames, channels, height, width]. x
+ * is borrowed until backward is done. */
+struct tensor *model_input(const struct model *m, struct tape *t, int which, int64_t batch,
+                           const float *x);
+
+struct features {
+    int64_t batch;                           /* B */
+    struct tensor *input[MODALITIES_MAX];    /* what model_input made */
+    struct tensor *raw[MODALITIES_MAX];      /* [B, D] */
+    struct tensor *z[MODALITIES_MAX];        /* [B, D]; only with fusion */
+    struct tensor *unimodal[MODALITIES_MAX]; /* [B, P], from raw */
+};
+
+/* Runs the encoders and unimodal heads over x[m]. `key` names the dropout draws of the encoders (a
+ * stream each is derived from it) and may be NULL outside training. Members of absent parts, and
+ * all of them after an error on the tape, are NULL. */
+struct features model_encode(const struct model *m, struct tape *t, int64_t batch,
+                             const float *const x[MODALITIES_MAX], const struct noise_key *key);
+/* The parts of model_encode for one modality. */
+struct tensor *model_encode_one(const struct model *m, struct tape *t, int which,
+                                struct tensor *input, const struct noise_key *key);
+struct tensor *model_fusion_input(const struct model *m, struct tape *t, struct tensor *raw);
+struct tensor *model_unimodal(const struct model *m, struct tape *t, int which, struct tensor *raw);
+
+struct fused {
+    struct tensor *prediction;   /* [B, P] */
+    struct tensor *log_variance; /* [B, P], NULL without that head */
+};
+/* Fused prediction of any z, encoded or masked. `key` names the dropout draws; give each call in a
+ * step its own stream. It may be NULL outside training. */
+struct fused model_fuse(const struct model *m, struct tape *t,
+                        struct tensor *const z[MODALITIES_MAX], const struct noise_key *key);
+
+#endif
