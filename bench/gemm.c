@@ -30,6 +30,14 @@ static const struct shape SHAPES[] = {
     {"head 512->7, forward", false, true, 64, 7, 512},
     {"same, weight gradient", true, false, 7, 512, 64},
     {"same, input gradient", false, false, 64, 512, 7},
+    {"PID 1024->1024, forward", false, true, 64, 1024, 1024},
+    {"same, weight gradient", true, false, 1024, 1024, 64},
+    {"same, input gradient", false, false, 64, 1024, 1024},
+    {"PID 32->1024, forward", false, true, 64, 1024, 32},
+    {"same, weight gradient", true, false, 1024, 32, 64},
+    {"PID 2048->128, forward", false, true, 64, 128, 2048},
+    {"same, weight gradient", true, false, 128, 2048, 64},
+    {"same, input gradient", false, false, 64, 2048, 128},
     {"square 1024", false, false, 1024, 1024, 1024},
 };
 enum { N_SHAPES = sizeof SHAPES / sizeof SHAPES[0], KINDS = 3, ROUNDS = 15 };

@@ -165,7 +165,7 @@ static enum err_code train_step(struct trainer *t, const struct batch *b, struct
     loss = t->opt->method->loss(&s, &report);
     params_zero_grad(t->net.params);
     TRY(tape_backward(t->net.tape, loss, e));
-    TRY(params_check_finite(t->net.params, e));
+    TRY(params_check_gradients(t->net.params, e));
     if (ntk)
         TRY(ntk_measure(t->ntk, &s, report.prediction, &kernel, e));
     TRY(optim_step(&t->optim, t->net.nn, t->net.params, lr, e));

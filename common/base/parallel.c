@@ -55,7 +55,8 @@ NO_TSAN void parallel_for(int threads, int64_t n, parallel_fn *fn, void *ctx)
 
 void parallel_sleep_when_idle(char **argv)
 {
-    if (getenv("OMP_WAIT_POLICY") == NULL && setenv("OMP_WAIT_POLICY", "passive", 0) == 0)
+    if (getenv("OMP_WAIT_POLICY") == NULL && setenv("GOMP_SPINCOUNT", "2000", 0) == 0 &&
+        setenv("OMP_WAIT_POLICY", "passive", 0) == 0)
         execv("/proc/self/exe", argv); /* where that fails, go on: slower, nothing else */
 }
 

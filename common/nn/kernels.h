@@ -143,6 +143,14 @@ NODISCARD enum err_code k_gate_backward(struct nn *nn, int64_t count, float scal
 /* ---- element-wise over `count` floats ---- */
 NODISCARD enum err_code k_add(struct nn *nn, int64_t count, const float *a, float *inout,
                               struct err *e); /* inout += a */
+/* y = max(x, 0), NaN stays NaN; dx = dy where y > 0, otherwise 0. */
+NODISCARD enum err_code k_relu(struct nn *nn, int64_t count, const float *x, float *y,
+                               struct err *e);
+NODISCARD enum err_code k_relu_backward(struct nn *nn, int64_t count, const float *y,
+                                        const float *dy, float *dx, struct err *e);
+/* sums [cols] += sums over the rows of x [rows, cols], each in double. */
+NODISCARD enum err_code k_column_sums(struct nn *nn, int64_t rows, int64_t cols, const float *x,
+                                      float *sums, struct err *e);
 
 /* One Adam step with coupled L2 (g = grad + weight_decay * w), bias-corrected, in place, for one
  * parameter block. step counts from 1. torch.optim.Adam's formula and order of operations:

@@ -33,18 +33,6 @@ static struct tensor *like(struct tape *t, const struct tensor *x)
     return tape_result(t, x->rank, x->dim, x->layout);
 }
 
-/* db[j] += sum over rows of dy[i][j]. */
-static void add_column_sums(int64_t rows, int64_t cols, const float *dy, float *db)
-{
-    for (int64_t j = 0; j < cols; j++) {
-        double sum = 0;
-
-        for (int64_t i = 0; i < rows; i++)
-            sum += (double)dy[i * cols + j];
-        db[j] += (float)sum;
-    }
-}
-
 static void linear_backward(struct tape *t, struct node *n)
 {
     struct tensor *x = n->in[0], *w = n->in[1], *b = n->in[2];
@@ -57,8 +45,8 @@ static void linear_backward(struct tape *t, struct node *n)
     if (dw != NULL && k_gemm(tape_nn(t), true, false, out, in, rows, 1, dy, out, x->data, in, 1, dw,
                              in, tape_err(t)) != ERR_OK)
         return;
-    if (db != NULL)
-        add_column_sums(rows, out, dy, db);
+    if (db != NULL && k_column_sums(tape_nn(t), rows, out, dy, db, tape_err(t)) != ERR_OK)
+        return;
     dx = grad_open(t, x);
     if (dx != NULL && k_gemm(tape_nn(t), false, false, rows, in, out, 1, dy, out, w->data, in, 0,
                              dx, in, tape_err(t)) != ERR_OK)
@@ -98,27 +86,23 @@ struct tensor *op_linear(struct tape *t, struct tensor *x, struct tensor *w, str
 static void relu_backward(struct tape *t, struct node *n)
 {
     struct tensor *x = n->in[0];
-    int64_t count = tensor_count(x);
     float *dx = grad_open(t, x);
 
-    for (int64_t i = 0; dx != NULL && i < count; i++)
-        dx[i] = n->out->data[i] > 0 ? n->out->grad[i] : 0;
+    if (dx != NULL && k_relu_backward(tape_nn(t), tensor_count(x), n->out->data, n->out->grad, dx,
+                                      tape_err(t)) != ERR_OK)
+        return;
     grad_close(t, x, dx);
 }
 
 struct tensor *op_relu(struct tape *t, struct tensor *x)
 {
     struct tensor *y;
-    int64_t count;
 
     if (!tape_ready(t, "relu", 1, &x))
         return NULL;
     y = like(t, x);
-    if (y == NULL)
+    if (y == NULL || k_relu(tape_nn(t), tensor_count(x), x->data, y->data, tape_err(t)) != ERR_OK)
         return NULL;
-    count = tensor_count(x);
-    for (int64_t i = 0; i < count; i++)
-        y->data[i] = x->data[i] < 0 ? 0 : x->data[i]; /* so that NaN stays NaN */
     (void)tape_record(t, y, 1, &x, relu_backward);
     return tape_done(t, y);
 }
@@ -141,8 +125,8 @@ static void layernorm_backward(struct tape *t, struct node *n)
             sum += (double)dy[i * d + j] * (double)xhat[i * d + j];
         dgamma[j] += (float)sum;
     }
-    if (dbeta != NULL)
-        add_column_sums(rows, d, dy, dbeta);
+    if (dbeta != NULL && k_column_sums(tape_nn(t), rows, d, dy, dbeta, tape_err(t)) != ERR_OK)
+        return;
     for (int64_t i = 0; dx != NULL && i < rows; i++) {
         const float *g = dy + i * d, *h = xhat + i * d;
         double sum = 0, dot = 0;

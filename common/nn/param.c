@@ -276,15 +276,24 @@ static bool all_finite(const float *x, int64_t count)
     return bad == 0;
 }
 
-enum err_code params_check_finite(const struct params *ps, struct err *e)
+enum err_code params_check_gradients(const struct params *ps, struct err *e)
+{
+    for (size_t i = 0; i < ps->count; i++) {
+        const struct param *p = ps->item[i];
+
+        if (p->kind == PARAM_WEIGHT && !all_finite(p->grad, p->count))
+            return err_set(e, ERR_NONFINITE, "%s: a gradient is not finite", p->name);
+    }
+    return ERR_OK;
+}
+
+enum err_code params_check_values(const struct params *ps, struct err *e)
 {
     for (size_t i = 0; i < ps->count; i++) {
         const struct param *p = ps->item[i];
 
         if (p->kind != PARAM_COUNTER && !all_finite(p->data, p->count))
             return err_set(e, ERR_NONFINITE, "%s: a value is not finite", p->name);
-        if (p->kind == PARAM_WEIGHT && !all_finite(p->grad, p->count))
-            return err_set(e, ERR_NONFINITE, "%s: a gradient is not finite", p->name);
     }
     return ERR_OK;
 }

@@ -13,9 +13,10 @@ struct size {
     int64_t m, n, k;
 };
 static const struct size SIZES[] = {
-    {1, 1, 1},    {1, 1, 128},    {128, 1, 128},  {128, 128, 64}, {64, 64, 1024}, {64, 7, 512},
-    {7, 512, 64}, {64, 512, 7},   {5, 3, 2},      {17, 33, 65},   {2, 31, 300},   {33, 2, 9},
-    {15, 16, 1},  {300, 270, 40}, {257, 31, 260}, {3, 520, 2100}, {14, 32, 256},  {29, 97, 515},
+    {1, 1, 1},      {1, 1, 128},   {128, 1, 128}, {128, 128, 64}, {64, 64, 1024},
+    {64, 7, 512},   {7, 512, 64},  {64, 512, 7},  {5, 3, 2},      {17, 33, 65},
+    {2, 31, 300},   {33, 2, 9},    {15, 16, 1},   {300, 270, 40}, {257, 31, 260},
+    {3, 520, 2100}, {14, 32, 256}, {29, 97, 515}, {61, 530, 520}, {600, 530, 61},
 };
 enum { N_SIZES = sizeof SIZES / sizeof SIZES[0] };
 
@@ -83,15 +84,16 @@ static void test_gemm_same_bits(void **state)
     static const int THREADS[] = {1, 2, 3, 7, 1};
 
     (void)state;
-    for (int i = 0; i < N_SIZES; i++) {
-        struct size s = SIZES[i];
+    for (int i = 0; i < 4 * N_SIZES; i++) {
+        struct size s = SIZES[i / 4];
+        bool ta = (i & 1) != 0, tb = (i & 2) != 0;
         float *a = ref_random(s.m * s.k, 1), *b = ref_random(s.k * s.n, 2);
         float *first = ref_floats(s.m * s.n), *c = ref_floats(s.m * s.n);
         for (int t = 0; t < 5; t++) {
             struct nn *nn = ref_nn(THREADS[t]);
             struct err e = {0};
-            assert_int_equal(k_gemm(nn, false, false, s.m, s.n, s.k, 1, a, s.k, b, s.n, 0,
-                                    t == 0 ? first : c, s.n, &e),
+            assert_int_equal(k_gemm(nn, ta, tb, s.m, s.n, s.k, 1, a, ta ? s.m : s.k, b,
+                                    tb ? s.k : s.n, 0, t == 0 ? first : c, s.n, &e),
                              ERR_OK);
             if (t > 0)
                 assert_memory_equal(c, first, (size_t)(s.m * s.n) * sizeof *c);
@@ -130,6 +132,56 @@ static void test_add(void **state)
         free(a), free(to), free(old);
     }
     nn_free(nn);
+}
+
+static void test_relu(void **state)
+{
+    enum { COUNT = 20011 };
+    struct nn *nn = ref_nn(3);
+    float *x = ref_random(COUNT, 1), *dy = ref_random(COUNT, 2);
+    float *y = ref_floats(COUNT), *dx = ref_floats(COUNT);
+    struct err e = {0};
+
+    (void)state;
+    x[0] = 0, x[1] = NAN;
+    assert_int_equal(k_relu(nn, COUNT, x, y, &e), ERR_OK);
+    assert_int_equal(k_relu_backward(nn, COUNT, y, dy, dx, &e), ERR_OK);
+    assert_true(isnan(y[1]) && dx[1] == 0);
+    for (int i = 0; i < COUNT; i++) {
+        if (i == 1)
+            continue;
+        assert_true(y[i] == (x[i] > 0 ? x[i] : 0));
+        assert_true(dx[i] == (x[i] > 0 ? dy[i] : 0));
+    }
+    free(x), free(dy), free(y), free(dx);
+    nn_free(nn);
+}
+
+static void test_column_sums(void **state)
+{
+    static const int64_t SHAPES[][2] = {{1, 1}, {64, 1024}, {7, 300}, {129, 127}};
+    struct err e = {0};
+
+    (void)state;
+    for (int i = 0; i < 4; i++) {
+        int64_t rows = SHAPES[i][0], cols = SHAPES[i][1];
+        float *x = ref_random(rows * cols, 1);
+        float *one = ref_random(cols, 2), *many = ref_random(cols, 2), *old = ref_random(cols, 2);
+        struct nn *nn = ref_nn(1), *team = ref_nn(3);
+
+        assert_int_equal(k_column_sums(nn, rows, cols, x, one, &e), ERR_OK);
+        assert_int_equal(k_column_sums(team, rows, cols, x, many, &e), ERR_OK);
+        assert_memory_equal(one, many, (size_t)cols * sizeof *one);
+        for (int64_t k = 0; k < cols; k++) {
+            double sum = 0;
+
+            for (int64_t row = 0; row < rows; row++)
+                sum += (double)x[row * cols + k];
+            assert_true(one[k] == old[k] + (float)sum);
+        }
+        free(x), free(one), free(many), free(old);
+        nn_free(nn), nn_free(team);
+    }
 }
 
 /* Ten steps against the formula in double. */
@@ -226,6 +278,8 @@ int main(void)
         cmocka_unit_test(test_gemm_same_bits),
         cmocka_unit_test(test_gemm_nan_and_refusal),
         cmocka_unit_test(test_add),
+        cmocka_unit_test(test_relu),
+        cmocka_unit_test(test_column_sums),
         cmocka_unit_test(test_adam),
         cmocka_unit_test(test_adam_nan_shows),
         cmocka_unit_test(test_layout),

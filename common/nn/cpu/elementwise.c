@@ -5,7 +5,7 @@
 #include <math.h>
 
 /* Floats per task: large enough to pay for handing it out, small enough to share a weight block. */
-enum { STRIP = 16384 };
+enum { STRIP = 16384, COLUMNS = 128 };
 
 static int64_t strips(int64_t count)
 {
@@ -41,6 +41,90 @@ enum err_code k_add(struct nn *nn, int64_t count, const float *a, float *inout, 
 
     (void)e;
     parallel_for(nn->threads, strips(count), add_strip, &run);
+    return ERR_OK;
+}
+
+struct relu_run {
+    int64_t count;
+    const float *x, *dy;
+    float *out;
+};
+
+static void relu_strip(void *ctx, int64_t i, int worker)
+{
+    const struct relu_run *r = ctx;
+    int64_t end = strip_end(i * STRIP, r->count);
+    const float *restrict x = r->x;
+    float *restrict y = r->out;
+
+    (void)worker;
+    for (int64_t k = i * STRIP; k < end; k++)
+        y[k] = x[k] < 0 ? 0 : x[k]; /* so that NaN stays NaN */
+}
+
+enum err_code k_relu(struct nn *nn, int64_t count, const float *x, float *y, struct err *e)
+{
+    struct relu_run run = {.count = count, .x = x, .out = y};
+
+    (void)e;
+    parallel_for(nn->threads, strips(count), relu_strip, &run);
+    return ERR_OK;
+}
+
+static void relu_backward_strip(void *ctx, int64_t i, int worker)
+{
+    const struct relu_run *r = ctx;
+    int64_t end = strip_end(i * STRIP, r->count);
+    const float *restrict y = r->x;
+    const float *restrict dy = r->dy;
+    float *restrict dx = r->out;
+
+    (void)worker;
+    for (int64_t k = i * STRIP; k < end; k++)
+        dx[k] = y[k] > 0 ? dy[k] : 0;
+}
+
+enum err_code k_relu_backward(struct nn *nn, int64_t count, const float *y, const float *dy,
+                              float *dx, struct err *e)
+{
+    struct relu_run run = {.count = count, .x = y, .dy = dy, .out = dx};
+
+    (void)e;
+    parallel_for(nn->threads, strips(count), relu_backward_strip, &run);
+    return ERR_OK;
+}
+
+struct column_run {
+    int64_t rows, cols;
+    const float *x;
+    float *sums;
+};
+
+static void column_strip(void *ctx, int64_t i, int worker)
+{
+    const struct column_run *r = ctx;
+    int64_t first = i * COLUMNS, cols = r->cols - first < COLUMNS ? r->cols - first : COLUMNS;
+    double sum[COLUMNS] = {0};
+
+    (void)worker;
+    for (int64_t row = 0; row < r->rows; row++) {
+        const float *x = r->x + row * r->cols + first;
+
+        for (int64_t k = 0; k < cols; k++)
+            sum[k] += (double)x[k];
+    }
+    for (int64_t k = 0; k < cols; k++)
+        r->sums[first + k] += (float)sum[k];
+}
+
+enum err_code k_column_sums(struct nn *nn, int64_t rows, int64_t cols, const float *x, float *sums,
+                            struct err *e)
+{
+    struct column_run run = {.rows = rows, .cols = cols, .x = x, .sums = sums};
+
+    (void)e;
+    parallel_for(rows * cols < STRIP ? 1 : nn->threads, (cols + COLUMNS - 1) / COLUMNS,
+                 column_strip, &run);
     return ERR_OK;
 }
 

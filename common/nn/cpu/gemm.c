@@ -16,9 +16,8 @@
 enum {
     DEPTH = 256, /* a packed panel of B then fits the first-level cache */
     PIECE_ROWS = 8 * TILE_ROWS,
-    PIECE_COLS = 4 * TILE_COLS,
-    FAR_APART = 512, /* floats from row to row: cache sets begin to collide */
-    COPY_STEP = DEPTH + TILE_LANES,
+    PIECE_COLS = 8 * TILE_COLS,
+    FAR_APART = 512,     /* floats from row to row: cache sets begin to collide */
     PACK_FROM_ROWS = 48, /* a panel with rows far apart, read so often, is worth a copy */
     DOT_COLS = 12,       /* at most so many columns: dot products waste less */
     SPLIT_FROM = 1 << 20 /* multiply-adds; less is done before a team has started */
@@ -57,55 +56,74 @@ static void pack(const struct gemm_run *r, int64_t p, int64_t depth, int64_t col
                 r->tb ? r->b[(col + j) * r->ldb + p + i] : r->b[(p + i) * r->ldb + col + j];
 }
 
-/* C = beta C + alpha sum, without reading C when beta is 0. */
-static void store(const struct gemm_run *r, int64_t row, int64_t rows, int64_t col, int64_t cols,
-                  float beta, float sum[TILE_ROWS][TILE_COLS])
-{
-    for (int64_t i = 0; i < rows; i++) {
-        float *c = r->c + (row + i) * r->ldc + col;
-        if (beta == 0)
-            for (int64_t j = 0; j < cols; j++)
-                c[j] = r->alpha * sum[i][j];
-        else
-            for (int64_t j = 0; j < cols; j++)
-                c[j] = beta * c[j] + r->alpha * sum[i][j];
-    }
-}
-
 /* Rows of op(A) as the tiles read them: row_step and step apart. */
 struct rows {
     const float *a;
     int64_t first, end, row_step, step;
 };
 
-/* A panel of columns for all rows of the piece. */
+/* A panel of columns for all rows of the piece; meanwhile the columns at `next` come nearer. */
 static void panel_rows(const struct gemm_run *r, const struct rows *in, int64_t depth, float beta,
-                       const float *b, int64_t ldb, int64_t col, int64_t cols)
+                       const float *b, int64_t ldb, int64_t col, int64_t cols, const float *next)
 {
-    float sum[TILE_ROWS][TILE_COLS] __attribute__((aligned(64)));
+    float edge[TILE_ROWS][TILE_COLS] __attribute__((aligned(64))) = {{0}};
+    bool whole = cols == TILE_COLS;
+    int64_t rows, done = 0;
 
-    for (int64_t row = in->first, rows; row < in->end; row += rows) {
-        rows = gemm_tile(in->end - row, depth, in->a + (row - in->first) * in->row_step,
-                         in->row_step, in->step, b, ldb, sum);
-        store(r, row, rows, col, cols, beta, sum);
+    for (int64_t row = in->first; row < in->end; row += rows, done++) {
+        int64_t most = in->end - row < TILE_ROWS ? in->end - row : TILE_ROWS;
+        float *c = r->c + row * r->ldc + col;
+        struct tile_out out = {
+            .c = whole ? c : edge[0],
+            .ldc = whole ? r->ldc : TILE_COLS,
+            .alpha = r->alpha,
+            .beta = beta,
+            .ahead = next + (done < 2 ? done * TILE_LANES : 0),
+            .ahead_step = done < 2 ? r->ldb : 0,
+        };
+
+        for (int64_t i = 0; !whole && beta != 0 && i < most; i++)
+            memcpy(edge[i], c + i * r->ldc, (size_t)cols * sizeof *c);
+        rows = gemm_tile(most, depth, in->a + (row - in->first) * in->row_step, in->row_step,
+                         in->step, b, ldb, &out);
+        for (int64_t i = 0; !whole && i < rows; i++)
+            memcpy(c + i * r->ldc, edge[i], (size_t)cols * sizeof *c);
     }
 }
 
-/* Columns p..p+depth-1 of rows first..end-1 of op(A). Rows a multiple of a page apart share cache
- * sets: where several panels read them they are copied closer together. */
+/* copy [depth][PIECE_ROWS] = columns p..p+depth-1 of rows first..first+rows-1 of op(A). */
+static void copy_a(const struct gemm_run *r, int64_t first, int64_t rows, int64_t p, int64_t depth,
+                   float *copy)
+{
+    int64_t whole_rows = r->ta ? 0 : rows / 8 * 8, whole_depth = depth / 8 * 8;
+
+    if (r->ta) {
+        for (int64_t i = 0; i < depth; i++)
+            memcpy(copy + i * PIECE_ROWS, r->a + (p + i) * r->lda + first,
+                   (size_t)rows * sizeof *copy);
+        return;
+    }
+    for (int64_t j = 0; j < whole_rows; j += 8)
+        for (int64_t i = 0; i < whole_depth; i += 8)
+            transpose8(r->a + (first + j) * r->lda + p + i, r->lda, copy + i * PIECE_ROWS + j,
+                       PIECE_ROWS);
+    for (int64_t j = 0; j < rows; j++)
+        for (int64_t i = j < whole_rows ? whole_depth : 0; i < depth; i++)
+            copy[i * PIECE_ROWS + j] = r->a[(first + j) * r->lda + p + i];
+}
+
+/* Columns p..p+depth-1 of rows first..end-1 of op(A). Where many panels read them they are copied
+ * closer together; rows a multiple of a page apart, which share cache sets, sooner. */
 static struct rows rows_of_a(const struct gemm_run *r, int64_t first, int64_t end, int64_t p,
-                             int64_t depth, bool several, float *copy)
+                             int64_t depth, int64_t cols, float *copy)
 {
     int64_t row_step = r->ta ? 1 : r->lda, step = r->ta ? r->lda : 1;
     struct rows in = {r->a + first * row_step + p * step, first, end, row_step, step};
 
-    if (r->ta || !several || r->lda < FAR_APART || end - first > PIECE_ROWS)
+    if (cols <= TILE_COLS || (cols < PIECE_COLS && r->lda < FAR_APART) || end - first > PIECE_ROWS)
         return in;
-    for (int64_t i = 0; i < end - first; i++)
-        memcpy(copy + i * COPY_STEP, in.a + i * row_step, (size_t)depth * sizeof *copy);
-    in.a = copy;
-    in.row_step = COPY_STEP;
-    return in;
+    copy_a(r, first, end - first, p, depth, copy);
+    return (struct rows){copy, first, end, 1, PIECE_ROWS};
 }
 
 /* Few columns, rows of both factors in one piece: dot products, GEMM_DOTS rows at a time. */
@@ -143,15 +161,17 @@ static void gemm_piece(void *ctx, int64_t i, int worker)
 
     for (int64_t p = 0; p < r->k; p += DEPTH) {
         int64_t depth = r->k - p < DEPTH ? r->k - p : DEPTH;
-        struct rows in = rows_of_a(r, row, row_end, p, depth, col_end - col > TILE_COLS, copy);
+        struct rows in = rows_of_a(r, row, row_end, p, depth, col_end - col, copy);
         for (int64_t j = col; j < col_end; j += TILE_COLS) {
             int64_t cols = col_end - j < TILE_COLS ? col_end - j : TILE_COLS;
+            const float *b = r->tb ? r->b + j * r->ldb + p : r->b + p * r->ldb + j;
             bool direct = !r->tb && cols == TILE_COLS &&
                           (r->ldb < FAR_APART || row_end - row < PACK_FROM_ROWS);
             if (!direct)
                 pack(r, p, depth, j, cols, panel);
-            panel_rows(r, &in, depth, p == 0 ? r->beta : 1, direct ? r->b + p * r->ldb + j : panel,
-                       direct ? r->ldb : TILE_COLS, j, cols);
+            panel_rows(r, &in, depth, p == 0 ? r->beta : 1, direct ? b : panel,
+                       direct ? r->ldb : TILE_COLS, j, cols,
+                       r->tb ? b + TILE_COLS * r->ldb : b + TILE_COLS);
         }
     }
 }
@@ -198,16 +218,18 @@ enum err_code k_gemm(struct nn *nn, bool ta, bool tb, int64_t m, int64_t n, int6
         return ERR_OK;
     }
     if (m * n * k >= SPLIT_FROM) {
+        row_pieces = (m + PIECE_ROWS - 1) / PIECE_ROWS;
         run.piece_rows = PIECE_ROWS;
         run.piece_cols = PIECE_COLS;
-        run.col_pieces = (n + PIECE_COLS - 1) / PIECE_COLS;
-        row_pieces = (m + PIECE_ROWS - 1) / PIECE_ROWS;
+        while (run.piece_cols > TILE_COLS && row_pieces * n < 2 * nn->threads * run.piece_cols)
+            run.piece_cols /= 2;
+        run.col_pieces = (n + run.piece_cols - 1) / run.piece_cols;
     }
     if (tb && !ta && n <= DOT_COLS) {
         parallel_for(nn->threads, row_pieces, dot_rows, &run);
         return ERR_OK;
     }
-    TRY(nn_worker_scratch(nn, sizeof(float) * (DEPTH * TILE_COLS + PIECE_ROWS * COPY_STEP), e));
+    TRY(nn_worker_scratch(nn, sizeof(float) * (DEPTH * TILE_COLS + DEPTH * PIECE_ROWS), e));
     parallel_for(nn->threads, row_pieces * run.col_pieces, gemm_piece, &run);
 out:
     return e->code;

@@ -9,19 +9,24 @@ typedef float lanes __attribute__((vector_size(TILE_LANES * sizeof(float)), alig
 typedef float eight __attribute__((vector_size(32), aligned(4), may_alias));
 
 INLINE void tile(const int rows, int64_t k, const float *a, int64_t row_step, int64_t step,
-                 const float *b, int64_t ldb, float sum[TILE_ROWS][TILE_COLS])
+                 const float *b, int64_t ldb, const struct tile_out *out)
 {
     lanes left[TILE_ROWS], right[TILE_ROWS]; /* in registers once the loops are unrolled */
-    const float *row[TILE_ROWS];
+    const float *row[TILE_ROWS], *ahead = out->ahead;
 
 #pragma GCC unroll 12
     for (int i = 0; i < rows; i++) {
         left[i] = right[i] = (lanes){0};
         row[i] = a + i * row_step;
+        __builtin_prefetch(out->c + i * out->ldc, 1);
+        __builtin_prefetch(out->c + i * out->ldc + TILE_LANES, 1);
     }
     for (int64_t p = 0; p < k; p++) {
         lanes b0 = *(const lanes *)(b + p * ldb);
         lanes b1 = *(const lanes *)(b + p * ldb + TILE_LANES);
+
+        __builtin_prefetch(ahead, 0, 2);
+        ahead += out->ahead_step;
 #pragma GCC unroll 12
         for (int i = 0; i < rows; i++) {
             left[i] += row[i][p * step] * b0;
@@ -30,32 +35,46 @@ INLINE void tile(const int rows, int64_t k, const float *a, int64_t row_step, in
     }
 #pragma GCC unroll 12
     for (int i = 0; i < rows; i++) {
-        *(lanes *)&sum[i][0] = left[i];
-        *(lanes *)&sum[i][TILE_LANES] = right[i];
+        lanes *c = (lanes *)(out->c + i * out->ldc);
+        lanes sum0 = out->alpha * left[i], sum1 = out->alpha * right[i];
+
+        if (out->beta != 0) {
+            sum0 += out->beta * c[0];
+            sum1 += out->beta * c[1];
+        }
+        c[0] = sum0;
+        c[1] = sum1;
     }
 }
 
-int64_t gemm_tile(int64_t rows, int64_t k, const float *a, int64_t row_step, int64_t step,
-                  const float *b, int64_t ldb, float sum[TILE_ROWS][TILE_COLS])
+INLINE int64_t tile_of(int64_t rows, int64_t k, const float *a, int64_t row_step, int64_t step,
+                       const float *b, int64_t ldb, const struct tile_out *out)
 {
     if (rows >= TILE_ROWS) {
-        tile(TILE_ROWS, k, a, row_step, step, b, ldb, sum);
+        tile(TILE_ROWS, k, a, row_step, step, b, ldb, out);
         return TILE_ROWS;
     }
     if (TILE_ROWS > 8 && rows >= 8) {
-        tile(TILE_ROWS > 8 ? 8 : 1, k, a, row_step, step, b, ldb, sum);
+        tile(TILE_ROWS > 8 ? 8 : 1, k, a, row_step, step, b, ldb, out);
         return 8;
     }
     if (rows >= 4) {
-        tile(4, k, a, row_step, step, b, ldb, sum);
+        tile(4, k, a, row_step, step, b, ldb, out);
         return 4;
     }
     if (rows >= 2) {
-        tile(2, k, a, row_step, step, b, ldb, sum);
+        tile(2, k, a, row_step, step, b, ldb, out);
         return 2;
     }
-    tile(1, k, a, row_step, step, b, ldb, sum);
+    tile(1, k, a, row_step, step, b, ldb, out);
     return 1;
+}
+
+int64_t gemm_tile(int64_t rows, int64_t k, const float *a, int64_t row_step, int64_t step,
+                  const float *b, int64_t ldb, const struct tile_out *out)
+{
+    return step == 1 ? tile_of(rows, k, a, row_step, 1, b, ldb, out)
+                     : tile_of(rows, k, a, 1, step, b, ldb, out);
 }
 
 void gemm_dots(int64_t k, const float *const row[GEMM_DOTS], const float *b, float out[GEMM_DOTS])

@@ -14,12 +14,21 @@ enum { TILE_ROWS = 6, TILE_LANES = 8 };
 #endif
 enum { TILE_COLS = 2 * TILE_LANES };
 
-/* sum = A B for `rows` rows of A (1 to TILE_ROWS), `row_step` apart, their elements `step` apart,
- * and a panel of TILE_COLS columns of B, rows `ldb` apart; both k long, added in order of k.
- * Returns how many rows were done: the largest of 12, 8, 4, 2, 1 (without AVX-512: 6, 4, 2, 1) that
- * is not more than `rows`. */
+/* What a tile does beside its sums: C = beta C + alpha sum, C not read when beta is 0. */
+struct tile_out {
+    float *c;
+    int64_t ldc;
+    float alpha, beta;
+    const float *ahead; /* brought nearer meanwhile: k lines, ahead_step floats apart */
+    int64_t ahead_step;
+};
+
+/* `rows` rows of A (1 to TILE_ROWS), `row_step` apart, their elements `step` apart (one of the two
+ * is 1), times a panel of TILE_COLS columns of B, rows `ldb` apart; both k long, added in order of
+ * k. Returns how many rows were done: the largest of 12, 8, 4, 2, 1 (without AVX-512: 6, 4, 2, 1)
+ * that is not more than `rows`. */
 int64_t gemm_tile(int64_t rows, int64_t k, const float *a, int64_t row_step, int64_t step,
-                  const float *b, int64_t ldb, float sum[TILE_ROWS][TILE_COLS]);
+                  const float *b, int64_t ldb, const struct tile_out *out);
 
 /* out[i] = dot product of row[i] and b, both k long; TILE_LANES partial sums, added pairwise. */
 enum { GEMM_DOTS = 8 };
