@@ -57,17 +57,22 @@ struct tensor *adversary_predict(const struct method_step *s, struct tape *t,
     return y;
 }
 
+/* The loss itself is not asked for: its gradient towards the prediction, a constant, goes back. */
 enum err_code adversary_gradient_by_tape(const struct method_step *s, const struct mask_site *site,
                                          float *x, float *d, struct err *e)
 {
     struct tape *t = s->inner;
-    struct tensor *leaf, *nll;
+    struct tensor *leaf, *u, *du;
 
     memset(d, 0, (size_t)(s->batch->n * site->width) * sizeof *d);
     tape_begin(t, 0);
     leaf = tape_leaf(t, site->x->rank, site->x->dim, TENSOR_PLAIN, x, d);
-    nll = s->objective->nll(t, adversary_predict(s, t, site, leaf), &s->batch->aim);
-    return tape_backward(t, nll, e);
+    u = adversary_predict(s, t, site, leaf);
+    du = u != NULL ? tape_scratch(t, u->rank, u->dim) : NULL;
+    if (du == NULL)
+        return tape_error(t, e);
+    s->objective->gradient(u->dim[0], u->dim[1], u->data, &s->batch->aim, du->data);
+    return tape_backward(t, op_dot(t, u, du->data), e);
 }
 
 /* u = W h + b with h = x, or h = deviation x + mean: d nll / d x = (d nll / d u) W [deviation]. */
