@@ -103,16 +103,6 @@ unsigned config_scopes(const char *assignment)
     return s != NULL && s->scopes != SCOPE_NONE ? s->scopes : ~0u;
 }
 
-const char *config_mask_of(const char *assignment)
-{
-    const struct setting *s = setting_of(assignment);
-    const char *equals = strchr(assignment, '=');
-
-    if (s == NULL || s->offset != offsetof(struct config, mask) || equals == NULL)
-        return NULL;
-    return equals + 1 + strspn(equals + 1, " \t");
-}
-
 /* ---- presets ---- */
 
 /* A preset is read twice: first its general lines and the sections of the method, which say what
@@ -323,6 +313,41 @@ enum err_code config_check(const struct config *c, struct err *e)
                        "mask.space: learned masks of pictures and sound are in latent space only: "
                        "their encoders' first layer gives no gradient towards its input");
     return ERR_OK;
+}
+
+/* The value of mask.kind in an assignment, NULL when its key is another. */
+static const char *mask_of(const char *assignment)
+{
+    const struct setting *s = setting_of(assignment);
+    const char *equals = strchr(assignment, '=');
+
+    if (s == NULL || s->offset != offsetof(struct config, mask) || equals == NULL)
+        return NULL;
+    return equals + 1 + strspn(equals + 1, " \t");
+}
+
+enum err_code config_resolve(struct config *c, const char *preset, const char *method,
+                             const char *mask, const char *const *assignments, struct err *e)
+{
+    char kind[64];
+    int known;
+
+    /* The mask is known before the preset is read: the preset may have a section for it. */
+    for (int i = 0; assignments[i] != NULL; i++)
+        if (mask_of(assignments[i]) != NULL)
+            mask = mask_of(assignments[i]);
+    if (mask != NULL)
+        TRY(cli_choice(&known, mask, config_mask_names, "mask", e));
+    TRY(config_load(c, preset, method, mask, e));
+    if (mask != NULL) {
+        snprintf(kind, sizeof kind, "mask.kind=%s", mask);
+        TRY(config_set(c, kind, e));
+    }
+    for (int i = 0; assignments[i] != NULL; i++)
+        TRY(config_set(c, assignments[i], e));
+    TRY(config_check(c, e));
+out:
+    return e->code;
 }
 
 static void format_value(char *text, size_t size, const struct config *c, const struct setting *s)

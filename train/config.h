@@ -106,10 +106,13 @@ NODISCARD enum err_code config_parse(struct config *c, const char *name, const c
 NODISCARD enum err_code config_set(struct config *c, const char *assignment, struct err *e);
 /* The scopes of the key of such an assignment, ~0u when it has none (SCOPE_NONE) or is unknown. */
 unsigned config_scopes(const char *assignment);
-/* The value of mask.kind in such an assignment, NULL when its key is another. */
-const char *config_mask_of(const char *assignment);
 /* Rules that involve several settings; call after the last config_set. */
 NODISCARD enum err_code config_check(const struct config *c, struct err *e);
+/* All of the above, for tools: the preset for `method`, its mask (NULL: from an assignment of
+ * mask.kind, or the preset), the NULL-terminated assignments in order, and config_check. */
+NODISCARD enum err_code config_resolve(struct config *c, const char *preset, const char *method,
+                                       const char *mask, const char *const *assignments,
+                                       struct err *e);
 
 /* "key = value" lines, in table order, of the settings in `scopes` (~0u: all) that exist for c's
  * data.kind; reads back to the same values. Caller frees. */

@@ -19,6 +19,7 @@
 
 const char run_last_name[] = "last.safetensors";
 const char run_best_name[] = "best.safetensors";
+const char run_lock_name[] = ".lock";
 
 static const char places_name[] = "run.json";
 static const char *const file_names[] = {
@@ -70,14 +71,14 @@ static enum err_code wait_for_lock(const struct run_lock *lock, const char *path
     return ERR_OK;
 }
 
-enum err_code run_lock_take(struct run_lock *lock, const char *dir, bool wait,
+enum err_code run_lock_take(struct run_lock *lock, const char *dir, const char *name, bool wait,
                             const struct log *log, struct err *e)
 {
     char *path = NULL;
 
     lock->fd = -1;
     TRY(dir_make(dir, e));
-    TRY(path_join(&path, dir, ".lock", e));
+    TRY(path_join(&path, dir, name, e));
     lock->fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0666);
     if (lock->fd < 0) {
         err_sys(e, "%s", path);
@@ -86,11 +87,11 @@ enum err_code run_lock_take(struct run_lock *lock, const char *dir, bool wait,
     if (flock(lock->fd, LOCK_EX | LOCK_NB) == 0)
         goto out;
     if (errno == EWOULDBLOCK && wait) {
-        log_note(log, "%s: another process trains this: waiting for it", dir);
+        log_note(log, "%s: another process works on this: waiting for it", dir);
         TRY(wait_for_lock(lock, path, e));
     } else if (errno == EWOULDBLOCK) {
         err_set(e, ERR_EXISTS,
-                "%s: another process is training here: wait for it or give another "
+                "%s: another process is at work here: wait for it or give another "
                 "folder",
                 dir);
     } else {

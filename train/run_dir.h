@@ -12,14 +12,15 @@
 extern const char run_last_name[], run_best_name[]; /* checkpoints */
 
 /* ---- one process at a time ---- */
-/* Takes the folder, making it if needed; the lock ends with the process, so a killed run never
- * blocks the next one. When another process has it: ERR_EXISTS, or with `wait` a note and patience.
- */
+/* Takes the folder, making it if needed, by locking its file `name`; the lock ends with the
+ * process, so a killed run never blocks the next one. When another process has it: ERR_EXISTS, or
+ * with `wait` a note and patience. */
 struct run_lock {
     int fd; /* -1 = none */
 };
-NODISCARD enum err_code run_lock_take(struct run_lock *lock, const char *dir, bool wait,
-                                      const struct log *log, struct err *e);
+extern const char run_lock_name[]; /* of a training run */
+NODISCARD enum err_code run_lock_take(struct run_lock *lock, const char *dir, const char *name,
+                                      bool wait, const struct log *log, struct err *e);
 void run_lock_release(struct run_lock *lock);
 
 /* ---- append-only logs that a resumed run cuts back ---- */

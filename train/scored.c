@@ -85,7 +85,6 @@ enum err_code scored_run(struct scored *s, const char *run, const char *name,
     struct loader *loader = NULL;
     struct network net = {0};
     struct loader_options lo;
-    struct run_state state;
     struct config config;
     const char *identity;
     char *path = NULL;
@@ -99,9 +98,9 @@ enum err_code scored_run(struct scored *s, const char *run, const char *name,
         err_in(e, "%s", path);
         goto out;
     }
-    TRY(checkpoint_state(f, &state, e));
-    s->epoch = best ? state.best_epoch : state.epoch;
-    s->step = best ? state.best_step : state.step;
+    TRY(checkpoint_state(f, &s->state, e));
+    s->epoch = best ? s->state.best_epoch : s->state.epoch;
+    s->step = best ? s->state.best_step : s->state.step;
     TRY(file_digest(s->digest, path, e));
     lo = method_loader(s->method_def, &config, data, false, s->seed, jobs);
     TRY(loader_new(&loader, data, &lo, e));

@@ -2,6 +2,7 @@
 #ifndef TRAIN_SCORED_H
 #define TRAIN_SCORED_H
 
+#include "train/checkpoint.h"
 #include "train/evaluate.h"
 
 /* A checkpoint of a finished (or unfinished) run, measured on a split. Zeroed = empty. */
@@ -9,6 +10,7 @@ struct scored {
     char method[32];
     uint64_t seed;
     int64_t epoch, step;           /* of the checkpoint */
+    struct run_state state;        /* that it holds */
     char digest[65];               /* SHA-256 of the checkpoint file */
     char val_digest[65];           /* content digest of the val split that chose it */
     char init[MODALITIES_MAX][65]; /* digests of the unimodal checkpoints it started from, or "" */

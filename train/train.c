@@ -120,30 +120,10 @@ out:
     return e->code;
 }
 
-/* Preset, --mask and --set for one method. The mask is known before the preset is read, because the
- * preset may have a section for it. */
 static enum err_code resolve(struct config *c, const struct train_options *opt, const char *method,
                              struct err *e)
 {
-    const char *mask = opt->mask;
-    char assignment[64];
-    int known;
-
-    for (int i = 0; opt->set[i] != NULL; i++)
-        if (config_mask_of(opt->set[i]) != NULL)
-            mask = config_mask_of(opt->set[i]);
-    if (mask != NULL)
-        TRY(cli_choice(&known, mask, config_mask_names, "--mask", e));
-    TRY(config_load(c, opt->preset, method, mask, e));
-    if (mask != NULL) {
-        snprintf(assignment, sizeof assignment, "mask.kind=%s", mask);
-        TRY(config_set(c, assignment, e));
-    }
-    for (int i = 0; opt->set[i] != NULL; i++)
-        TRY(config_set(c, opt->set[i], e));
-    TRY(config_check(c, e));
-out:
-    return e->code;
+    return config_resolve(c, opt->preset, method, opt->mask, opt->set, e);
 }
 
 static enum err_code print_config(const struct train_options *opt, struct err *e)
@@ -268,7 +248,7 @@ enum err_code train_run(const struct train_options *opt, struct err *e)
         goto out;
     /* --resume makes sure that the run gets done, by whom ever: `make -j` starts it from two sides
      */
-    TRY(run_lock_take(&lock, opt->out, opt->resume, &opt->cli.log, e));
+    TRY(run_lock_take(&lock, opt->out, run_lock_name, opt->resume, &opt->cli.log, e));
     TRY(train_locked(opt, &o, e));
 out:
     run_lock_release(&lock);

@@ -80,7 +80,7 @@ static enum err_code train_there(const struct unimodal_request *r, int which, co
     struct run_state state;
     struct err why = {0};
 
-    TRY(run_lock_take(&lock, dir, true, o.log, e));
+    TRY(run_lock_take(&lock, dir, run_lock_name, true, o.log, e));
     if (r->base.force && r->pretrained == NULL && run_has(dir, run_last_name) &&
         run_matches(dir, &o, &state, &why) != ERR_OK)
         o.force = true;

@@ -17,6 +17,7 @@ const char *const xor_split_name[] = {"train", "val", "test", NULL};
 
 static const char *const pid_source_name[PID_SOURCES] = {"unique1", "unique2", "redundant",
                                                          "synergistic"};
+static const char *const one_source_name[] = {"synergistic"};
 
 /* X section 2. */
 enum { SPURIOUS_DIM = 64, SIGNAL_DIM = 4, SHORTCUT_DIM = 6 };
@@ -104,24 +105,42 @@ out:
     return e->code;
 }
 
+int xor_sources(enum xor_task task, const char *const **names)
+{
+    *names = task == XOR_PID ? pid_source_name : one_source_name;
+    return task == XOR_PID ? PID_SOURCES : 1;
+}
+
+/* Over the defaults: the number of modalities behind "spurious", the projections' behind "pid@". */
+static enum err_code parse_task(struct xor_options *o, const char *name, struct err *e)
+{
+    int task;
+
+    if (strcmp(name, "spurious3") == 0 || strcmp(name, "spurious4") == 0) {
+        *o = xor_defaults(XOR_SPURIOUS);
+        o->modalities = name[8] - '0';
+    } else if (strncmp(name, "pid@", 4) == 0) {
+        *o = xor_defaults(XOR_PID);
+        TRY(cli_u64(&o->projection, name + 4, "projection seed", e));
+    } else {
+        TRY(cli_choice(&task, name, xor_task_name, "task", e));
+        *o = xor_defaults((enum xor_task)task);
+    }
+out:
+    return e->code;
+}
+
 enum err_code xor_parse(struct xor_options *o, const char *text, struct err *e)
 {
     size_t len = strcspn(text, ":");
     char name[32];
-    int task;
 
     if (len >= sizeof name || text[len] == '\0')
         return err_set(e, ERR_USAGE, "task '%.60s': is not of the form TASK:PARAMETERS", text);
     memcpy(name, text, len);
     name[len] = '\0';
     text += len + 1;
-    if (strcmp(name, "spurious3") == 0 || strcmp(name, "spurious4") == 0) {
-        *o = xor_defaults(XOR_SPURIOUS);
-        o->modalities = name[8] - '0';
-    } else {
-        TRY(cli_choice(&task, name, xor_task_name, "task", e));
-        *o = xor_defaults((enum xor_task)task);
-    }
+    TRY(parse_task(o, name, e));
     if (o->task == XOR_PID)
         TRY(xor_parse_mix(o->mix, text, e));
     else
@@ -169,10 +188,12 @@ static void name_classes(struct vectors *v)
         snprintf(v->class_name[k], VECTORS_NAME_SIZE, "%d", k);
 }
 
-static void name_sources(struct vectors *v, int n, const char *const *names)
+static void name_sources(struct vectors *v, enum xor_task task)
 {
-    v->sources = n;
-    for (int k = 0; k < n; k++)
+    const char *const *names;
+
+    v->sources = xor_sources(task, &names);
+    for (int k = 0; k < v->sources; k++)
         snprintf(v->source_name[k], VECTORS_NAME_SIZE, "%s", names[k]);
 }
 
@@ -228,7 +249,6 @@ static void mark_blocks(struct vectors *v)
 static enum err_code make_spurious(struct vectors *v, const struct xor_options *o,
                                    enum xor_split split, struct err *e)
 {
-    static const char *const source[] = {"synergistic"};
     double kappa = split == XOR_TEST ? 0 : o->strength;
     bool number = o->task == XOR_REGRESSION;
     uint32_t stream =
@@ -236,7 +256,7 @@ static enum err_code make_spurious(struct vectors *v, const struct xor_options *
                       xor_split_name[split]);
 
     name_modalities(v, o->modalities, SPURIOUS_DIM);
-    name_sources(v, 1, source);
+    name_sources(v, o->task);
     if (number)
         v->targets = 1;
     else
@@ -392,7 +412,7 @@ static enum err_code alloc_pid(struct vectors *v, int64_t count, struct err *e)
 {
     name_modalities(v, PID_MODALITIES, PID_DIM);
     name_classes(v);
-    name_sources(v, PID_SOURCES, pid_source_name);
+    name_sources(v, XOR_PID);
     return vectors_alloc(v, count, true, e);
 }
 

@@ -7,12 +7,13 @@
 /* The synthetic tasks of the paper's Section 4.2 and App. F, and two of our own that exercise what
  * they leave out. X sections 2 and 3 hold every constant and where it comes from.
  *
- *   spurious    the label is the XOR of one bit per modality; modality 1 also carries a shortcut
- * that is there in train and val only (App. F.1). With three or four modalities the label is the
- * parity of their bits (ours) pid         each sample's label comes from one source: unique to a
- * modality, redundant, or synergistic (App. F.2) regression  the number to predict is the product
- * of one latent number per modality; modality 1 also carries a shortcut, as in `spurious` (ours,
- * for the Gaussian family of App. C.1)
+ * - spurious: the label is the XOR of one bit per modality; modality 1 also carries a shortcut that
+ *   is there in train and val only (App. F.1). With three or four modalities the label is the
+ *   parity of their bits (ours).
+ * - pid: each sample's label comes from one source: unique to a modality, redundant or synergistic
+ *   (App. F.2).
+ * - regression: the number to predict is the product of one latent number per modality; modality 1
+ *   also carries a shortcut, as in `spurious` (ours, for the Gaussian family of App. C.1).
  *
  * A sample is a function of (task, seed, split, its number): Philox streams "xor.TASK.SPLIT", epoch
  * 0. Random bits of the authors' generators are not followed, but for the projections of `pid`. */
@@ -30,9 +31,8 @@ struct xor_options {
     enum xor_task task;
     uint64_t seed;
     int64_t count[XOR_SPLITS]; /* samples */
-    double
-        strength;   /* spurious, regression: kappa >= 0 of the shortcut in train and val (Eq. 20) */
-    int modalities; /* spurious: 2 to 4 */
+    double strength; /* spurious, regression: kappa >= 0 of the shortcut in train, val (Eq. 20) */
+    int modalities;  /* spurious: 2 to 4 */
     double mix[PID_SOURCES]; /* pid: probabilities of the sources */
     uint64_t projection;     /* pid: seed of the projections; 0 to 2^32 - 1 */
 };
@@ -44,8 +44,11 @@ struct xor_options xor_defaults(enum xor_task task);
  * a number of modalities or samples out of range. */
 NODISCARD enum err_code xor_check(const struct xor_options *opt, struct err *e);
 
-/* Reads "spurious:0.6", "spurious3:0.6" (three modalities), "pid:0.45,0,0.45,0.1" or
- * "regression:1" over the defaults. */
+/* Names of the task's sources of information, in order; returns how many. */
+int xor_sources(enum xor_task task, const char *const **names);
+
+/* Reads "spurious:0.6", "spurious3:0.6" (three modalities), "pid:0.45,0,0.45,0.1", "pid@7:..."
+ * (projections of seed 7) or "regression:1" over the defaults. */
 NODISCARD enum err_code xor_parse(struct xor_options *opt, const char *text, struct err *e);
 /* Four probabilities "pU1,pU2,pR,pS". */
 NODISCARD enum err_code xor_parse_mix(double mix[PID_SOURCES], const char *text, struct err *e);

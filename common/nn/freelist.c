@@ -8,7 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { LINE = 64 };
+enum { LINE = 64, ALWAYS_KEPT = 32 << 20 };
 
 struct free_buffer {
     struct free_buffer *next; /* idle list */
@@ -51,7 +51,9 @@ static int step_of(size_t *lines)
 /* Frees idle buffers that this pass has not used until `bytes` more fit under the limit. */
 static void make_room(struct freelist *p, size_t bytes)
 {
-    for (size_t i = p->count; i-- > 0 && p->bytes + bytes > p->limit_bytes;) {
+    size_t limit = p->limit_bytes > ALWAYS_KEPT ? p->limit_bytes : ALWAYS_KEPT;
+
+    for (size_t i = p->count; i-- > 0 && p->bytes + bytes > limit;) {
         struct free_buffer *b = p->all[i];
         struct free_buffer **link = &p->idle[b->step];
 

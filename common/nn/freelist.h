@@ -12,7 +12,8 @@
  * requests therefore allocates nothing the second time.
  *
  * A *pass* is what happens between two freelist_reset. The list never holds more than the largest
- * pass needed: before it grows beyond that, it frees idle buffers that this pass has not used.
+ * pass needed, or 32 MiB where that is more (small batches of different sizes then keep what they
+ * need): before it grows beyond that, it frees idle buffers that this pass has not used.
  *
  * Threads: one at a time. */
 

@@ -231,7 +231,7 @@ END
     wait $pid
     echo "$status: $output"
     [ "$status" -eq 1 ]
-    [[ "$output" == *"another process is training here"* ]]
+    [[ "$output" == *"another process is at work here"* ]]
     grep -q "waiting for it" note
     grep -q "was finished already" note
 }

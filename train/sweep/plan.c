@@ -1,0 +1,158 @@
+/* SPDX-License-Identifier: MIT */
+#include "train/sweep/plan.h"
+
+#include "common/base/cli.h"
+#include "common/base/mem.h"
+
+#include <ctype.h>
+#include <stdlib.h>
+#include <string.h>
+
+const char *const plan_columns[] = {"run",  "task",     "preset", "method",
+                                    "mask", "settings", "seed",   NULL};
+
+enum { NAME_MAX_SIZE = 64, MAX_FAULTS = 20 };
+static const uint64_t LARGEST_SEED = (uint64_t)1 << 53;
+
+static enum err_code check_name(const char *name, struct err *e)
+{
+    size_t len = strlen(name);
+    bool ok = len > 0 && len <= NAME_MAX_SIZE && name[0] != '.';
+
+    for (size_t i = 0; ok && i < len; i++)
+        ok = isalnum((unsigned char)name[i]) || strchr("._-", name[i]) != NULL;
+    if (ok)
+        return ERR_OK;
+    return err_set(e, ERR_DATA,
+                   "run '%s': a name has 1 to %d letters, digits, '.', '_' or '-', and no leading "
+                   "dot",
+                   name, NAME_MAX_SIZE);
+}
+
+/* Cuts the settings at their spaces into run->set. */
+static enum err_code cut_settings(struct plan_run *run, struct err *e)
+{
+    int n = 0;
+
+    TRY(mem_string(&run->text, run->cell[PLAN_SET], e));
+    for (char *p = run->text; *p != '\0';) {
+        char *end = strchrnul(p, ' ');
+        bool last = *end == '\0';
+
+        if (n == PLAN_SETTINGS)
+            return err_set(e, ERR_DATA, "settings: more than %d", PLAN_SETTINGS);
+        if (end == p || (!last && end[1] == '\0'))
+            return err_set(e, ERR_DATA, "settings: one space between them, none at the ends");
+        *end = '\0';
+        run->set[n++] = p;
+        p = end + !last;
+    }
+out:
+    return e->code;
+}
+
+/* Nothing in a plan goes without effect. */
+static enum err_code check_use(const struct plan_run *run, struct err *e)
+{
+    for (int i = 0; run->set[i] != NULL; i++)
+        if ((config_scopes(run->set[i]) & run->method->scopes) == 0)
+            return err_set(e, ERR_DATA, "%s: method %s has no use for it", run->set[i],
+                           run->method->name);
+    if (run->cell[PLAN_MASK][0] != '\0' && (run->method->scopes & SCOPE_MASKS) == 0)
+        return err_set(e, ERR_DATA, "mask %s: method %s has no use for it", run->cell[PLAN_MASK],
+                       run->method->name);
+    return ERR_OK;
+}
+
+static enum err_code read_run(struct plan_run *run, struct err *e)
+{
+    const char *mask = run->cell[PLAN_MASK][0] != '\0' ? run->cell[PLAN_MASK] : NULL;
+
+    TRY(check_name(run->cell[PLAN_RUN], e));
+    TRY(cli_u64(&run->seed, run->cell[PLAN_SEED], "seed", e));
+    if (run->seed >= LARGEST_SEED)
+        return err_set(e, ERR_DATA, "seed %s: 2^53 or more", run->cell[PLAN_SEED]);
+    run->synthetic = strchr(run->cell[PLAN_TASK], '/') == NULL;
+    if (run->synthetic) {
+        TRY(xor_parse(&run->xor, run->cell[PLAN_TASK], e));
+        run->xor.seed = run->seed;
+        TRY(xor_check(&run->xor, e));
+    }
+    TRY(cut_settings(run, e));
+    TRY(method_find(&run->method, run->cell[PLAN_METHOD], e));
+    TRY(config_resolve(&run->config, run->cell[PLAN_PRESET], run->method->name, mask, run->set, e));
+    TRY(check_use(run, e));
+out:
+    return e->code;
+}
+
+static int compare_names(const void *a, const void *b)
+{
+    const struct plan_run *const *x = a, *const *y = b;
+
+    return strcmp((*x)->cell[PLAN_RUN], (*y)->cell[PLAN_RUN]);
+}
+
+static enum err_code sort_names(struct plan *p, struct err *e)
+{
+    TRY(mem_array(&p->by_name, p->n, sizeof(struct plan_run *), "plan", e));
+    for (size_t i = 0; i < p->n; i++)
+        p->by_name[i] = &p->run[i];
+    qsort(p->by_name, p->n, sizeof *p->by_name, compare_names);
+    for (size_t i = 1; i < p->n; i++) {
+        const struct plan_run *a = p->by_name[i - 1], *b = p->by_name[i];
+
+        if (compare_names(&a, &b) == 0)
+            err_add_line(e, ERR_DATA, "%s: run '%s' stands in lines %zu and %zu", p->name,
+                         a->cell[PLAN_RUN], a->line < b->line ? a->line : b->line,
+                         a->line < b->line ? b->line : a->line);
+    }
+out:
+    return e->code;
+}
+
+enum err_code plan_read(struct plan *p, const char *path, struct err *e)
+{
+    int faults = 0;
+
+    *p = (struct plan){.name = path};
+    TRY(tsv_read(&p->tsv, path, "plan", plan_columns, e));
+    p->n = tsv_rows(p->tsv);
+    if (p->n == 0)
+        TRY(err_set(e, ERR_DATA, "%s: has no rows", path));
+    TRY(mem_array(&p->run, p->n, sizeof *p->run, "plan", e));
+    for (size_t i = 0; i < p->n && faults < MAX_FAULTS; i++) {
+        struct plan_run *run = &p->run[i];
+        struct err why = {0};
+
+        run->line = tsv_line(p->tsv, i);
+        for (int c = 0; plan_columns[c] != NULL; c++)
+            run->cell[c] = tsv_cell(p->tsv, i, tsv_column(p->tsv, plan_columns[c]));
+        if (read_run(run, &why) == ERR_OK)
+            continue;
+        err_add_line(e, ERR_DATA, "%s:%zu: %s", path, run->line, why.text);
+        faults++;
+    }
+    TRY(e->code);
+    TRY(sort_names(p, e));
+out:
+    return e->code;
+}
+
+void plan_free(struct plan *p)
+{
+    for (size_t i = 0; p->run != NULL && i < p->n; i++)
+        free(p->run[i].text);
+    free(p->run);
+    free(p->by_name);
+    tsv_free(p->tsv);
+    *p = (struct plan){.n = 0};
+}
+
+const struct plan_run *plan_find(const struct plan *p, const char *name)
+{
+    const struct plan_run key = {.cell = {[PLAN_RUN] = name}}, *wanted = &key, **found;
+
+    found = bsearch(&wanted, p->by_name, p->n, sizeof *p->by_name, compare_names);
+    return found != NULL ? *found : NULL;
+}

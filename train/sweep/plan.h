@@ -1,0 +1,44 @@
+/* SPDX-License-Identifier: MIT */
+#ifndef TRAIN_SWEEP_PLAN_H
+#define TRAIN_SWEEP_PLAN_H
+
+#include "common/data/tsv.h"
+#include "common/data/xor.h"
+#include "train/methods/method.h"
+
+/* The plan of a sweep: docs/formats/sweep.md. Threads: read-only once read. */
+
+enum { PLAN_SETTINGS = 32, PLAN_TEXT = 1024 };
+
+struct plan_run {
+    const char *cell[7]; /* by plan_columns; loans of the plan */
+    size_t line;
+    uint64_t seed;
+    const struct method *method;
+    struct config config;
+    bool synthetic;
+    struct xor_options xor ; /* of a synthetic task */
+    char *text;              /* storage of set[] */
+    const char *set[PLAN_SETTINGS + 1];
+};
+
+struct plan {
+    const char *name; /* the file */
+    struct tsv *tsv;
+    size_t n;
+    struct plan_run *run;
+    const struct plan_run **by_name; /* sorted */
+};
+
+enum { PLAN_RUN, PLAN_TASK, PLAN_PRESET, PLAN_METHOD, PLAN_MASK, PLAN_SET, PLAN_SEED };
+/* "run", "task", ...: NULL-terminated. */
+extern const char *const plan_columns[];
+
+/* Reads and checks all rows. ERR_DATA lists faults as FILE:LINE. Free on failure too. */
+NODISCARD enum err_code plan_read(struct plan *p, const char *path, struct err *e);
+void plan_free(struct plan *p);
+
+/* The run of that name, NULL without one. */
+const struct plan_run *plan_find(const struct plan *p, const char *name);
+
+#endif

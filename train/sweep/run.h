@@ -1,0 +1,49 @@
+/* SPDX-License-Identifier: MIT */
+#ifndef TRAIN_SWEEP_RUN_H
+#define TRAIN_SWEEP_RUN_H
+
+#include "common/base/log.h"
+#include "train/evaluate.h"
+#include "train/sweep/plan.h"
+
+/* One run of a plan: trained, then measured on the test split. */
+
+/* The parts of an evaluation that go into results. */
+struct test_metrics {
+    double loss, accuracy, mse, r2;
+    struct source_sum source[VECTORS_SOURCES];
+};
+
+struct run_result {
+    bool finite; /* false: nothing below is known */
+    int64_t epochs, steps, best_epoch;
+    double best_score; /* validation, by select.metric */
+    struct test_metrics last, best;
+};
+
+/* What the test split of a run has, for the columns of the results. */
+struct run_kind {
+    bool classes;
+    int sources;
+    char source[VECTORS_SOURCES][VECTORS_NAME_SIZE];
+};
+NODISCARD enum err_code sweep_run_kind(struct run_kind *kind, const struct plan_run *run,
+                                       struct err *e);
+
+/* What the run's data are: the synthetic task, or the digests of the folder's splits. Caller frees.
+ */
+NODISCARD enum err_code sweep_run_task(char **text, const struct plan_run *run, struct err *e);
+
+enum { IDENTITY_SIZE = 17 };
+/* docs/formats/sweep.md, "identity"; task: of sweep_run_task. */
+NODISCARD enum err_code sweep_run_identity(char out[IDENTITY_SIZE], const struct plan_run *run,
+                                           const char *task, struct err *e);
+
+/* Trains and measures; `folder` is DIR/runs, where NAME.epochs.csv and NAME.ntk.csv or NAME/ go. A
+ * loss that is not finite is a result, not an error. ERR_STOPPED when asked to stop. jobs: threads
+ * of this run. */
+NODISCARD enum err_code sweep_run_do(struct run_result *out, const struct plan_run *run,
+                                     const char *folder, int jobs, const struct log *log,
+                                     struct err *e);
+
+#endif

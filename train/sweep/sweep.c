@@ -1,0 +1,256 @@
+/* SPDX-License-Identifier: MIT */
+#include "train/sweep/sweep.h"
+
+#include "common/base/atomic_file.h"
+#include "common/base/file.h"
+#include "common/base/mem.h"
+#include "common/base/parallel.h"
+
+#include <errno.h>
+#include <pthread.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+enum { KEY_PART = 0x100, KEY_MERGE, MOST_PARTS = 100000 };
+
+static const struct argp_option option_table[] = {
+    {"output", 'o', "DIR", 0, "Folder of results.tsv and of what each run leaves", 0},
+    {"part", KEY_PART, "I/N", 0, "Only rows I, I + N, I + 2N, ... of the plan; I from 1", 0},
+    {"merge", KEY_MERGE, NULL, 0, "Put the results of all parts in DIR into results.tsv", 0},
+    {0},
+};
+
+static const char doc[] =
+    "Trains and tests every run of PLAN, several at a time, one thread each. A sweep that was "
+    "stopped goes on with the runs that are missing."
+    "\vExamples:\n"
+    "  synib-sweep manifests/plans/figure6.tsv -o sweeps/figure6\n"
+    "  synib-sweep big.tsv -o sweeps/big --part 3/8      # one of eight machines\n"
+    "  synib-sweep big.tsv -o sweeps/big --merge\n"
+    "\n"
+    "docs/formats/sweep.md describes PLAN and DIR; manifests/plans/ holds those of the paper's "
+    "figures.\n"
+    "\n"
+    "Exit codes: 0 all runs are there and finite; 1 failed, or some are not finite; 2 bad command "
+    "line; 4 bad plan or data, or results of another plan are in DIR; 75 stopped on request, the "
+    "same command goes on.";
+
+static error_t parse_part(struct sweep_options *opt, const char *text)
+{
+    const char *slash = strchr(text, '/');
+    int64_t i, n;
+    char first[16];
+
+    if (slash == NULL || (size_t)(slash - text) >= sizeof first) {
+        err_set(opt->cli.err, ERR_USAGE, "--part: '%s' is not of the form I/N", text);
+        return EINVAL;
+    }
+    memcpy(first, text, (size_t)(slash - text));
+    first[slash - text] = '\0';
+    if (cli_int(&n, slash + 1, 1, MOST_PARTS, "--part", opt->cli.err) != ERR_OK ||
+        cli_int(&i, first, 1, n, "--part", opt->cli.err) != ERR_OK)
+        return EINVAL;
+    opt->part = (struct sweep_part){(int)i, (int)n};
+    return 0;
+}
+
+static error_t parse_option(int key, char *arg, struct argp_state *state)
+{
+    struct sweep_options *opt = state->input;
+
+    switch (key) {
+    case ARGP_KEY_INIT: state->child_inputs[0] = &opt->cli; return 0;
+    case 'o': opt->out = arg; return 0;
+    case KEY_PART: return parse_part(opt, arg);
+    case KEY_MERGE: opt->merge = true; return 0;
+    case ARGP_KEY_ARG:
+        if (opt->plan != NULL) {
+            err_set(opt->cli.err, ERR_USAGE, "'%s': one PLAN only", arg);
+            return EINVAL;
+        }
+        opt->plan = arg;
+        return 0;
+    default: return ARGP_ERR_UNKNOWN;
+    }
+}
+
+enum err_code sweep_options_parse(struct sweep_options *opt, int argc, char **argv, struct err *e)
+{
+    static const struct argp_child children[] = {CLI_CHILD, {0}};
+    static const struct argp argp = {option_table, parse_option, "PLAN", doc, children, NULL, NULL};
+
+    *opt = (struct sweep_options){.part = {1, 1}};
+    TRY(cli_parse(&argp, argc, argv, "synib-sweep", &opt->cli, opt, e));
+    if (opt->plan == NULL)
+        return err_set(e, ERR_USAGE, "PLAN is missing: a table of runs (docs/formats/sweep.md)");
+    if (opt->out == NULL)
+        return err_set(e, ERR_USAGE, "-o DIR is missing: the folder of the results");
+    if (opt->cli.seed_given)
+        return err_set(e, ERR_USAGE, "--seed: seeds are in the plan");
+    if (opt->merge && opt->part.n > 1)
+        return err_set(e, ERR_USAGE, "--merge and --part exclude each other");
+out:
+    return e->code;
+}
+
+/* ---- running ---- */
+
+struct sweep {
+    const struct sweep_options *opt;
+    struct plan plan;
+    struct results results;
+    struct run_log timing;
+    char *runs; /* DIR/runs */
+    size_t *todo;
+    size_t count;
+    struct progress progress;
+    pthread_mutex_t lock; /* of results, timing and err */
+    struct err *err;      /* of the first run that failed; read under the lock */
+};
+
+static bool has_failed(struct sweep *s)
+{
+    bool failed;
+
+    pthread_mutex_lock(&s->lock);
+    failed = s->err->code != ERR_OK;
+    pthread_mutex_unlock(&s->lock);
+    return failed;
+}
+
+/* Under the lock. */
+static enum err_code keep_result(struct sweep *s, size_t i, const struct run_result *result,
+                                 int64_t ms, struct err *e)
+{
+    const struct plan_run *run = &s->plan.run[i];
+    char line[256];
+
+    snprintf(line, sizeof line, "{\"run\": \"%s\", \"seconds\": %.3f}\n", run->cell[PLAN_RUN],
+             (double)ms / 1000);
+    TRY(results_add(&s->results, i, result, e));
+    TRY(run_log_add(&s->timing, line, e));
+    log_debug(&s->opt->cli.log, "%s: %.1f s, test accuracy %.4f, loss %.4f", run->cell[PLAN_RUN],
+              (double)ms / 1000, result->last.accuracy, result->last.loss);
+out:
+    return e->code;
+}
+
+static void one_run(void *ctx, int64_t k, int worker)
+{
+    struct sweep *s = ctx;
+    size_t i = s->todo[k];
+    const struct plan_run *run = &s->plan.run[i];
+    int64_t begun = clock_ms();
+    struct run_result result;
+    struct err e = {0};
+
+    (void)worker;
+    if (has_failed(s))
+        return;
+    if (cli_stop_requested())
+        err_set(&e, ERR_STOPPED, "stopped on request");
+    else if (sweep_run_do(&result, run, s->runs, s->count == 1 ? s->opt->cli.jobs : 1,
+                          &s->opt->cli.log, &e) != ERR_OK)
+        err_in(&e, "%s:%zu: run %s", s->plan.name, run->line, run->cell[PLAN_RUN]);
+    pthread_mutex_lock(&s->lock);
+    if (e.code == ERR_OK)
+        (void)keep_result(s, i, &result, clock_ms() - begun, &e);
+    if (s->err->code == ERR_OK)
+        *s->err = e;
+    pthread_mutex_unlock(&s->lock);
+    progress_step(&s->progress, 1);
+}
+
+static enum err_code run_missing(struct sweep *s, struct err *e)
+{
+    TRY(mem_array(&s->todo, s->plan.n, sizeof *s->todo, "sweep", e));
+    for (size_t i = 0; i < s->plan.n; i++)
+        if (part_has(&s->opt->part, i) && s->results.row[i] == NULL)
+            s->todo[s->count++] = i;
+    log_note(&s->opt->cli.log, "%s: %zu runs to do, %zu there already", s->plan.name, s->count,
+             s->results.done);
+    if (s->opt->cli.dry_run || s->count == 0)
+        goto out;
+    TRY(results_start(&s->results, e));
+    TRY(run_log_open(&s->timing, s->opt->out, "timing.jsonl", -1, 0, e));
+    progress_begin(&s->progress, &s->opt->cli.log, "runs", (int64_t)s->count);
+    parallel_for(s->opt->cli.jobs, (int64_t)s->count, one_run, s);
+    progress_end(&s->progress);
+    if (e->code == ERR_STOPPED) {
+        err_clear(e);
+        err_set(e, ERR_STOPPED, "%s: stopped with %zu runs there: the same command goes on",
+                s->opt->out, s->results.done);
+    }
+out:
+    return e->code;
+}
+
+/* With --force the results there are forgotten; run folders and tables are written over. */
+static enum err_code forget(const struct sweep *s, struct err *e)
+{
+    char name[64], *path = NULL;
+
+    part_file(&s->opt->part, name, sizeof name);
+    TRY(path_join(&path, s->opt->out, name, e));
+    if (unlink(path) != 0 && errno != ENOENT)
+        err_sys(e, "%s: cannot be removed", path);
+out:
+    free(path);
+    return e->code;
+}
+
+static enum err_code sweep_locked(struct sweep *s, struct err *e)
+{
+    const struct sweep_options *opt = s->opt;
+
+    TRY(results_init(&s->results, &s->plan, opt->part, opt->out, e));
+    if (opt->cli.force && !opt->merge && !opt->cli.dry_run)
+        TRY(forget(s, e));
+    if (opt->merge) {
+        TRY(results_read_parts(&s->results, e));
+    } else {
+        TRY(results_read(&s->results, e));
+        TRY(run_missing(s, e));
+    }
+    if (opt->cli.dry_run)
+        goto out;
+    TRY(results_finish(&s->results, e));
+    log_note(&opt->cli.log, "%s: %zu runs", opt->out, s->results.done);
+    if (s->results.failed)
+        err_set(e, ERR_NONFINITE,
+                "%s: some runs were not finite: rows with status not-finite in its results",
+                opt->out);
+out:
+    return e->code;
+}
+
+enum err_code sweep_run(const struct sweep_options *opt, struct err *e)
+{
+    struct sweep s = {.opt = opt,
+                      .lock = PTHREAD_MUTEX_INITIALIZER,
+                      .err = e,
+                      .results = {.log = {.fd = -1}},
+                      .timing = {.fd = -1}};
+    struct run_lock lock = {.fd = -1};
+    char name[80] = ".lock";
+
+    TRY(plan_read(&s.plan, opt->plan, e));
+    if (opt->part.n > 1)
+        snprintf(name, sizeof name, ".lock.%d-of-%d", opt->part.i, opt->part.n);
+    TRY(path_join(&s.runs, opt->out, "runs", e));
+    if (!opt->cli.dry_run) {
+        TRY(dir_make(s.runs, e));
+        TRY(run_lock_take(&lock, opt->out, name, false, &opt->cli.log, e));
+    }
+    TRY(sweep_locked(&s, e));
+out:
+    run_lock_release(&lock);
+    results_free(&s.results);
+    run_log_close(&s.timing);
+    plan_free(&s.plan);
+    free(s.todo);
+    free(s.runs);
+    return e->code;
+}

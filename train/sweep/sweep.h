@@ -1,0 +1,21 @@
+/* SPDX-License-Identifier: MIT */
+#ifndef TRAIN_SWEEP_SWEEP_H
+#define TRAIN_SWEEP_SWEEP_H
+
+#include "common/base/cli.h"
+#include "train/sweep/results.h"
+
+/* synib-sweep. */
+struct sweep_options {
+    struct cli cli;
+    const char *plan, *out;
+    struct sweep_part part;
+    bool merge;
+};
+
+NODISCARD enum err_code sweep_options_parse(struct sweep_options *opt, int argc, char **argv,
+                                            struct err *e);
+/* ERR_NONFINITE when some runs were not finite, after all others are done. */
+NODISCARD enum err_code sweep_run(const struct sweep_options *opt, struct err *e);
+
+#endif
