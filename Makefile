@@ -4,6 +4,7 @@
 #   make           build (installs missing Debian packages first)
 #   make demo      raw synthetic clips -> trained models, one table, pictures, under demo/
 #   make test      build and run all tests
+#   make figures   the paper's figures on the synthetic tasks: docs/xor-results.md (hours; goes on where it stopped)
 #   make bench     measure beside the peers (docs/performance.md)
 #   make asan      the tests under AddressSanitizer and UBSan; likewise make tsan
 #   make coverage  branch coverage of the tests
@@ -18,7 +19,7 @@ PREFIX := /usr/local
 CMAKE_ARGS :=
 SOURCES = $(shell git ls-files '*.c' '*.h')
 
-.PHONY: all packages configure demo test bench asan tsan coverage format check-format check-layers \
+.PHONY: all packages configure demo test figures bench asan tsan coverage format check-format check-layers \
         install clean
 
 all: configure
@@ -35,6 +36,12 @@ demo: all
 
 test: all
 	@cd $(BUILD) && ctest --output-on-failure -j $(JOBS)
+
+# GRID=full adds the published grid of 231 mixtures. SWEEPS: where the runs' results are kept.
+GRID := quick
+SWEEPS := sweeps
+figures: all
+	@scripts/figures/run $(BUILD)/bin $(SWEEPS) docs/figures $(GRID)
 
 # PYTHON: the interpreter of the peers; CLIPS: folder with real clips of the same names in flv/ and wav-from-flv/.
 bench: all

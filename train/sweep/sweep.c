@@ -187,17 +187,28 @@ out:
     return e->code;
 }
 
-/* With --force the results there are forgotten; run folders and tables are written over. */
-static enum err_code forget(const struct sweep *s, struct err *e)
+static enum err_code remove_file(const char *dir, const char *name, struct err *e)
 {
-    char name[64], *path = NULL;
+    char *path = NULL;
 
-    part_file(&s->opt->part, name, sizeof name);
-    TRY(path_join(&path, s->opt->out, name, e));
+    TRY(path_join(&path, dir, name, e));
     if (unlink(path) != 0 && errno != ENOENT)
         err_sys(e, "%s: cannot be removed", path);
 out:
     free(path);
+    return e->code;
+}
+
+/* With --force the results there are forgotten; run folders and tables are written over. */
+static enum err_code forget(const struct sweep *s, struct err *e)
+{
+    char name[64];
+
+    part_file(&s->opt->part, name, sizeof name);
+    TRY(remove_file(s->opt->out, name, e));
+    if (s->opt->part.n == 1)
+        TRY(remove_file(s->opt->out, "timing.jsonl", e));
+out:
     return e->code;
 }
 
