@@ -160,8 +160,10 @@ void cli_format_double(char *out, size_t size, double v)
     for (int digits = 1; digits <= 17; digits++) {
         snprintf(out, size, "%.*g", digits, v);
         if (strtod(out, NULL) == v)
-            return;
+            break;
     }
+    if (strstr(out, "e+") != NULL && fabs(v) < 1e6) /* 10, not 1e+01 */
+        snprintf(out, size, "%.0f", v);
 }
 
 /* Letters that differ or are out of place, counted roughly: enough to find a slip of the fingers.

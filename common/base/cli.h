@@ -51,7 +51,8 @@ NODISCARD enum err_code cli_int(int64_t *out, const char *text, int64_t min, int
 NODISCARD enum err_code cli_u64(uint64_t *out, const char *text, const char *what, struct err *e);
 NODISCARD enum err_code cli_double(double *out, const char *text, double min, double max,
                                    const char *what, struct err *e);
-/* The shortest decimal that reads back to the same double; 32 bytes are enough. */
+/* The shortest decimal that reads back to the same double, whole numbers below a million without
+ * exponent; 32 bytes are enough. */
 void cli_format_double(char *out, size_t size, double v);
 /* Index of text in the NULL-terminated list `names`; the message lists them and the nearest. */
 NODISCARD enum err_code cli_choice(int *out, const char *text, const char *const *names,

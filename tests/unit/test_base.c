@@ -128,6 +128,25 @@ static void test_numbers_are_parsed_whole(void **state)
     assert_int_equal(cli_u64(&u, "-1", "--seed", &e), ERR_USAGE);
 }
 
+static void test_numbers_are_written_short(void **state)
+{
+    static const struct {
+        double v;
+        const char *text;
+    } table[] = {{0, "0"},           {10, "10"},         {100000, "100000"}, {-30, "-30"},
+                 {1e6, "1e+06"},     {0.1, "0.1"},       {1e-5, "1e-05"},    {1.5e300, "1.5e+300"},
+                 {123456, "123456"}, {2.5e-7, "2.5e-07"}};
+    char text[32];
+
+    (void)state;
+    for (size_t i = 0; i < sizeof table / sizeof table[0]; i++) {
+        cli_format_double(text, sizeof text, table[i].v);
+        assert_string_equal(text, table[i].text);
+    }
+    cli_format_double(text, sizeof text, 0.1 + 0.2);
+    assert_true(strtod(text, NULL) == 0.1 + 0.2);
+}
+
 static void test_choice_suggests(void **state)
 {
     static const char *const names[] = {"reference", "uniform", NULL};
@@ -182,6 +201,7 @@ int main(void)
         cmocka_unit_test(test_mem_refuses_overflow),
         cmocka_unit_test(test_hashes_known_answers),
         cmocka_unit_test(test_numbers_are_parsed_whole),
+        cmocka_unit_test(test_numbers_are_written_short),
         cmocka_unit_test(test_choice_suggests),
         cmocka_unit_test(test_parallel_covers_each_once),
     };
