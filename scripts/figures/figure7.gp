@@ -1,25 +1,27 @@
 # SPDX-License-Identifier: MIT
 # Accuracy over the simplex of sources (unique left, redundant right, synergistic on top): all samples above,
-# synergistic ones below. Then means over the mixtures of one share of synergy.
-width = 1500; height = 1000
+# synergistic ones below. table_name, heading, stage, point_size: from the caller.
+width = 1500; height = 560
 load style
 unset border; unset tics; unset grid; unset key
+set style fill solid noborder
 set palette defined (0 "#7f0000", 0.5 "#f7d08a", 1 "#00441b")
 set size ratio -1
 set xrange [-0.1:1.1]; set yrange [-0.16:1.0]
-set colorbox
+set lmargin 1; set rmargin 6; set tmargin 2; set bmargin 1
 f = table(table_name)
 x(u, r, s) = r + s / 2
 y(s) = s * 0.866
 arms = "vanilla vanilla-tuned oracle none random learned"
 names = "'vanilla' 'vanilla, tuned' 'oracle' 'no mask (= published c, d)' 'random, p = 0.5' 'learned'"
-set multiplot layout 2,6 title heading
+set label 1 "U" at 0,-0.1 center; set label 2 "R" at 1,-0.1 center; set label 3 "S" at 0.5,0.95 center
+set multiplot layout 2,6 title heading.": all samples above, synergistic samples below"
 do for [what in "accuracy accuracy_synergistic"] {
     set cbrange [(what eq "accuracy" ? 0.7 : 0.4):1]
     do for [i = 1:6] {
         arm = word(arms, i)
-        set title word(names, i).(what eq "accuracy" ? "" : ", synergistic")
-        set label 1 "U" at 0,-0.1 center; set label 2 "R" at 1,-0.1 center; set label 3 "S" at 0.5,0.95 center
+        if (i == 6) { set colorbox; set cbtics } else { unset colorbox }
+        set title (what eq "accuracy" ? word(names, i) : "")
         plot f using (stringcolumn("arm") eq arm ? x(column("u"), column("r"), column("s")) : NaN):(y(column("s"))):(column(stage."_".what)) \
             with points pointtype 7 pointsize point_size palette
     }

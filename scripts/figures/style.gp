@@ -9,8 +9,8 @@ set datafile missing ""
 set border 3
 set tics nomirror out
 set grid ytics linecolor "#dddddd"
-set key below maxrows 3
-set bmargin 7
+set key below maxrows 4
+set bmargin 9
 set style fill transparent solid 0.18 noborder
 VANILLA = "#d62728"
 ORACLE = "#2ca02c"
