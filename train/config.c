@@ -333,9 +333,13 @@ enum err_code config_resolve(struct config *c, const char *preset, const char *m
     int known;
 
     /* The mask is known before the preset is read: the preset may have a section for it. */
-    for (int i = 0; assignments[i] != NULL; i++)
-        if (mask_of(assignments[i]) != NULL)
-            mask = mask_of(assignments[i]);
+    for (int i = 0; assignments[i] != NULL; i++) {
+        if (mask_of(assignments[i]) == NULL)
+            continue;
+        if (mask != NULL && strcmp(mask, mask_of(assignments[i])) != 0)
+            return err_set(e, ERR_USAGE, "%s: the mask is %s already", assignments[i], mask);
+        mask = mask_of(assignments[i]);
+    }
     if (mask != NULL)
         TRY(cli_choice(&known, mask, config_mask_names, "mask", e));
     TRY(config_load(c, preset, method, mask, e));

@@ -146,6 +146,16 @@ bool data_has_oracle(const struct data *d)
     return d->media == NULL && d->vectors.modality[0].oracle != NULL;
 }
 
+struct data_traits data_traits_of(const struct data *d)
+{
+    return (struct data_traits){
+        .media = data_media(d) != NULL,
+        .classes = data_classes(d) > 0,
+        .oracle = data_has_oracle(d),
+        .sources = data_sources(d),
+    };
+}
+
 void data_name(const struct data *d, int64_t i, char *out, size_t size)
 {
     struct sample s = {0};

@@ -40,6 +40,14 @@ const char *data_source(const struct data *d, int source);
 /* The source named "synergistic", -1 without one. */
 int data_synergy(const struct data *d);
 bool data_has_oracle(const struct data *d);
+/* What a method or a setting may ask of data. */
+struct data_traits {
+    bool media;   /* pictures and sound */
+    bool classes; /* or numbers to predict */
+    bool oracle;
+    int sources;
+};
+struct data_traits data_traits_of(const struct data *d);
 /* What messages call sample i: "CLIP", "CLIP<-DONOR" or "sample I". */
 void data_name(const struct data *d, int64_t i, char *out, size_t size);
 /* ERR_DATA unless b has the same kind, modalities, classes and sizes as a. `what` names b. */

@@ -14,24 +14,30 @@ static bool uses(const struct method *method, const struct data *data, int which
     return method->only == NULL || strcmp(method->only, data_modality(data, which)) == 0;
 }
 
-static enum err_code check_kinds(const struct method *method, const struct config *c,
-                                 const struct data *data, struct err *e)
+enum err_code network_fits(const struct method *method, const struct config *c,
+                           const struct data_traits *data, struct err *e)
 {
-    bool media = data_media(data) != NULL;
+    bool masks_used = (method->scopes & SCOPE_MASKS) != 0;
 
-    if (media != (c->kind == KIND_MEDIA))
-        return err_set(e, ERR_USAGE,
-                       "the settings are for data.kind = %s, DATA holds %s: use --preset %s",
-                       media ? "vectors" : "media", media ? "pictures and sound" : "vectors",
-                       media ? "paper, released or demo"
-                             : "xor-spurious, xor-pid, xor-regression or one of your own");
-    if (method->media_only && !media)
-        return err_set(e, ERR_USAGE, "--method %s: is for pictures and sound, DATA holds vectors",
+    if (data->media != (c->kind == KIND_MEDIA))
+        return err_set(
+            e, ERR_USAGE, "the settings are for data.kind = %s, the data hold %s: use preset %s",
+            data->media ? "vectors" : "media", data->media ? "pictures and sound" : "vectors",
+            data->media ? "paper, released or demo"
+                        : "xor-spurious, xor-pid, xor-regression or one of your own");
+    if (method->media_only && !data->media)
+        return err_set(e, ERR_USAGE, "method %s: is for pictures and sound, the data hold vectors",
                        method->name);
-    if ((c->select == SELECT_ACCURACY || c->select == SELECT_SYNERGY) && data_classes(data) == 0)
+    if (!data->classes && (c->select == SELECT_ACCURACY || c->select == SELECT_SYNERGY))
         return err_set(e, ERR_USAGE,
-                       "select.metric: accuracy is for classes, DATA has numbers to predict: use "
-                       "loss or last");
+                       "select.metric: accuracy is for classes, the data have numbers to predict: "
+                       "use loss or last");
+    if (masks_used && !data->oracle && masks[c->mask]->oracle != ORACLE_NONE)
+        return err_set(e, ERR_DATA,
+                       "mask.kind: an oracle mask needs data that say what it is: these have none");
+    if (method->fusion && c->ntk_steps > 0 && data->sources == 0)
+        return err_set(e, ERR_DATA,
+                       "diag.ntk: the data do not say which source of information made each label");
     return ERR_OK;
 }
 
@@ -97,11 +103,12 @@ enum err_code network_init(struct network *net, const struct method *method,
                            const struct config *config, uint64_t seed, const struct data *data,
                            int threads, struct err *e)
 {
+    struct data_traits traits = data_traits_of(data);
     struct model_options opt;
     int numbers = data_classes(data) > 0 ? data_classes(data) : data_targets(data);
 
     *net = (struct network){.method = method, .config = *config, .seed = seed};
-    TRY(check_kinds(method, config, data, e));
+    TRY(network_fits(method, config, &traits, e));
     net->objective = objective_for(data_classes(data));
     net->readout_width = net->objective->readout_width(numbers);
     opt = model_options_of(net, data);

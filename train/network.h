@@ -17,8 +17,13 @@ struct network {
     struct model *model;
 };
 
+/* Whether method and settings are for such data: ERR_USAGE when they are for another kind, ERR_DATA
+ * when the data lack what they need. */
+NODISCARD enum err_code network_fits(const struct method *method, const struct config *config,
+                                     const struct data_traits *data, struct err *e);
+
 /* Builds the model of `method` for data like `data`, with initial values from `seed`, on a team of
- * `threads`. ERR_USAGE when the settings are for another kind of data, or the method is. */
+ * `threads`. Errors of network_fits. */
 NODISCARD enum err_code network_init(struct network *net, const struct method *method,
                                      const struct config *config, uint64_t seed,
                                      const struct data *data, int threads, struct err *e);

@@ -222,6 +222,7 @@ enum err_code train_run(const struct train_options *opt, struct err *e)
     int64_t steps_left = opt->max_steps;
     struct data *train = NULL, *val = NULL;
     struct run_lock lock = {.fd = -1};
+    struct data_traits traits;
     struct trainer_options o = {
         .seed = opt->cli.seed,
         .jobs = opt->cli.jobs,
@@ -239,6 +240,8 @@ enum err_code train_run(const struct train_options *opt, struct err *e)
     note_unused(opt, o.method);
     TRY(data_open(&train, opt->data, "train", opt->base, e));
     TRY(data_open(&val, opt->data, "val", opt->base, e));
+    traits = data_traits_of(train);
+    TRY(network_fits(o.method, &o.config, &traits, e));
     o.train = train;
     o.val = val;
     log_note(&opt->cli.log, "%s: %lld training and %lld validation samples, method %s, seed %llu",

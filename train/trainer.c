@@ -450,8 +450,6 @@ static enum err_code set_up(struct trainer *t, bool go_on, struct err *e)
     TRY(open_loaders(t, e));
     TRY(record_open(&t->record, o->dir, identity, &t->net, o->train, e));
     identity = NULL;
-    if (t->record.has_ntk && data_sources(o->train) == 0)
-        TRY(err_set(e, ERR_DATA, "diag.ntk: needs data that say which source made each label"));
     if (t->record.has_ntk)
         TRY(ntk_new(&t->ntk, t->net.params, data_sources(o->train), e));
     if (go_on)

@@ -272,6 +272,33 @@ static enum err_code vector_length(const struct shard_set *s, const char *name, 
     return ERR_OK;
 }
 
+/* "F32 [64]", "I32", "U8 of any length". */
+static void describe_type(const struct shard_field *f, char out[128])
+{
+    int n = snprintf(out, 128, "%s%s", dtype_name(f->dtype), f->ragged ? " of any length" : "");
+
+    for (int i = 0; i < f->rank && !f->ragged; i++)
+        n += snprintf(out + n, 128 - (size_t)n, "%s%" PRId64 "%s", i == 0 ? " [" : ", ", f->dim[i],
+                      i == f->rank - 1 ? "]" : "");
+}
+
+/* Field f of the set is not the wanted one; NULL: there is none. */
+static enum err_code wrong_field(const struct shard_set *s, int f, const struct shard_field *is,
+                                 const struct shard_field *want, struct err *e)
+{
+    char type[2][128];
+
+    if (is != NULL && want != NULL && strcmp(is->name, want->name) == 0) {
+        describe_type(is, type[0]);
+        describe_type(want, type[1]);
+        return err_set(e, ERR_DATA, "%s: field %s is %s: must be %s", shard_set_dir(s), is->name,
+                       type[0], type[1]);
+    }
+    return err_set(e, ERR_DATA, "%s: is no set of vectors: field %d is '%s', not '%s'",
+                   shard_set_dir(s), f, is != NULL ? is->name : "missing",
+                   want != NULL ? want->name : "none");
+}
+
 /* Sizes as the set's fields say; then the whole list must be the one that we would write. */
 static enum err_code read_shape(struct vectors *v, const struct shard_set *s, struct err *e)
 {
@@ -287,13 +314,12 @@ static enum err_code read_shape(struct vectors *v, const struct shard_set *s, st
     snprintf(oracle, sizeof oracle, "%s%s", v->modality[0].name, suffix_oracle);
     TRY(vectors_alloc(v, shard_set_count(s), shard_set_find(s, oracle) >= 0, e));
     n = vectors_fields(v, want);
-    for (int f = 0; f < n || f < shard_set_field_count(s); f++)
-        if (f >= n || f >= shard_set_field_count(s) ||
-            !shard_fields_equal(shard_set_field(s, f), &want[f]))
-            TRY(err_set(e, ERR_DATA, "%s: is no set of vectors: field %d is '%s', not '%s'",
-                        shard_set_dir(s), f,
-                        f < shard_set_field_count(s) ? shard_set_field(s, f)->name : "missing",
-                        f < n ? want[f].name : "none"));
+    for (int f = 0; f < n || f < shard_set_field_count(s); f++) {
+        const struct shard_field *is = f < shard_set_field_count(s) ? shard_set_field(s, f) : NULL;
+
+        if (f >= n || is == NULL || !shard_fields_equal(is, &want[f]))
+            TRY(wrong_field(s, f, is, f < n ? &want[f] : NULL, e));
+    }
 out:
     return e->code;
 }

@@ -51,9 +51,28 @@ out:
     return e->code;
 }
 
+static bool same_key(const char *a, const char *b)
+{
+    size_t n = strcspn(a, "=");
+
+    return n == strcspn(b, "=") && memcmp(a, b, n) == 0;
+}
+
+/* A key that a later one makes void. */
+static enum err_code check_keys(const struct plan_run *run, struct err *e)
+{
+    for (int i = 0; run->set[i] != NULL; i++)
+        for (int j = 0; j < i; j++)
+            if (same_key(run->set[j], run->set[i]))
+                return err_set(e, ERR_DATA, "settings: %s: %s stands before it", run->set[i],
+                               run->set[j]);
+    return ERR_OK;
+}
+
 /* Nothing in a plan goes without effect. */
 static enum err_code check_use(const struct plan_run *run, struct err *e)
 {
+    TRY(check_keys(run, e));
     for (int i = 0; run->set[i] != NULL; i++)
         if ((config_scopes(run->set[i]) & run->method->scopes) == 0)
             return err_set(e, ERR_DATA, "%s: method %s has no use for it", run->set[i],
@@ -61,7 +80,8 @@ static enum err_code check_use(const struct plan_run *run, struct err *e)
     if (run->cell[PLAN_MASK][0] != '\0' && (run->method->scopes & SCOPE_MASKS) == 0)
         return err_set(e, ERR_DATA, "mask %s: method %s has no use for it", run->cell[PLAN_MASK],
                        run->method->name);
-    return ERR_OK;
+out:
+    return e->code;
 }
 
 static enum err_code read_run(struct plan_run *run, struct err *e)
@@ -74,9 +94,9 @@ static enum err_code read_run(struct plan_run *run, struct err *e)
         return err_set(e, ERR_DATA, "seed %s: 2^53 or more", run->cell[PLAN_SEED]);
     run->synthetic = strchr(run->cell[PLAN_TASK], '/') == NULL;
     if (run->synthetic) {
-        TRY(xor_parse(&run->xor, run->cell[PLAN_TASK], e));
-        run->xor.seed = run->seed;
-        TRY(xor_check(&run->xor, e));
+        TRY(xor_parse(&run->data, run->cell[PLAN_TASK], e));
+        run->data.seed = run->seed;
+        TRY(xor_check(&run->data, e));
     }
     TRY(cut_settings(run, e));
     TRY(method_find(&run->method, run->cell[PLAN_METHOD], e));

@@ -8,7 +8,7 @@
 
 /* The plan of a sweep: docs/formats/sweep.md. Threads: read-only once read. */
 
-enum { PLAN_SETTINGS = 32, PLAN_TEXT = 1024 };
+enum { PLAN_SETTINGS = 32 };
 
 struct plan_run {
     const char *cell[7]; /* by plan_columns; loans of the plan */
@@ -17,7 +17,7 @@ struct plan_run {
     const struct method *method;
     struct config config;
     bool synthetic;
-    struct xor_options xor ; /* of a synthetic task */
+    struct xor_options data; /* of a synthetic task */
     char *text;              /* storage of set[] */
     const char *set[PLAN_SETTINGS + 1];
 };

@@ -55,14 +55,27 @@ static enum err_code look_at_run(struct results *r, size_t i, char **task, struc
         *task = NULL;
         TRY(sweep_run_kind(&r->kind[i], run, e));
         TRY(sweep_run_task(task, run, e));
-        r->classes = r->classes || r->kind[i].classes;
-        r->numbers = r->numbers || !r->kind[i].classes;
-        for (int g = 0; g < r->kind[i].sources; g++)
+        r->classes = r->classes || r->kind[i].traits.classes;
+        r->numbers = r->numbers || !r->kind[i].traits.classes;
+        for (int g = 0; g < r->kind[i].traits.sources; g++)
             TRY(add_source(r, r->kind[i].source[g], e));
     }
     TRY(sweep_run_identity(r->identity[i], run, *task, e));
 out:
     return err_in(e, "%s:%zu", r->plan->name, run->line);
+}
+
+/* Rows whose method or settings are not for their data. */
+static enum err_code check_runs(const struct results *r, struct err *e)
+{
+    for (size_t i = 0; i < r->plan->n; i++) {
+        const struct plan_run *run = &r->plan->run[i];
+        struct err why = {0};
+
+        if (network_fits(run->method, &run->config, &r->kind[i].traits, &why) != ERR_OK)
+            err_add_line(e, ERR_DATA, "%s:%zu: %s", r->plan->name, run->line, why.text);
+    }
+    return e->code;
 }
 
 static enum err_code make_header(struct results *r, struct err *e)
@@ -106,6 +119,7 @@ enum err_code results_init(struct results *r, const struct plan *plan, struct sw
     TRY(mem_array(&r->kind, plan->n, sizeof *r->kind, "results", e));
     for (size_t i = 0; i < plan->n; i++)
         TRY(look_at_run(r, i, &task, e));
+    TRY(check_runs(r, e));
     TRY(make_header(r, e));
 out:
     free(task);
@@ -137,7 +151,7 @@ static void put_number(FILE *f, bool there, double v)
 
 static int source_of(const struct run_kind *kind, const char *name)
 {
-    for (int g = 0; g < kind->sources; g++)
+    for (int g = 0; g < kind->traits.sources; g++)
         if (strcmp(kind->source[g], name) == 0)
             return g;
     return -1;
@@ -147,10 +161,10 @@ static void put_metrics(FILE *f, const struct results *r, const struct run_kind 
                         const struct test_metrics *m)
 {
     if (r->classes)
-        put_number(f, there && kind->classes, m->accuracy);
+        put_number(f, there && kind->traits.classes, m->accuracy);
     if (r->numbers) {
-        put_number(f, there && !kind->classes, m->mse);
-        put_number(f, there && !kind->classes, m->r2);
+        put_number(f, there && !kind->traits.classes, m->mse);
+        put_number(f, there && !kind->traits.classes, m->r2);
     }
     put_number(f, there, m->loss);
     for (int i = 0; i < r->sources; i++) {
@@ -158,22 +172,26 @@ static void put_metrics(FILE *f, const struct results *r, const struct run_kind 
         bool has = there && g >= 0 && m->source[g].n > 0;
 
         if (r->classes)
-            put_number(f, has && kind->classes, has ? source_accuracy(&m->source[g]) : 0);
+            put_number(f, has && kind->traits.classes, has ? source_accuracy(&m->source[g]) : 0);
         put_number(f, has, has ? source_loss(&m->source[g]) : 0);
     }
+}
+
+static void put_cells(FILE *f, const struct plan_run *run)
+{
+    for (int c = 0; plan_columns[c] != NULL; c++)
+        fprintf(f, "%s\t", run->cell[c]);
 }
 
 static enum err_code make_row(char **out, const struct results *r, size_t i,
                               const struct run_result *result, struct err *e)
 {
-    const struct plan_run *run = &r->plan->run[i];
     size_t len = 0;
     FILE *f = open_memstream(out, &len);
 
     if (f == NULL)
         return err_sys(e, "sweep");
-    for (int c = 0; plan_columns[c] != NULL; c++)
-        fprintf(f, "%s\t", run->cell[c]);
+    put_cells(f, &r->plan->run[i]);
     fprintf(f, "%s\t%s", r->identity[i], result->finite ? "ok" : "not-finite");
     if (result->finite)
         fprintf(f, "\t%lld\t%lld\t%lld\t%.9g", (long long)result->epochs, (long long)result->steps,
@@ -183,6 +201,26 @@ static enum err_code make_row(char **out, const struct results *r, size_t i,
     put_metrics(f, r, &r->kind[i], result->finite, &result->last);
     put_metrics(f, r, &r->kind[i], result->finite, &result->best);
     fprintf(f, "\n");
+    if (fclose(f) != 0)
+        return err_set(e, ERR_NOMEM, "sweep: no memory");
+    return ERR_OK;
+}
+
+/* A row that was read, behind the plan's cells as they are now: a plan may say the same in other
+ * words ("0.60" for "0.6") than when the row was made. */
+static enum err_code remake_row(char **out, const struct plan_run *run, const char *text,
+                                size_t len, struct err *e)
+{
+    const char *rest = text;
+    size_t size = 0;
+    FILE *f = open_memstream(out, &size);
+
+    if (f == NULL)
+        return err_sys(e, "sweep");
+    put_cells(f, run);
+    for (int c = 0; plan_columns[c] != NULL; c++) /* as many as the header says: read_lines */
+        rest = (const char *)memchr(rest, '\t', (size_t)(text + len - rest)) + 1;
+    fwrite(rest, 1, (size_t)(text + len - rest), f);
     if (fclose(f) != 0)
         return err_set(e, ERR_NOMEM, "sweep: no memory");
     return ERR_OK;
@@ -220,8 +258,7 @@ static enum err_code read_row(struct results *r, const struct tsv *t, size_t k, 
     i = (size_t)(run - r->plan->run);
     if (strcmp(identity, r->identity[i]) != 0)
         return err_set(e, ERR_DATA, "run '%s' was made with other settings, data or task", name);
-    TRY(mem_array(&line, len + 1, 1, "results", e));
-    memcpy(line, text, len);
+    TRY(remake_row(&line, run, text, len, e));
     r->failed = r->failed || strcmp(tsv_cell(t, k, tsv_column(t, "status")), "ok") != 0;
     TRY(take_row(r, i, line, e));
 out:

@@ -31,7 +31,8 @@ struct results {
     struct run_log log;
 };
 
-/* Columns and identities of all rows; opens nothing in dir yet. */
+/* Columns and identities of all rows; opens nothing in dir yet. ERR_DATA lists rows whose data are
+ * of the wrong kind. */
 NODISCARD enum err_code results_init(struct results *r, const struct plan *plan,
                                      struct sweep_part part, const char *dir, struct err *e);
 void results_free(struct results *r);

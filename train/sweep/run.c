@@ -23,18 +23,17 @@ enum err_code sweep_run_kind(struct run_kind *kind, const struct plan_run *run, 
     const char *const *names;
     struct data *test = NULL;
 
-    *kind = (struct run_kind){.classes = true};
+    *kind = (struct run_kind){.traits = {.classes = true, .oracle = true}};
     if (run->synthetic) {
-        kind->classes = run->xor.task != XOR_REGRESSION;
-        kind->sources = xor_sources(run->xor.task, &names);
-        for (int g = 0; g < kind->sources; g++)
+        kind->traits.classes = run->data.task != XOR_REGRESSION;
+        kind->traits.sources = xor_sources(run->data.task, &names);
+        for (int g = 0; g < kind->traits.sources; g++)
             snprintf(kind->source[g], sizeof kind->source[g], "%s", names[g]);
         return ERR_OK;
     }
     TRY(data_open(&test, task_of(run), "test", NULL, e));
-    kind->classes = data_classes(test) > 0;
-    kind->sources = data_sources(test);
-    for (int g = 0; g < kind->sources; g++)
+    kind->traits = data_traits_of(test);
+    for (int g = 0; g < kind->traits.sources; g++)
         snprintf(kind->source[g], sizeof kind->source[g], "%s", data_source(test, g));
 out:
     data_close(test);
@@ -50,7 +49,7 @@ enum err_code sweep_run_task(char **text, const struct plan_run *run, struct err
 
     *text = NULL;
     if (run->synthetic) {
-        xor_describe(&run->xor, task, sizeof task);
+        xor_describe(&run->data, task, sizeof task);
         return mem_string(text, task, e);
     }
     for (int s = 0; s < XOR_SPLITS; s++) {
@@ -117,7 +116,7 @@ static enum err_code take_split(struct data **out, const struct plan_run *run, i
     uint8_t digest[SHA256_SIZE];
     char task[512], text[640];
 
-    xor_describe(&run->xor, task, sizeof task);
+    xor_describe(&run->data, task, sizeof task);
     snprintf(text, sizeof text, "%s seed %s %s", task, run->cell[PLAN_SEED], xor_split_name[split]);
     TRY(sha256_bytes(text, strlen(text), digest, e));
     sha256_hex(digest, v->digest);
@@ -131,7 +130,7 @@ static enum err_code make_data(struct data *out[XOR_SPLITS], const struct plan_r
                                struct err *e)
 {
     struct vectors v[XOR_SPLITS];
-    enum err_code rc = xor_make(v, &run->xor, e);
+    enum err_code rc = xor_make(v, &run->data, e);
 
     for (int s = 0; rc == ERR_OK && s < XOR_SPLITS; s++)
         if (e->code != ERR_OK || take_split(&out[s], run, s, &v[s], e) != ERR_OK)

@@ -23,8 +23,7 @@ struct run_result {
 
 /* What the test split of a run has, for the columns of the results. */
 struct run_kind {
-    bool classes;
-    int sources;
+    struct data_traits traits;
     char source[VECTORS_SOURCES][VECTORS_NAME_SIZE];
 };
 NODISCARD enum err_code sweep_run_kind(struct run_kind *kind, const struct plan_run *run,

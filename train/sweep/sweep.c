@@ -199,7 +199,27 @@ out:
     return e->code;
 }
 
-/* With --force the results there are forgotten; run folders and tables are written over. */
+/* What a run left: its folder would be taken for one to go on with, and a table stay where the new
+ * run leaves none. */
+static enum err_code forget_run(const struct sweep *s, const struct plan_run *run, struct err *e)
+{
+    static const char *const tables[] = {"epochs", "ntk"};
+    char name[128], *dir = NULL;
+
+    for (size_t i = 0; run->synthetic && i < sizeof tables / sizeof tables[0]; i++) {
+        snprintf(name, sizeof name, "%s.%s.csv", run->cell[PLAN_RUN], tables[i]);
+        TRY(remove_file(s->runs, name, e));
+    }
+    if (!run->synthetic) {
+        TRY(path_join(&dir, s->runs, run->cell[PLAN_RUN], e));
+        TRY(run_clear(dir, e));
+    }
+out:
+    free(dir);
+    return e->code;
+}
+
+/* With --force the results there are forgotten, and what the runs of this part left. */
 static enum err_code forget(const struct sweep *s, struct err *e)
 {
     char name[64];
@@ -208,6 +228,9 @@ static enum err_code forget(const struct sweep *s, struct err *e)
     TRY(remove_file(s->opt->out, name, e));
     if (s->opt->part.n == 1)
         TRY(remove_file(s->opt->out, "timing.jsonl", e));
+    for (size_t i = 0; i < s->plan.n; i++)
+        if (part_has(&s->opt->part, i))
+            TRY(forget_run(s, &s->plan.run[i], e));
 out:
     return e->code;
 }
@@ -216,7 +239,6 @@ static enum err_code sweep_locked(struct sweep *s, struct err *e)
 {
     const struct sweep_options *opt = s->opt;
 
-    TRY(results_init(&s->results, &s->plan, opt->part, opt->out, e));
     if (opt->cli.force && !opt->merge && !opt->cli.dry_run)
         TRY(forget(s, e));
     if (opt->merge) {
@@ -248,6 +270,7 @@ enum err_code sweep_run(const struct sweep_options *opt, struct err *e)
     char name[80] = ".lock";
 
     TRY(plan_read(&s.plan, opt->plan, e));
+    TRY(results_init(&s.results, &s.plan, opt->part, opt->out, e));
     if (opt->part.n > 1)
         snprintf(name, sizeof name, ".lock.%d-of-%d", opt->part.i, opt->part.n);
     TRY(path_join(&s.runs, opt->out, "runs", e));
