@@ -2,6 +2,7 @@
 # Masked copies as augmentation beside SynIB, by the share of synergy, equal shares of unique and redundant.
 width = 1100; height = 420
 load style
+set bmargin 8
 set multiplot layout 1,2 title "PID-controlled XOR, width 256, unique and redundant in equal shares, last epoch, mean and standard error of 5 seeds"
 f = table("figure11")
 set xlabel "share of synergistic samples"

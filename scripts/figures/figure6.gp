@@ -2,6 +2,7 @@
 # Accuracy without the shortcut, by its strength in training; and by p for random masks.
 width = 1000; height = 400
 load style
+set bmargin 8
 set multiplot layout 1,2
 set title "Spurious XOR: last epoch, mean and standard error"
 set xlabel "strength of the shortcut in training"

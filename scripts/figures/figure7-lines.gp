@@ -2,6 +2,7 @@
 # The same by the share of synergy: mean over mixtures and seeds, standard error over seeds.
 width = 1100; height = 420
 load style
+set bmargin 8
 set multiplot layout 1,2 title heading.", mean over the mixtures of each share"
 f = table(table_name."-lines")
 set xlabel "share of synergistic samples"

@@ -10,7 +10,7 @@ set border 3
 set tics nomirror out
 set grid ytics linecolor "#dddddd"
 set key below maxrows 4
-set bmargin 9
+set bmargin 5
 set style fill transparent solid 0.18 noborder
 VANILLA = "#d62728"
 ORACLE = "#2ca02c"
