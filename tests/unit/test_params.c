@@ -234,6 +234,53 @@ static void test_adam(void **state)
     nn_free(nn);
 }
 
+/* A weight with a learning rate of its own keeps to it whatever the schedule says, beside others of
+ * the schedule's rate, of its own rate, and frozen ones. With one gradient throughout each of
+ * Adam's steps has length lr. */
+static void test_learning_rate_per_weight(void **state)
+{
+    static const struct {
+        double lr[3]; /* of a, b and c; 0: the schedule's */
+        int frozen;   /* one of them, -1: none */
+    } CASES[] = {
+        {{0, 0, 0}, -1},       {{0.3, 0, 0}, -1}, {{0, 0.3, 0}, -1},    {{0, 0, 0.3}, -1},
+        {{0.3, 0.3, 0.3}, -1}, {{0.3, 0, 7}, -1}, {{0.3, 0.3, 0}, -1},  {{0, 0.3, 0.3}, -1},
+        {{0.3, 0, 0.3}, 1},    {{0.3, 0, 0}, 0},  {{0, 0.3, 0.01}, -1}, {{0, 0, 0.3}, 2},
+    };
+    struct nn *nn = ref_nn(1);
+
+    (void)state;
+    for (size_t i = 0; i < sizeof CASES / sizeof CASES[0]; i++) {
+        struct optim o = {.beta1 = 0.9, .beta2 = 0.999, .eps = 1e-12};
+        struct fixture f;
+        struct params *ps = make(&f, "net", 3);
+        struct param *p[] = {f.a, f.b, f.c};
+        struct err e = {0};
+
+        for (int k = 0; k < 3; k++) {
+            assert_true(p[k]->lr == 0); /* unless asked for */
+            p[k]->lr = CASES[i].lr[k];
+            p[k]->frozen = k == CASES[i].frozen;
+            for (int64_t j = 0; j < p[k]->count; j++)
+                p[k]->grad[j] = j % 2 == 0 ? 0.5f : -2;
+        }
+        for (int step = 1; step <= 2; step++)
+            ASSERT_OK(optim_step(&o, nn, ps, 0.02 * step, &e), e);
+        for (int k = 0; k < 3; k++) {
+            double lr = CASES[i].lr[k] > 0 ? 2 * CASES[i].lr[k] : 0.02 + 0.04;
+
+            for (int64_t j = 0; j < p[k]->count; j++)
+                assert_float_equal(p[k]->data[j],
+                                   k == CASES[i].frozen ? 0
+                                   : j % 2 == 0         ? -lr
+                                                        : lr,
+                                   1e-5 * lr);
+        }
+        params_free(ps);
+    }
+    nn_free(nn);
+}
+
 /* The check values of R section 5. */
 static void test_schedules(void **state)
 {
@@ -281,6 +328,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_copy_and_snapshot, setup, teardown),
         cmocka_unit_test_setup_teardown(test_nonfinite_is_named, setup, teardown),
         cmocka_unit_test_setup_teardown(test_adam, setup, teardown),
+        cmocka_unit_test(test_learning_rate_per_weight),
         cmocka_unit_test(test_schedules),
     };
 

@@ -45,7 +45,7 @@ out:
 /* The network's layers, found again by their names. */
 static struct mlp find_net(const struct model *m, struct params *ps, int which)
 {
-    char name[PARAM_NAME_SIZE], full[PARAM_NAME_SIZE + 16];
+    char name[PARAM_NAME_SIZE], full[PARAM_NAME_SIZE + 32];
     struct mlp net = {.layers = 2};
 
     net_name(m, which, name);
