@@ -10,7 +10,7 @@ do for [what in "accuracy accuracy_synergistic"] {
     set ylabel (what eq "accuracy" ? "test accuracy" : "test accuracy, synergistic samples")
     c(arm) = arm."_last_".what
     plot f using 1:(column(c("vanilla"))):(column(c("vanilla")."_se")) with yerrorlines linecolor rgb VANILLA pointtype 7 title "vanilla", \
-         f using 1:(column(c("masking-none"))):(column(c("masking-none")."_se")) with yerrorlines dashtype 2 linecolor rgb NONE pointtype 6 title "copies without masks (= published)", \
+         f using 1:(column(c("masking-none"))):(column(c("masking-none")."_se")) with yerrorlines dashtype 2 linecolor rgb NONE pointtype 6 title "copies, no mask", \
          f using 1:(column(c("masking-random"))):(column(c("masking-random")."_se")) with yerrorlines dashtype 2 linecolor rgb RANDOM pointtype 6 title "copies, random masks", \
          f using 1:(column(c("masking-oracle"))):(column(c("masking-oracle")."_se")) with yerrorlines dashtype 2 linecolor rgb ORACLE pointtype 6 title "copies, oracle masks", \
          f using 1:(column(c("random"))):(column(c("random")."_se")) with yerrorlines linecolor rgb RANDOM pointtype 7 title "SynIB, random", \
