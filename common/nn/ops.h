@@ -54,6 +54,10 @@ struct tensor *op_scale(struct tape *t, struct tensor *x, float factor);
 /* The same values as a constant; shares x's memory. */
 struct tensor *op_detach(struct tape *t, struct tensor *x);
 
+/* y [n, D]: row i is row index[i] of x, 0..B-1 and any number of times; index is borrowed until
+ * backward. */
+struct tensor *op_gather_rows(struct tape *t, struct tensor *x, int64_t n, const int32_t *index);
+
 /* Training: y = x / (1 - p) where uniform >= p, else 0. Otherwise, or with p = 0: x itself. */
 struct tensor *op_dropout(struct tape *t, struct tensor *x, float p, const struct noise_key *key);
 
@@ -89,6 +93,15 @@ struct tensor *op_bernoulli_kl(struct tape *t, struct tensor *logit, struct tens
                                enum kl_direction direction);
 struct tensor *op_gaussian_kl(struct tape *t, struct tensor *prediction, struct tensor *reference,
                               enum kl_direction direction);
+
+/* ---- losses over two operands, both of which get gradients ---- */
+/* Jensen-Shannon divergence of the distributions softmax(a) and softmax(b), mean over rows. */
+struct tensor *op_js_divergence(struct tape *t, struct tensor *a, struct tensor *b);
+/* Supervised contrastive loss (NT-Xent): the rows of a and b, 2 B vectors of length 1, s their
+ * products divided by `temperature`; mean over all ordered pairs (i, j) of one label, i != j, of
+ * -log(e^s_ij / (e^s_ij + sum over n of other labels e^s_in)). 0 without a pair. R section 6.7. */
+struct tensor *op_nt_xent(struct tape *t, struct tensor *a, struct tensor *b, const int32_t *label,
+                          double temperature);
 
 /* sum of weight[i] * term[i] over n scalars, added in this order. A NULL term is an error passed
  * on, not a zero. */

@@ -36,6 +36,7 @@ struct node {
         float factor;
         double weight[NODE_INPUTS_MAX];
         const float *constant; /* the caller's */
+        const int32_t *index;  /* likewise */
     } u;
 };
 

@@ -240,8 +240,8 @@ static void test_predictor_of_intact_values(void **state)
 
 /* ---- the search ---- */
 
-/* fill [N, width] of inner step `step`, from the streams that the file names in docs promise:
- * Philox "fill.MODALITY", and the fill of the masked pass comes first. */
+/* fill [N, width] of inner step `step`: stream "fill.MODALITY" of seed and training step, in which
+ * number 0 is the masked pass's, so that the steps have 1, 2, ... */
 static void fill_by_hand(const struct step_rig *r, int which, int64_t step, int64_t width,
                          float *fill)
 {
@@ -568,8 +568,7 @@ static void network_by_hand(const struct step_rig *r, int which, const double *x
     }
 }
 
-/* The network's objective; noise: the uniform draws behind the gates. gate [N, width] may be NULL.
- */
+/* The network's objective, with the uniform draws behind its gates. gate [N, width] may be NULL. */
 static double network_objective(const struct step_rig *r, int which, const float *uniform,
                                 const float *fill, double *gate)
 {
