@@ -233,6 +233,10 @@ out:
 static const char *const beside_program[] = {"../../manifests/presets",
                                              "../share/synib/manifests/presets"};
 
+static const char *const shipped_presets[] = {
+    "paper", "released", "demo", "xor-spurious", "xor-pid", "xor-regression", NULL,
+};
+
 static bool preset_here(char *path, size_t size, const char *dir, const char *name)
 {
     int n = snprintf(path, size, "%s/%s.conf", dir, name);
@@ -245,6 +249,7 @@ static enum err_code find_preset(char *path, size_t size, const char *name, stru
     const char *manifests = getenv("SYNIB_MANIFESTS");
     size_t len = strlen(name);
     char dir[2048], self[1024];
+    int shipped;
     ssize_t n;
 
     if (strchr(name, '/') != NULL || (len > 5 && strcmp(name + len - 5, ".conf") == 0)) {
@@ -268,11 +273,12 @@ static enum err_code find_preset(char *path, size_t size, const char *name, stru
                 return ERR_OK;
         }
     }
-    return err_set(
-        e, ERR_USAGE,
-        "--preset: no preset '%s' in the manifests folder: give one of its names (paper, "
-        "released, demo, xor-spurious, xor-pid, xor-regression), a path, or set SYNIB_MANIFESTS",
-        name);
+    TRY(cli_choice(&shipped, name, shipped_presets, "--preset", e));
+    err_set(e, ERR_USAGE,
+            "--preset: %s.conf is not in the manifests folder: give a path, or set SYNIB_MANIFESTS",
+            name);
+out:
+    return e->code;
 }
 
 enum err_code config_load(struct config *c, const char *name, const char *method, const char *mask,

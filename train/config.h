@@ -109,8 +109,8 @@ unsigned config_scopes(const char *assignment);
 /* Rules that involve several settings; call after the last config_set. */
 NODISCARD enum err_code config_check(const struct config *c, struct err *e);
 /* All of the above, for tools: the preset for `method`, its mask (NULL: from an assignment of
- * mask.kind, which must not be another, or the preset), the NULL-terminated assignments in order, and
- * config_check. */
+ * mask.kind, which must not be another, or the preset), the NULL-terminated assignments in order,
+ * and config_check. */
 NODISCARD enum err_code config_resolve(struct config *c, const char *preset, const char *method,
                                        const char *mask, const char *const *assignments,
                                        struct err *e);

@@ -102,17 +102,19 @@ out:
 static enum err_code blame_batch(const struct trainer *t, const struct batch *b, struct err *e)
 {
     char samples[ERR_TEXT_SIZE / 2] = "", one[2 * CLIP_NAME_SIZE + 4], rest[32] = "";
+    const char *kept = t->opt->dir != NULL ? " (the last checkpoint is kept)" : "";
+    int64_t named = t->opt->dir != NULL ? b->n : 4;
     size_t n = 0;
     int64_t i;
 
-    for (i = 0; i < b->n && n < sizeof samples - sizeof one - 1; i++) {
+    for (i = 0; i < named && i < b->n && n < sizeof samples - sizeof one - 1; i++) {
         data_name(t->opt->train, b->sample[i], one, sizeof one);
         n += (size_t)snprintf(samples + n, sizeof samples - n, " %s", one);
     }
     if (i < b->n)
         snprintf(rest, sizeof rest, " and %lld more", (long long)(b->n - i));
-    return err_in(e, "epoch %lld, step %lld (the last checkpoint is kept): batch of%s%s",
-                  (long long)t->state.epoch + 1, (long long)t->state.step + 1, samples, rest);
+    return err_in(e, "epoch %lld, step %lld%s: batch of%s%s", (long long)t->state.epoch + 1,
+                  (long long)t->state.step + 1, kept, samples, rest);
 }
 
 /* Adds what a step reported, and what its fused prediction got right by source. */

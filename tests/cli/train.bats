@@ -49,7 +49,7 @@ data -m synib|-o RUN is missing
 data -m sinib -o x|did you mean 'synib'
 data -m synib -o x --set synib.lamda=1|did you mean 'synib.lambda'
 data -m synib -o x --set mask.p=2|from 0 to 1
-data -m synib -o x --preset papr|no preset 'papr'
+data -m synib -o x --preset papr|--preset: unknown 'papr': did you mean 'paper'
 data -m synib -o x --resume --force|exclude each other
 data -m synib -o x --max-steps -1|--max-steps
 data other -m synib -o x|one DATA only

@@ -100,10 +100,10 @@ static void ref_nt_xent(const struct op_case *c, double *const *in, double *out)
     out[0] /= pairs;
 }
 
-#define PAIR(name, function, ...)                                                              \
-    {                                                                                          \
-        name, 2, {MATRIX(ROWS, DIM), MATRIX(ROWS, DIM)}, SCALAR, TAPE_TRAIN, {__VA_ARGS__},    \
-            2e-6, TABLE(function)                                                              \
+#define PAIR(name, function, ...)                                                                 \
+    {                                                                                             \
+        name, 2, {MATRIX(ROWS, DIM), MATRIX(ROWS, DIM)}, SCALAR, TAPE_TRAIN, {__VA_ARGS__}, 2e-6, \
+            TABLE(function)                                                                       \
     }
 
 static const struct op_case CASES[] = {

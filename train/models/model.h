@@ -5,12 +5,13 @@
 #include "train/models/mlp.h"
 #include "train/models/resnet.h"
 
-/* The fusion model that every method trains, for any number of modalities:
+/* The fusion model that every method trains, for any number of modalities m:
  *
- *     raw_m = encoder of modality m          ResNet18 (R section 3) or MLP (X sections 2, 3) -> [B,
- * D] u_m   = unimodal head of raw_m         an MLP                                          -> [B,
- * P] z_m   = raw_m, or its layer norm       no affine part, eps 1e-5 h     = ReLU layers of [z_1,
- * z_2, ..]  the trunk g     = linear layer of h              the fused prediction -> [B, P]
+ * - raw_m, [B, D]: the encoder of modality m, a ResNet18 (R section 3) or an MLP (X sections 2, 3)
+ * - u_m, [B, P]: its unimodal head, an MLP on raw_m
+ * - z_m, [B, D]: raw_m, or its layer norm (no affine part, eps 1e-5)
+ * - h: the trunk, ReLU layers of [z_1, z_2, ...]
+ * - g, [B, P]: the fused prediction, a linear layer of h
  *
  * A prediction is the P parameters of a distribution over the target (train/objectives): K logits,
  * one logit, or K means and K log variances. Encoding and fusing are separate calls: masked passes
