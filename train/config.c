@@ -4,6 +4,7 @@
 #include "common/base/cli.h"
 #include "common/base/file.h"
 #include "common/base/mem.h"
+#include "train/models/model.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -309,6 +310,14 @@ enum err_code config_check(const struct config *c, struct err *e)
         return err_set(e, ERR_USAGE,
                        "stop.rule: 'any' uses one epoch less than the patience: optim.patience and "
                        "pretrain.patience must be at least 2");
+    if (c->fuse == FUSION_SUM && c->layernorm)
+        return err_set(e, ERR_USAGE,
+                       "model.fusion: a sum of unimodal predictions is without layer norm: set "
+                       "model.layernorm = false");
+    if (c->fuse != FUSION_TRUNK && c->divergence == DIVERGENCE_GAUSSIAN)
+        return err_set(e, ERR_USAGE,
+                       "synib.divergence: gaussian needs a head for variances on a trunk: set "
+                       "model.fusion = trunk");
     if (c->mask_space == SPACE_LATENT && !media &&
         (c->mask == MASK_ORACLE || c->mask == MASK_ORACLE_LITERAL))
         return err_set(e, ERR_USAGE,

@@ -34,6 +34,9 @@ enum mask_kind {
 enum mask_space { SPACE_LATENT, SPACE_INPUT };
 enum mask_schedule { MASK_LR_CONSTANT, MASK_LR_COSINE };
 enum head_input { HEAD_ON_FEATURES, HEAD_ON_FUSION_INPUT };
+enum dnr_features { DNR_OWN, DNR_LAST };
+enum mcr_game { GAME_GREEDY, GAME_INDEPENDENT, GAME_COLLABORATIVE };
+enum mcr_shuffle { SHUFFLE_ALL, SHUFFLE_OTHER_LABEL, SHUFFLE_OTHER_SAMPLE };
 enum fill_kind { FILL_EMA, FILL_NORMAL, FILL_SHUFFLE, FILL_ZEROS };
 
 struct config {
@@ -44,6 +47,7 @@ struct config {
     int64_t width; /* of the ResNet18 encoders */
     int64_t encoder_width, encoder_depth, head_width, head_depth, trunk, trunk_depth;
     double dropout;
+    int64_t fuse;                    /* enum fusion_kind */
     int64_t layernorm, detach_heads; /* bools */
     int64_t init;                    /* enum init_kind */
     double lr, weight_decay, beta1, beta2, eps;
@@ -69,6 +73,16 @@ struct config {
     double mask_lr, mask_clip, mask_init;
     int64_t head_on, mask_width; /* head_on: enum head_input */
     double mask_net_lr;
+    int64_t standardise, ensemble_batch; /* standardise: bool */
+    double dnr_alpha;
+    int64_t dnr_every, dnr_times, dnr_clusters;
+    int64_t dnr_features, dnr_eval_epoch; /* enum dnr_features, bool */
+    double pareto_alpha;
+    int64_t pareto_rescale; /* bool */
+    int64_t boost_epochs;
+    double boost_ce, boost_residual;
+    double mcr_weight, mcr_contrastive, mcr_temperature;
+    int64_t mcr_game, mcr_shuffle, mcr_permutations; /* enum mcr_game, mcr_shuffle */
     int64_t checkpoint_steps, checkpoint_epochs;
     int64_t ntk_steps, train_pass; /* train_pass: bool */
 };
@@ -82,7 +96,12 @@ enum config_scope {
     SCOPE_SYNIB = 1 << 3,
     SCOPE_MASKS = 1 << 4,
     SCOPE_MASKING = 1 << 5, /* masked copies as augmentation */
-    SCOPE_NONE = 0,         /* never changes what is learned: not recorded */
+    SCOPE_ENSEMBLE = 1 << 6,
+    SCOPE_DNR = 1 << 7,
+    SCOPE_MMPARETO = 1 << 8,
+    SCOPE_RECONBOOST = 1 << 9,
+    SCOPE_MCR = 1 << 10,
+    SCOPE_NONE = 0, /* never changes what is learned: not recorded */
 };
 
 /* Parts of a preset that belong to one method start with a line "[METHOD]"; the names that may

@@ -3,8 +3,10 @@
 
 #include <assert.h>
 
-const char *const config_sections[] = {"uni-audio", "uni-video",    "ensemble", "vanilla",
-                                       "synib",     "masking-only", NULL};
+const char *const config_sections[] = {
+    "uni-audio", "uni-video", "ensemble",   "vanilla", "synib", "masking-only",
+    "dnr",       "mmpareto",  "reconboost", "mcr",     NULL,
+};
 const char *const config_mask_names[] = {"random",         "learned", "learned-mlp", "oracle",
                                          "oracle-literal", "all",     "none",        NULL};
 static_assert(sizeof config_mask_names / sizeof *config_mask_names == MASK_KINDS + 1,
@@ -12,6 +14,10 @@ static_assert(sizeof config_mask_names / sizeof *config_mask_names == MASK_KINDS
 
 static const char *const kind_names[] = {"media", "vectors", NULL};
 static const char *const bool_names[] = {"false", "true", NULL};
+static const char *const fusion_names[] = {"trunk", "linear", "sum", NULL}; /* enum fusion_kind */
+static const char *const dnr_names[] = {"own", "last", NULL};
+static const char *const game_names[] = {"greedy", "independent", "collaborative", NULL};
+static const char *const shuffle_names[] = {"all", "other-label", "other-sample", NULL};
 static const char *const init_names[] = {"pretrained", "scratch", NULL};
 static const char *const schedule_names[] = {"constant", "linear-warmup", "restarts", NULL};
 static const char *const stop_names[] = {"accuracy", "any", NULL};
@@ -69,6 +75,9 @@ const struct setting config_settings[] = {
     INT("model.trunk_depth", trunk_depth, VECTORS, SCOPE_FUSED, 1, 4, "layers of the fusion trunk"),
     REAL("model.dropout", dropout, BOTH, SCOPE_FUSED, 0, 0.95,
          "dropout after the first layer of the fusion trunk and of MLP encoders"),
+    CHOICE("model.fusion", fuse, BOTH, SCOPE_FUSED, fusion_names,
+           "prediction from all modalities: a ReLU trunk, one linear layer, or the sum of the "
+           "unimodal heads' predictions"),
     CHOICE("model.layernorm", layernorm, BOTH, SCOPE_FUSED, bool_names,
            "normalise each modality's features before the trunk"),
     CHOICE("model.detach_heads", detach_heads, BOTH, SCOPE_FUSED, bool_names,
@@ -176,6 +185,48 @@ const struct setting config_settings[] = {
         "learned-mlp: units of the mask network's hidden layer"),
     REAL("mask.net_lr", mask_net_lr, BOTH, SCOPE_MASKS, 0, 10,
          "learned-mlp: learning rate of the mask network"),
+    CHOICE("ensemble.standardise", standardise, MEDIA, SCOPE_ENSEMBLE, bool_names,
+           "add the unimodal logits, standardised over the batch, as the released code does; "
+           "predictions then depend on the batch"),
+    INT("ensemble.batch", ensemble_batch, MEDIA, SCOPE_ENSEMBLE, 2, 4096,
+        "samples per batch of a prediction; matters with ensemble.standardise only"),
+    REAL("dnr.alpha", dnr_alpha, BOTH, SCOPE_DNR, 0, 1000,
+         "reset strength of a modality = tanh(alpha |purity on train - purity on validation|)"),
+    INT("dnr.every", dnr_every, BOTH, SCOPE_DNR, 1, 100000, "epochs between resets"),
+    INT("dnr.times", dnr_times, BOTH, SCOPE_DNR, 0, 100000, "most resets of a run"),
+    INT("dnr.clusters", dnr_clusters, BOTH, SCOPE_DNR, 2, 1024, "clusters of k-means"),
+    CHOICE(
+        "dnr.val_features", dnr_features, BOTH, SCOPE_DNR, dnr_names,
+        "validation features of the gap: each modality's own, or the last modality's for all, as "
+        "the released code does"),
+    CHOICE("dnr.eval_epoch", dnr_eval_epoch, BOTH, SCOPE_DNR, bool_names,
+           "train the epoch after a reset in evaluation mode, as the released code does"),
+    REAL("mmpareto.alpha", pareto_alpha, BOTH, SCOPE_MMPARETO, 0, 1000,
+         "factor of the encoders' gradients"),
+    CHOICE("mmpareto.rescale", pareto_rescale, BOTH, SCOPE_MMPARETO, bool_names,
+           "stretch the combined gradient to the norm of the plain sum where it is shorter"),
+    INT("reconboost.epochs", boost_epochs, BOTH, SCOPE_RECONBOOST, 1, 100000,
+        "epochs of one stage: a modality alone, then all together, then the next modality"),
+    REAL("reconboost.ce", boost_ce, BOTH, SCOPE_RECONBOOST, 0, 1000,
+         "weight of -log p(label) of the modality whose stage it is"),
+    REAL("reconboost.residual", boost_residual, BOTH, SCOPE_RECONBOOST, 0, 1000,
+         "weight of its negative, times the fused probability of the label"),
+    REAL("mcr.weight", mcr_weight, BOTH, SCOPE_MCR, 0, 1000,
+         "weight of the divergences between permuted and intact predictions"),
+    REAL("mcr.contrastive", mcr_contrastive, BOTH, SCOPE_MCR, 0, 1000,
+         "weight of the supervised contrastive loss"),
+    REAL("mcr.temperature", mcr_temperature, BOTH, SCOPE_MCR, 1e-3, 1000,
+         "temperature of the contrastive loss"),
+    CHOICE(
+        "mcr.game", mcr_game, BOTH, SCOPE_MCR, game_names,
+        "who is moved by which divergence: every modality raises its own and lowers the others', "
+        "raises its own only, or all raise all"),
+    CHOICE(
+        "mcr.shuffle", mcr_shuffle, BOTH, SCOPE_MCR, shuffle_names,
+        "rows that a permutation counts: all, those whose donor has another label, or those whose "
+        "donor is another sample"),
+    INT("mcr.permutations", mcr_permutations, BOTH, SCOPE_MCR, 1, 1024,
+        "permutations of the batch per step"),
     INT("checkpoint.steps", checkpoint_steps, BOTH, SCOPE_NONE, 0, 1000000000,
         "save every this many steps besides the ends of epochs; 0 = not"),
     INT("checkpoint.epochs", checkpoint_epochs, BOTH, SCOPE_NONE, 0, 1000000000,

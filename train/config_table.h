@@ -22,6 +22,6 @@ struct setting {
 
 extern const struct setting config_settings[];
 extern const int config_setting_count;
-enum { CONFIG_SETTINGS_MAX = 96 };
+enum { CONFIG_SETTINGS_MAX = 128 };
 
 #endif

@@ -1,9 +1,12 @@
 /* SPDX-License-Identifier: MIT */
 #include "train/network.h"
 
+#include "common/base/mem.h"
 #include "train/masks/mask.h"
 
+#include <assert.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 /* Evaluation batches of vectors: the work of a pass then dwarfs its overhead. */
@@ -27,6 +30,14 @@ enum err_code network_fits(const struct method *method, const struct config *c,
                         : "xor-spurious, xor-pid, xor-regression or one of your own");
     if (method->media_only && !data->media)
         return err_set(e, ERR_USAGE, "method %s: is for pictures and sound, the data hold vectors",
+                       method->name);
+    if (method->classes_only && !data->classes)
+        return err_set(e, ERR_USAGE, "method %s: is for classes, the data have numbers to predict",
+                       method->name);
+    if (method->heads_reach_encoders && c->detach_heads)
+        return err_set(e, ERR_USAGE,
+                       "method %s: trains the encoders through their own heads: set "
+                       "model.detach_heads = false",
                        method->name);
     if (!data->classes && (c->select == SELECT_ACCURACY || c->select == SELECT_SYNERGY))
         return err_set(e, ERR_USAGE,
@@ -77,6 +88,7 @@ static struct model_options model_options_of(const struct network *net, const st
     int numbers = data_classes(data) > 0 ? data_classes(data) : data_targets(data);
     struct model_options o = {
         .fusion = method->fusion,
+        .fuse = (enum fusion_kind)c->fuse,
         .log_variance = method->fusion && (method->scopes & SCOPE_SYNIB) != 0 &&
                         c->divergence == DIVERGENCE_GAUSSIAN &&
                         net->objective != &objective_gaussian,
@@ -97,6 +109,16 @@ static struct model_options model_options_of(const struct network *net, const st
         o.modality[m].use = uses(method, data, m);
     }
     return o;
+}
+
+static enum err_code make_spares(struct network *net, struct err *e)
+{
+    assert(net->method->spare_gradients <= METHOD_SPARES_MAX);
+    for (int i = 0; i < net->method->spare_gradients; i++)
+        TRY(mem_aligned(&net->spare[i], params_block_count(net->params), sizeof(float), "gradients",
+                        e));
+out:
+    return e->code;
 }
 
 enum err_code network_init(struct network *net, const struct method *method,
@@ -120,6 +142,7 @@ enum err_code network_init(struct network *net, const struct method *method,
     if (method->declare != NULL)
         TRY(method->declare(config, net->model, net->params, e));
     TRY(params_build(net->params, e));
+    TRY(make_spares(net, e));
     model_init(net->model, seed);
     if (method->init != NULL)
         method->init(config, net->model, net->params, seed);
@@ -131,6 +154,8 @@ out:
 
 void network_free(struct network *net)
 {
+    for (int i = 0; i < METHOD_SPARES_MAX; i++)
+        free(net->spare[i]);
     model_free(net->model);
     params_free(net->params);
     tape_free(net->inner);
@@ -149,6 +174,7 @@ struct method_step network_encode(const struct network *net, const struct batch 
         .model = net->model,
         .objective = net->objective,
         .params = net->params,
+        .spare = net->spare,
         .config = &net->config,
         .batch = b,
         .seed = net->seed,
@@ -202,6 +228,8 @@ struct loader_options method_loader(const struct method *method, const struct co
 
     for (int m = 0; m < data_modalities(data); m++)
         o.use[m] = uses(method, data, m);
+    if (method == &method_ensemble)
+        o.batch = c->ensemble_batch;
     if (!media && !training && o.batch < VECTOR_EVAL_BATCH)
         o.batch = VECTOR_EVAL_BATCH;
     if (media && o.use[MEDIA_AUDIO])

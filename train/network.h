@@ -15,6 +15,7 @@ struct network {
     struct tape *tape, *inner;
     struct params *params;
     struct model *model;
+    float *spare[METHOD_SPARES_MAX]; /* gradient blocks for method->gradients */
 };
 
 /* Whether method and settings are for such data: ERR_USAGE when they are for another kind, ERR_DATA

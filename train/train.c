@@ -110,8 +110,8 @@ enum err_code train_options_parse(struct train_options *opt, int argc, char **ar
                        "DATA is missing: the dataset folder that synib-irony or synib-xor made");
     if (opt->method == NULL)
         return err_set(e, ERR_USAGE,
-                       "--method is missing: uni-audio, uni-video, ensemble, vanilla, synib "
-                       "or masking-only");
+                       "--method is missing: uni-audio, uni-video, ensemble, vanilla, synib, "
+                       "masking-only, dnr, mmpareto, reconboost or mcr");
     if (opt->out == NULL)
         return err_set(e, ERR_USAGE, "-o RUN is missing: the folder of this run");
     if (opt->resume && opt->cli.force)

@@ -6,6 +6,7 @@
 #include "common/base/mem.h"
 #include "common/nn/optim.h"
 #include "train/record.h"
+#include "train/step.h"
 
 #include <math.h>
 #include <stdio.h>
@@ -16,7 +17,7 @@ struct trainer {
     const struct trainer_options *opt;
     struct stage stage;
     struct network net;
-    struct loader *train, *val, *train_again; /* the last: for diag.train_pass */
+    struct loader *train, *val, *train_again; /* the last: in order, where something needs it */
     struct optim optim;
     struct lr_schedule schedule;
     struct run_state state;
@@ -25,6 +26,7 @@ struct trainer {
     struct param_snapshot *best; /* of the best epoch, where it is not written at once */
     struct run_state best_state; /* at its end */
     bool best_unsaved;
+    float *initial;    /* [params_block_count] weights at the run's start, for method->renew */
     float *readout;    /* [B][width] of a training batch */
     int64_t waited_ms; /* of this epoch, as far as this process saw it */
 };
@@ -155,19 +157,11 @@ static enum err_code train_step(struct trainer *t, const struct batch *b, struct
 {
     double lr = lr_after(&t->schedule, t->state.step);
     bool ntk = measures_ntk(t);
-    struct step_report report = {.prediction = NULL};
     struct ntk_result kernel;
+    struct step_report report;
     struct method_step s;
-    struct tensor *loss;
 
-    for (int i = 0; i < STEP_VALUES; i++)
-        report.value[i] = NAN;
-    tape_begin(t->net.tape, ntk ? TAPE_TRAIN | TAPE_KEEP : TAPE_TRAIN);
-    s = network_encode(&t->net, b, (uint32_t)t->state.step, t->state.epoch);
-    loss = t->opt->method->loss(&s, &report);
-    params_zero_grad(t->net.params);
-    TRY(tape_backward(t->net.tape, loss, e));
-    TRY(params_check_gradients(t->net.params, e));
+    TRY(step_gradients(&s, &report, &t->net, b, (uint32_t)t->state.step, t->state.epoch, ntk, e));
     if (ntk)
         TRY(ntk_measure(t->ntk, &s, report.prediction, &kernel, e));
     TRY(optim_step(&t->optim, t->net.nn, t->net.params, lr, e));
@@ -201,20 +195,38 @@ out:
     return e->code;
 }
 
+/* Once per epoch, before its first step: a run that goes on inside an epoch has it behind it. */
+static enum err_code renew(struct trainer *t, struct err *e)
+{
+    struct epoch_start at = {
+        .net = &t->net,
+        .train = t->opt->train,
+        .val = t->opt->val,
+        .train_loader = t->train_again,
+        .val_loader = t->val,
+        .epoch = t->state.epoch,
+        .initial = t->initial,
+        .log = t->opt->log,
+    };
+
+    if (t->opt->method->renew == NULL || t->state.batch > 0)
+        return ERR_OK;
+    return t->opt->method->renew(&at, e);
+}
+
 static enum err_code train_epoch(struct trainer *t, struct err *e)
 {
     int64_t every = t->opt->config.checkpoint_steps, before = loader_waited_ms(t->train);
-    struct progress progress;
+    struct progress progress = {0};
 
+    if (stop_wanted(t))
+        return stop_here(t, e);
+    TRY(renew(t, e)); /* nothing is saved between this and the first step, so it happens once */
     progress_begin(&progress, t->opt->log, "steps", loader_batches(t->train) - t->state.batch);
     loader_start(t->train, (uint32_t)t->state.epoch, t->state.batch);
     for (;;) {
         struct batch b;
 
-        if (stop_wanted(t)) {
-            stop_here(t, e);
-            goto out;
-        }
         TRY(loader_next(t->train, &b, e));
         if (b.n == 0)
             break;
@@ -222,6 +234,8 @@ static enum err_code train_epoch(struct trainer *t, struct err *e)
         progress_step(&progress, 1);
         if (every > 0 && t->opt->dir != NULL && t->state.step % every == 0)
             TRY(save_all(t, e));
+        if (stop_wanted(t))
+            TRY(stop_here(t, e));
     }
 out:
     progress_end(&progress);
@@ -325,10 +339,15 @@ out:
     return e->code;
 }
 
+static bool measures_train(const struct trainer *t)
+{
+    return t->opt->method->fusion && t->opt->config.train_pass;
+}
+
 static enum err_code measure(struct trainer *t, struct evaluation *train, struct evaluation *val,
                              struct err *e)
 {
-    if (t->train_again != NULL)
+    if (measures_train(t))
         TRY(evaluate(train, &t->net, t->train_again, t->opt->train, false, cli_stop_requested, e));
     TRY(evaluate(val, &t->net, t->val, t->opt->val, false, cli_stop_requested, e));
 out:
@@ -352,7 +371,7 @@ static enum err_code run_epoch(struct trainer *t, struct err *e)
                (long long)t->state.epoch + 1));
     TRY(record_timing(&t->record, &t->state, trained - begun, t->waited_ms, clock_ms() - trained,
                       e));
-    TRY(finish_epoch(t, t->train_again != NULL ? &train : NULL, &val, e));
+    TRY(finish_epoch(t, measures_train(t) ? &train : NULL, &val, e));
 out:
     evaluation_free(&train);
     evaluation_free(&val);
@@ -405,7 +424,7 @@ static enum err_code open_loaders(struct trainer *t, struct err *e)
     }
     opt = method_loader(o->method, c, o->val, false, o->seed, o->jobs);
     TRY(loader_new(&t->val, o->val, &opt, e));
-    if (o->method->fusion && c->train_pass)
+    if ((o->method->fusion && c->train_pass) || o->method->renew != NULL)
         TRY(loader_new(&t->train_again, o->train, &opt, e));
 out:
     return e->code;
@@ -439,6 +458,16 @@ out:
     return e->code;
 }
 
+static enum err_code keep_initial(struct trainer *t, struct err *e)
+{
+    size_t count = params_block_count(t->net.params);
+
+    TRY(mem_array(&t->initial, count, sizeof *t->initial, "initial weights", e));
+    memcpy(t->initial, params_value_block(t->net.params), count * sizeof *t->initial);
+out:
+    return e->code;
+}
+
 /* go_on: from last.safetensors of the folder. */
 static enum err_code set_up(struct trainer *t, bool go_on, struct err *e)
 {
@@ -454,10 +483,12 @@ static enum err_code set_up(struct trainer *t, bool go_on, struct err *e)
     identity = NULL;
     if (t->record.has_ntk)
         TRY(ntk_new(&t->ntk, t->net.params, data_sources(o->train), e));
+    if (!go_on || o->method->renew != NULL)
+        TRY(read_unimodal(t, e));
+    if (o->method->renew != NULL)
+        TRY(keep_initial(t, e));
     if (go_on)
         TRY(load_last(t, e));
-    else
-        TRY(read_unimodal(t, e));
     if (o->dir != NULL)
         TRY(run_places_save(o->places, o->dir, e));
     TRY(record_start(&t->record, &t->state, e));
@@ -498,6 +529,7 @@ void trainer_close(struct trainer *t)
     loader_free(t->train_again);
     ntk_free(t->ntk);
     params_snapshot_free(t->best);
+    free(t->initial);
     free(t->readout);
     network_free(&t->net);
     free(t);

@@ -76,6 +76,9 @@ struct tensor *op_mix(struct tape *t, struct tensor *z, struct tensor *mask, str
 
 /* -log p(label); label[b] in 0..K-1 (Bernoulli: 0 or 1), ERR_DATA otherwise. */
 struct tensor *op_cross_entropy(struct tape *t, struct tensor *logits, const int32_t *label);
+/* Mean over the batch of weight[b] times -log p(label[b]); weight [B] is borrowed for the call. */
+struct tensor *op_weighted_cross_entropy(struct tape *t, struct tensor *logits,
+                                         const int32_t *label, const float *weight);
 struct tensor *op_bernoulli_nll(struct tape *t, struct tensor *logit, const int32_t *label);
 /* -log density of target [B, K]: sum over k of (v + (y - mean)^2 exp(-v) + log 2 pi) / 2. */
 struct tensor *op_gaussian_nll(struct tape *t, struct tensor *prediction, const float *target);

@@ -117,6 +117,32 @@ struct tensor *op_cross_entropy(struct tape *t, struct tensor *logits, const int
     return mean_of_rows(t, logits, label, cross_entropy_row);
 }
 
+struct weighted_aim {
+    const int32_t *label;
+    const float *weight;
+};
+
+static double weighted_cross_entropy_row(int64_t width, const float *x, const void *aim,
+                                         int64_t row, double scale, float *d)
+{
+    const struct weighted_aim *a = aim;
+    double w = (double)a->weight[row];
+
+    return w * cross_entropy_row(width, x, a->label, row, scale * w, d);
+}
+
+struct tensor *op_weighted_cross_entropy(struct tape *t, struct tensor *logits,
+                                         const int32_t *label, const float *weight)
+{
+    struct weighted_aim aim = {label, weight};
+
+    if (!tape_ready(t, "weighted_cross_entropy", 1, &logits) ||
+        !is_prediction(t, "weighted_cross_entropy", logits) ||
+        !labels_fit(t, label, logits->dim[0], logits->dim[1]))
+        return NULL;
+    return mean_of_rows(t, logits, &aim, weighted_cross_entropy_row);
+}
+
 static bool is_bernoulli(struct tape *t, const char *op, const struct tensor *x)
 {
     if (!is_prediction(t, op, x))

@@ -197,6 +197,11 @@ size_t params_block_count(const struct params *ps)
     return ps->block_count;
 }
 
+float *params_value_block(const struct params *ps)
+{
+    return ps->value;
+}
+
 float *params_grad_block(const struct params *ps)
 {
     return ps->grad;

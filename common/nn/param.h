@@ -73,6 +73,7 @@ int64_t params_weight_count(const struct params *ps, const char *prefix);
 
 /* How many weights, gradients and moments one block holds, gaps included, and the blocks. */
 size_t params_block_count(const struct params *ps);
+float *params_value_block(const struct params *ps);
 float *params_grad_block(const struct params *ps);
 void params_zero_grad(struct params *ps);
 /* Sets `frozen` of every weight whose name starts with prefix. */

@@ -32,6 +32,10 @@ static const struct task_case {
     {"synib", "random", "synib.warmup_epochs=3"},
     {"masking-only", "random", NULL},
     {"masking-only", "oracle", NULL},
+    {"dnr", NULL, "dnr.every=1"},
+    {"mmpareto", NULL, NULL},
+    {"reconboost", NULL, "reconboost.epochs=1"},
+    {"mcr", NULL, "mcr.permutations=2"},
 };
 enum { N_CASES = sizeof CASES / sizeof CASES[0] };
 

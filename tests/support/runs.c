@@ -9,9 +9,16 @@
 #include <stdlib.h>
 #include <string.h>
 
+/* What demo.conf says of methods that have a fusion of their own. */
+static const char sections[] =
+    "[dnr]\nmodel.fusion = linear\nmodel.layernorm = false\nmodel.detach_heads = false\n"
+    "[mmpareto]\nmodel.fusion = linear\nmodel.layernorm = false\nmodel.detach_heads = false\n"
+    "[reconboost]\nmodel.fusion = sum\nmodel.layernorm = false\nmodel.detach_heads = false\n"
+    "[mcr]\nmodel.fusion = linear\nmodel.layernorm = false\nmodel.detach_heads = false\n";
+
 enum err_code runs_write_preset(const char *path, const char *source_dir, struct err *e)
 {
-    char *demo = NULL, *text = NULL;
+    char *demo = NULL, *text = NULL, *all = NULL;
     struct config c;
 
     TRY(path_join(&demo, source_dir, "manifests/presets/demo.conf", e));
@@ -22,11 +29,19 @@ enum err_code runs_write_preset(const char *path, const char *source_dir, struct
     c.epochs = c.pretrain_epochs = 2;
     c.patience = c.pretrain_patience = 2;
     c.trunk = 8;
+    c.dnr_every = c.dnr_times = c.boost_epochs = 1;
+    c.dnr_clusters = c.mcr_permutations = 2;
     TRY(config_text(&text, &c, ~0u, e));
-    TRY(atomic_file_put(path, text, strlen(text), true, e));
+    if (asprintf(&all, "%s%s", text, sections) < 0) {
+        all = NULL;
+        err_set(e, ERR_NOMEM, "preset: no memory");
+        goto out;
+    }
+    TRY(atomic_file_put(path, all, strlen(all), true, e));
 out:
     free(demo);
     free(text);
+    free(all);
     return e->code;
 }
 

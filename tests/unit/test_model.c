@@ -230,7 +230,8 @@ static void test_options_are_checked(void **state)
     } while (0)
     REFUSED(MEDIA, o.modality[0].use = o.modality[1].use = false, "no modality is used");
     REFUSED(MEDIA, o.modality[1].use = false, "fusion needs all of at least two");
-    REFUSED(MEDIA, (o.fusion = false, o.log_variance = true), "log-variance head needs fusion");
+    REFUSED(MEDIA, (o.fusion = false, o.log_variance = true),
+            "log-variance head needs a fusion trunk");
     REFUSED(MEDIA, o.dropout = 1, "dropout 1: must be in [0, 1)");
     REFUSED(MEDIA, o.resnet_width = 24, "encoder width 24");
     REFUSED(MEDIA, o.outputs = 0, "outputs 0");

@@ -26,6 +26,10 @@ enum step_value {
                                                             before its weight */
     VALUE_MASK_SHARE, /* + m: share of m's values that are masked */
     VALUE_MASK_LOSS = VALUE_MASK_SHARE + MODALITIES_MAX, /* of the mask networks, summed */
+    VALUE_COSINE, /* + m: of the fused and m's own loss gradient of m's encoder */
+    VALUE_GAME = VALUE_COSINE + MODALITIES_MAX,      /* + m: divergence of the predictions with m
+                                                        permuted from the intact one */
+    VALUE_CONTRASTIVE = VALUE_GAME + MODALITIES_MAX, /* before its weight */
     STEP_VALUES
 };
 /* "loss", "ce_fused", "ce_audio", "kl_masked_x1", ... into `out`. */
@@ -48,6 +52,7 @@ struct method_step {
     const struct model *model;
     const struct objective *objective;
     struct params *params;
+    float *const *spare; /* [method->spare_gradients][params_block_count], scratch of the step */
     const struct config *config;
     const struct batch *batch;
     struct features features; /* of this batch */
@@ -56,29 +61,58 @@ struct method_step {
     int64_t epoch; /* epochs done before this one */
 };
 
+/* The start of an epoch, of a method that alters weights there. */
+struct epoch_start {
+    struct network *net;
+    const struct data *train, *val;
+    struct loader *train_loader, *val_loader; /* whole splits, in order, without augmentation */
+    int64_t epoch;                            /* epochs done */
+    const float *initial; /* [params_block_count] weights that the run started from */
+    const struct log *log;
+};
+
+/* What a batch's pass is like: flags of tape_begin. */
+enum { PASS_TRAINING = TAPE_TRAIN, PASS_EVALUATION = 0 };
+
+enum { METHOD_SPARES_MAX = 1 + MODALITIES_MAX };
+
 struct method {
     const char *name;
     const char *help;
-    unsigned scopes;  /* settings that it depends on, enum config_scope */
-    const char *only; /* the one modality that it uses; NULL: all */
-    bool media_only;  /* for pictures and sound alone */
-    bool fusion;      /* has a trunk */
-    bool trains;      /* false: only puts trained parts together */
+    unsigned scopes;           /* settings that it depends on, enum config_scope */
+    const char *only;          /* the one modality that it uses; NULL: all */
+    bool media_only;           /* for pictures and sound alone */
+    bool classes_only;         /* not for numbers to predict */
+    bool heads_reach_encoders; /* needs model.detach_heads = false */
+    bool fusion;               /* predicts from all modalities (model.fusion) */
+    bool trains;               /* false: only puts trained parts together */
+    int spare_gradients;       /* blocks of method_step.spare; with `gradients` */
     /* Declares buffers and weights of its own; before params_build. May be NULL. */
     enum err_code (*declare)(const struct config *c, const struct model *m, struct params *ps,
                              struct err *e);
     /* Initial values of such weights, after params_build. May be NULL. */
     void (*init)(const struct config *c, const struct model *m, struct params *ps, uint64_t seed);
     /* Builds and returns the scalar to be minimised, and reports what it consists of. Errors are
-     * the tape's. NULL when !trains. */
+     * the tape's. NULL when !trains, or with `gradients`. */
     struct tensor *(*loss)(const struct method_step *s, struct step_report *report);
+    /* Instead of `loss`: leaves in the params what the optimiser is to take for the gradient, from
+     * as many backward passes as it likes (step_backward_into). */
+    enum err_code (*gradients)(const struct method_step *s, struct step_report *report,
+                               struct err *e);
+    /* Freezes the weights that do not learn in the epoch after `epoch` others, thaws the rest, and
+     * returns PASS_TRAINING or PASS_EVALUATION. A function of its arguments: it is also asked when
+     * a run goes on inside an epoch. NULL: everything learns in every epoch, in training mode. */
+    unsigned (*stage)(const struct config *c, const struct model *m, struct params *ps,
+                      int64_t epoch);
+    /* Alters weights before the first step of an epoch, once. NULL: does not. */
+    enum err_code (*renew)(const struct epoch_start *at, struct err *e);
     /* readout [B, width]: the prediction in evaluation mode, as the objective reads it out. Errors
      * are the tape's. */
     void (*predict)(const struct method_step *s, float *readout);
 };
 
 extern const struct method method_uni_audio, method_uni_video, method_ensemble, method_vanilla,
-    method_synib, method_masking_only;
+    method_synib, method_masking_only, method_dnr, method_mmpareto, method_reconboost, method_mcr;
 
 /* NULL-terminated. */
 extern const struct method *const methods[];
@@ -113,7 +147,16 @@ struct tensor *loss_total(const struct method_step *s, const struct loss_sum *su
  * (loss.unimodal), and reports them. R sections 3.3 and 3.4. */
 void fusion_base_loss(const struct method_step *s, struct loss_sum *sum,
                       struct step_report *report);
+/* The parts of it. */
+struct tensor *fused_loss(const struct method_step *s, struct step_report *report);
+struct tensor *head_loss(const struct method_step *s, int which, struct step_report *report);
+/* The loss of plain fusion: fusion_base_loss alone. */
+struct tensor *fusion_loss(const struct method_step *s, struct step_report *report);
 void fusion_predict(const struct method_step *s, float *readout);
+
+/* A prediction over classes as the logits of a softmax: [B, K]; of two classes, where the model has
+ * one logit, [B, 2] with a zero before it. */
+struct tensor *class_logits(const struct method_step *s, struct tensor *prediction);
 
 /* The loss and prediction of a unimodal method. */
 struct tensor *unimodal_loss(const struct method_step *s, int which, struct step_report *report);

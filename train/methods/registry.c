@@ -9,6 +9,10 @@ const struct method *const methods[] = {
     &method_vanilla,
     &method_synib,
     &method_masking_only,
+    &method_dnr,
+    &method_mmpareto,
+    &method_reconboost,
+    &method_mcr,
     NULL,
 };
 

@@ -6,6 +6,7 @@
 #include <assert.h>
 #include <math.h>
 #include <stdio.h>
+#include <string.h>
 
 /* A value per modality has its name appended. */
 static const struct {
@@ -16,7 +17,8 @@ static const struct {
     {VALUE_LOSS, false, "loss"},           {VALUE_FUSED, false, "ce_fused"},
     {VALUE_UNIMODAL, true, "ce_"},         {VALUE_DIVERGENCE, true, "kl_masked_"},
     {VALUE_MASKED_CE, false, "ce_masked"}, {VALUE_MASK_SHARE, true, "masked_share_"},
-    {VALUE_MASK_LOSS, false, "mask_loss"},
+    {VALUE_MASK_LOSS, false, "mask_loss"}, {VALUE_COSINE, true, "cosine_"},
+    {VALUE_GAME, true, "js_permuted_"},    {VALUE_CONTRASTIVE, false, "contrastive"},
 };
 enum { COLUMNS = sizeof columns / sizeof columns[0] };
 
@@ -92,21 +94,38 @@ struct tensor *loss_total(const struct method_step *s, const struct loss_sum *su
     return total;
 }
 
-void fusion_base_loss(const struct method_step *s, struct loss_sum *sum, struct step_report *report)
+struct tensor *fused_loss(const struct method_step *s, struct step_report *report)
 {
     struct noise_key key = step_key(s, "dropout.clean");
-    const struct aim *aim = &s->batch->aim;
     struct tensor *nll;
 
     report->prediction = model_fuse(s->model, s->tape, s->features.z, &key).prediction;
-    nll = s->objective->nll(s->tape, report->prediction, aim);
+    nll = s->objective->nll(s->tape, report->prediction, &s->batch->aim);
     report->value[VALUE_FUSED] = (double)tape_value(nll);
-    loss_add(s, sum, nll, 1);
-    for (int m = 0; m < model_opt(s->model)->modalities; m++) {
-        nll = s->objective->nll(s->tape, s->features.unimodal[m], aim);
-        report->value[VALUE_UNIMODAL + m] = (double)tape_value(nll);
-        loss_add(s, sum, nll, s->config->unimodal_weight);
-    }
+    return nll;
+}
+
+struct tensor *head_loss(const struct method_step *s, int which, struct step_report *report)
+{
+    struct tensor *nll = s->objective->nll(s->tape, s->features.unimodal[which], &s->batch->aim);
+
+    report->value[VALUE_UNIMODAL + which] = (double)tape_value(nll);
+    return nll;
+}
+
+void fusion_base_loss(const struct method_step *s, struct loss_sum *sum, struct step_report *report)
+{
+    loss_add(s, sum, fused_loss(s, report), 1);
+    for (int m = 0; m < model_opt(s->model)->modalities; m++)
+        loss_add(s, sum, head_loss(s, m, report), s->config->unimodal_weight);
+}
+
+struct tensor *fusion_loss(const struct method_step *s, struct step_report *report)
+{
+    struct loss_sum sum = {0};
+
+    fusion_base_loss(s, &sum, report);
+    return loss_total(s, &sum, report);
 }
 
 void fusion_predict(const struct method_step *s, float *readout)
@@ -114,11 +133,24 @@ void fusion_predict(const struct method_step *s, float *readout)
     predict_readout(s, model_fuse(s->model, s->tape, s->features.z, NULL).prediction, readout);
 }
 
+struct tensor *class_logits(const struct method_step *s, struct tensor *prediction)
+{
+    struct tensor *pair[2];
+
+    if (prediction == NULL || s->objective != &objective_bernoulli)
+        return prediction;
+    pair[0] = tape_scratch(s->tape, 2, prediction->dim);
+    pair[1] = prediction;
+    if (pair[0] != NULL)
+        memset(pair[0]->data, 0, (size_t)prediction->dim[0] * sizeof(float));
+    return op_concat(s->tape, 2, pair);
+}
+
 struct tensor *unimodal_loss(const struct method_step *s, int which, struct step_report *report)
 {
-    struct tensor *nll = s->objective->nll(s->tape, s->features.unimodal[which], &s->batch->aim);
+    struct tensor *nll = head_loss(s, which, report);
 
     report->prediction = s->features.unimodal[which];
-    report->value[VALUE_LOSS] = report->value[VALUE_UNIMODAL + which] = (double)tape_value(nll);
+    report->value[VALUE_LOSS] = report->value[VALUE_UNIMODAL + which];
     return nll;
 }

@@ -4,6 +4,7 @@
 #include "common/base/mem.h"
 #include "common/base/rng.h"
 
+#include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 
@@ -41,7 +42,8 @@ struct model {
     struct resnet resnet[MODALITIES_MAX];
     struct mlp encoder[MODALITIES_MAX];
     struct mlp head[MODALITIES_MAX];
-    struct mlp trunk, fused_head, log_variance;
+    struct mlp trunk, fused_head, log_variance; /* FUSION_TRUNK */
+    struct param *share[MODALITIES_MAX], *bias; /* FUSION_LINEAR */
 };
 
 static enum err_code in_range(const char *what, int value, int low, int high, struct err *e)
@@ -94,13 +96,15 @@ static enum err_code check(const struct model_options *o, struct err *e)
         return err_set(e, ERR_USAGE, "model: no modality is used");
     if (o->fusion && (used < 2 || used < o->modalities))
         return err_set(e, ERR_USAGE, "model: fusion needs all of at least two modalities");
-    if (o->log_variance && !o->fusion)
-        return err_set(e, ERR_USAGE, "model: the log-variance head needs fusion");
+    if (o->log_variance && !(o->fusion && o->fuse == FUSION_TRUNK))
+        return err_set(e, ERR_USAGE, "model: the log-variance head needs a fusion trunk");
+    if (o->fusion && o->fuse == FUSION_SUM && o->layernorm)
+        return err_set(e, ERR_USAGE, "model: a sum of unimodal predictions is without layer norm");
     if (!(o->dropout >= 0 && o->dropout < 1))
         return err_set(e, ERR_USAGE, "model: dropout %g: must be in [0, 1)", o->dropout);
     TRY(in_range("outputs", o->outputs, 1, UNITS_MAX, e));
     TRY(check_shape("heads", &o->head, 0, e));
-    if (o->fusion)
+    if (o->fusion && o->fuse == FUSION_TRUNK)
         TRY(check_shape("trunk", &o->trunk, 1, e));
 out:
     return e->code;
@@ -139,25 +143,48 @@ out:
     return e->code;
 }
 
-static enum err_code declare(struct model *m, struct params *ps, struct err *e)
+static enum err_code declare_trunk(struct model *m, struct params *ps, struct err *e)
 {
     const struct model_options *o = &m->opt;
     const struct mlp_shape linear = {0, 0};
     int width = 0;
 
-    for (int i = 0; i < o->modalities; i++) {
-        if (!o->modality[i].use)
-            continue;
-        TRY(declare_modality(m, ps, i, e));
+    for (int i = 0; i < o->modalities; i++)
         width += model_features(m, i);
-    }
-    if (o->fusion) {
-        TRY(mlp_declare(&m->trunk, ps, "fusion.trunk", width, o->trunk, 0, e));
-        TRY(mlp_declare(&m->fused_head, ps, "fusion.head", o->trunk.width, linear, o->outputs, e));
-    }
+    TRY(mlp_declare(&m->trunk, ps, "fusion.trunk", width, o->trunk, 0, e));
+    TRY(mlp_declare(&m->fused_head, ps, "fusion.head", o->trunk.width, linear, o->outputs, e));
     if (o->log_variance)
         TRY(mlp_declare(&m->log_variance, ps, "fusion.log_variance", o->trunk.width, linear,
                         o->outputs, e));
+out:
+    return e->code;
+}
+
+static enum err_code declare_linear(struct model *m, struct params *ps, struct err *e)
+{
+    int64_t outputs = m->opt.outputs;
+    char name[PARAM_NAME_SIZE];
+
+    for (int i = 0; i < m->opt.modalities; i++) {
+        snprintf(name, sizeof name, "fusion.%s.weight", m->opt.modality[i].name);
+        TRY(params_add(ps, &m->share[i], name, 2, (int64_t[]){outputs, model_features(m, i)}, e));
+    }
+    TRY(params_add(ps, &m->bias, "fusion.bias", 1, &outputs, e));
+out:
+    return e->code;
+}
+
+static enum err_code declare(struct model *m, struct params *ps, struct err *e)
+{
+    const struct model_options *o = &m->opt;
+
+    for (int i = 0; i < o->modalities; i++)
+        if (o->modality[i].use)
+            TRY(declare_modality(m, ps, i, e));
+    if (o->fusion && o->fuse == FUSION_TRUNK)
+        TRY(declare_trunk(m, ps, e));
+    if (o->fusion && o->fuse == FUSION_LINEAR)
+        TRY(declare_linear(m, ps, e));
 out:
     return e->code;
 }
@@ -204,6 +231,11 @@ void model_init(struct model *m, uint64_t seed)
     mlp_init(&m->trunk, seed);
     mlp_init(&m->fused_head, seed);
     mlp_init(&m->log_variance, seed);
+    for (int i = 0; i < m->opt.modalities && m->bias != NULL; i++) {
+        double bound = 1 / sqrt((double)m->share[i]->dim[1]);
+
+        param_init_uniform(m->share[i], seed, -bound, bound);
+    }
 }
 
 struct tensor *model_input(const struct model *m, struct tape *t, int which, int64_t batch,
@@ -262,8 +294,8 @@ struct features model_encode(const struct model *m, struct tape *t, int64_t batc
     return f;
 }
 
-struct fused model_fuse(const struct model *m, struct tape *t,
-                        struct tensor *const z[MODALITIES_MAX], const struct noise_key *key)
+static struct fused fuse_trunk(const struct model *m, struct tape *t,
+                               struct tensor *const z[MODALITIES_MAX], const struct noise_key *key)
 {
     struct fused out = {0};
     struct tensor *h =
@@ -273,4 +305,46 @@ struct fused model_fuse(const struct model *m, struct tape *t,
     if (m->opt.log_variance)
         out.log_variance = mlp_forward(&m->log_variance, t, h);
     return out;
+}
+
+/* What modality `which` adds to the prediction; the bias comes with the first. */
+static struct tensor *contribution(const struct model *m, struct tape *t, int which,
+                                   struct tensor *z)
+{
+    if (m->opt.fuse == FUSION_SUM)
+        return mlp_forward(&m->head[which], t, z);
+    return op_linear(t, z, tape_param(t, m->share[which]),
+                     which == 0 ? tape_param(t, m->bias) : NULL);
+}
+
+struct fused model_fuse(const struct model *m, struct tape *t,
+                        struct tensor *const z[MODALITIES_MAX], const struct noise_key *key)
+{
+    struct fused out = {0};
+
+    if (m->opt.fuse == FUSION_TRUNK)
+        return fuse_trunk(m, t, z, key);
+    out.prediction = contribution(m, t, 0, z[0]);
+    for (int i = 1; i < m->opt.modalities; i++)
+        out.prediction = op_add(t, out.prediction, contribution(m, t, i, z[i]));
+    return out;
+}
+
+struct tensor *model_fuse_towards(const struct model *m, struct tape *t, int which,
+                                  struct tensor *const z[MODALITIES_MAX],
+                                  const struct noise_key *key)
+{
+    struct tensor *part[MODALITIES_MAX] = {0}, *sum;
+
+    for (int i = 0; i < m->opt.modalities; i++) {
+        part[i] = m->opt.fuse == FUSION_TRUNK ? z[i] : contribution(m, t, i, z[i]);
+        if (i != which)
+            part[i] = op_detach(t, part[i]);
+    }
+    if (m->opt.fuse == FUSION_TRUNK)
+        return fuse_trunk(m, t, part, key).prediction;
+    sum = part[0];
+    for (int i = 1; i < m->opt.modalities; i++)
+        sum = op_add(t, sum, part[i]);
+    return sum;
 }

@@ -5,13 +5,19 @@
 #include "train/models/mlp.h"
 #include "train/models/resnet.h"
 
+/* How a prediction is made of all modalities (R sections 3.3 and 3.5). */
+enum fusion_kind {
+    FUSION_TRUNK,  /* g = linear(ReLU layers of [z_1, z_2, ...]) */
+    FUSION_LINEAR, /* g = W_1 z_1 + W_2 z_2 + ... + b */
+    FUSION_SUM,    /* g = the unimodal heads' predictions of z_1, z_2, ... added up */
+};
+
 /* The fusion model that every method trains, for any number of modalities m:
  *
  * - raw_m, [B, D]: the encoder of modality m, a ResNet18 (R section 3) or an MLP (X sections 2, 3)
  * - u_m, [B, P]: its unimodal head, an MLP on raw_m
  * - z_m, [B, D]: raw_m, or its layer norm (no affine part, eps 1e-5)
- * - h: the trunk, ReLU layers of [z_1, z_2, ...]
- * - g, [B, P]: the fused prediction, a linear layer of h
+ * - g, [B, P]: the fused prediction of all z, by enum fusion_kind
  *
  * A prediction is the P parameters of a distribution over the target (train/objectives): K logits,
  * one logit, or K means and K log variances. Encoding and fusing are separate calls: masked passes
@@ -34,14 +40,16 @@ struct modality {
 struct model_options {
     int modalities;
     struct modality modality[MODALITIES_MAX];
-    bool fusion;              /* needs two used modalities or more */
-    bool log_variance;        /* extra head on the trunk, P wide: variances of Gaussian logits */
-    bool detach_heads;        /* unimodal losses do not reach the encoders */
-    bool layernorm;           /* of z */
-    int resnet_width;         /* of ResNet encoders: 64 in the paper, a multiple of 16 */
+    bool fusion;           /* needs two used modalities or more */
+    enum fusion_kind fuse; /* with fusion; FUSION_SUM is without layernorm */
+    bool log_variance;     /* extra head on the trunk (FUSION_TRUNK), P wide: variances of Gaussian
+                              logits */
+    bool detach_heads;     /* unimodal losses do not reach the encoders */
+    bool layernorm;        /* of z */
+    int resnet_width;      /* of ResNet encoders: 64 in the paper, a multiple of 16 */
     struct mlp_shape encoder; /* of MLP encoders; depth >= 1 */
     struct mlp_shape head;    /* hidden layers of the unimodal heads; depth 0 = linear */
-    struct mlp_shape trunk;   /* of the fusion; depth >= 1 */
+    struct mlp_shape trunk;   /* of FUSION_TRUNK; depth >= 1 */
     int outputs;              /* P */
     double dropout;           /* after the first layer of MLP encoders and of the trunk */
 };
@@ -53,8 +61,9 @@ extern const struct model_options model_options_paper;
 struct model; /* keeps loans of the struct params it was declared in */
 
 /* Declares NAME.* for every used modality (encoder as in resnet.h, or NAME.encoder.* of an MLP;
- * head NAME.head.*), fusion.trunk.*, fusion.head.* and fusion.log_variance.*. ERR_USAGE names a bad
- * option. Free the model before the params. */
+ * head NAME.head.*), then fusion.trunk.*, fusion.head.* and fusion.log_variance.*, or
+ * fusion.NAME.weight [P, D] of every modality and fusion.bias [P]. ERR_USAGE names a bad option.
+ * Free the model before the params. */
 NODISCARD enum err_code model_new(struct model **m, const struct model_options *opt,
                                   struct params *ps, struct err *e);
 void model_free(struct model *m);
@@ -67,7 +76,8 @@ int64_t model_inputs(const struct model *m, int which);
 const struct mlp *model_head(const struct model *m, int which);
 
 /* Initial values (R section 3.1, X section 2), after params_build: every weight a function of its
- * name and the seed alone, so that parts shared by two models start alike. */
+ * name and the seed alone, so that parts shared by two models start alike. fusion.bias starts at 0,
+ * as R section 3.5 has it for MCR. */
 void model_init(struct model *m, uint64_t seed);
 
 /* x as the encoder takes it, a constant: [B, inputs], or [B * frames, channels, height, width]. x
@@ -102,5 +112,11 @@ struct fused {
  * step its own stream. It may be NULL outside training. */
 struct fused model_fuse(const struct model *m, struct tape *t,
                         struct tensor *const z[MODALITIES_MAX], const struct noise_key *key);
+/* The same number, differentiated towards modality `which` alone: what the others contribute is a
+ * constant, and where they contribute through weights of their own (FUSION_LINEAR, FUSION_SUM) so
+ * are these; fusion.bias counts as the first modality's. */
+struct tensor *model_fuse_towards(const struct model *m, struct tape *t, int which,
+                                  struct tensor *const z[MODALITIES_MAX],
+                                  const struct noise_key *key);
 
 #endif

@@ -47,7 +47,7 @@ extern const struct objective objective_categorical, objective_bernoulli, object
 /* The objective for data with that many classes, or 0 and numbers to predict. */
 const struct objective *objective_for(int classes);
 
-/* out [rows, classes] = log softmax of each row, in double inside. */
+/* out [rows, classes] = log softmax of each row, in double inside; in place is fine. */
 void log_softmax_rows(int64_t rows, int64_t classes, const float *logits, float *out);
 
 #endif
