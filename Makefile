@@ -5,6 +5,7 @@
 #   make demo      raw synthetic clips -> trained models, one table, pictures, under demo/
 #   make test      build and run all tests
 #   make figures   the paper's figures on the synthetic tasks: docs/xor-results.md (hours; goes on where it stopped)
+#   make table1    the paper's Table 1: on DATA=/path/to/CREMA-D, or small on a synthetic corpus; goes on where it stopped
 #   make bench     measure beside the peers (docs/performance.md)
 #   make asan      the tests under AddressSanitizer and UBSan; likewise make tsan
 #   make coverage  branch coverage of the tests
@@ -19,7 +20,7 @@ PREFIX := /usr/local
 CMAKE_ARGS :=
 SOURCES = $(shell git ls-files '*.c' '*.h')
 
-.PHONY: all packages configure demo test figures bench asan tsan coverage format check-format check-layers \
+.PHONY: all packages configure demo test figures table1 bench asan tsan coverage format check-format check-layers \
         install clean
 
 all: configure
@@ -42,6 +43,15 @@ GRID := quick
 SWEEPS := sweeps
 figures: all
 	@scripts/figures/run $(BUILD)/bin $(SWEEPS) docs/figures $(GRID)
+
+# DATA: a CREMA-D checkout; default: the synthetic corpus. PART=i/n: one of n machines (docs/cluster.md). OUT: where
+# the sets, runs and the report go.
+DATA :=
+PART :=
+OUT = $(if $(DATA),table1,table1-synthetic)
+table1: all
+	@cmake --build $(BUILD) -j $(JOBS) --target bench-methods
+	@BIN=$(BUILD)/bin JOBS=$(JOBS) PART=$(PART) scripts/table1 $(OUT) $(if $(DATA),"$(DATA)")
 
 # PYTHON: the interpreter of the peers; CLIPS: folder with real clips of the same names in flv/ and wav-from-flv/.
 bench: all

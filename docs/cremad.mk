@@ -18,17 +18,37 @@ FOLDS   ?= 0 1 2
 RATES   ?= 0.1 0.5 1.0 2.0
 METHODS ?= uni-audio uni-video ensemble vanilla synib
 PRESET  ?= paper
-# The authors' seed of each fold, unless SEED is given.
+# The authors' seed of each fold, unless SEED is given. Of data and training; SEEDS are several seeds of
+# training on the same data, each with encoders of its own.
 SEED    ?=
+SEEDS   ?=
 seed     = $(or $(SEED),$(word $(shell expr $(1) + 1),109 19 337 42 7))
 # Threads of one tool. Use `make -j` for several runs at a time and THREADS=1 instead.
 THREADS ?= 0
 SET     ?=
+# PART=i/n: only every n-th group of runs (a fold, rate and seed, which share their encoders), from the
+# i-th. Several machines that see the same OUT can each do a part.
+PART    ?=
 
-cells := $(foreach f,$(FOLDS),$(foreach r,$(RATES),$(foreach m,$(METHODS),fold$(f)/rate$(r)/$(m))))
+# Where training reads the sets: OUT, or a copy of its video/, audio/ and fold*/rate*/data/ on a local disk.
+SHARDS  ?= $(OUT)
+
+# A group is a word FOLD,RATE,SEED; its runs lie in OUT/group_dir/METHOD.
+comma   := ,
+field    = $(word $(2),$(subst $(comma), ,$(1)))
+group_dir = fold$(call field,$(1),1)/rate$(call field,$(1),2)$(if $(SEEDS),/seed$(call field,$(1),3))
+groups  := $(foreach f,$(FOLDS),$(foreach r,$(RATES),$(foreach s,$(or $(SEEDS),$(call seed,$(f))),$(f),$(r),$(s))))
+ifneq ($(PART),)
+groups  := $(shell printf '%s\n' $(groups) | awk -v part='$(PART)' \
+               'BEGIN { split(part, p, "/") } (NR - 1) % p[2] + 1 == p[1]')
+ifeq ($(groups),)
+$(error PART=$(PART): write i/n, and there is no i-th group of runs)
+endif
+endif
+cells   := $(foreach g,$(groups),$(foreach m,$(METHODS),$(call group_dir,$(g))/$(m)))
 
 # The table is made anew each time: it holds the cells of this call.
-.PHONY: all data runs $(OUT)/table.tsv
+.PHONY: all data runs report $(OUT)/table.tsv
 .SECONDARY:
 all: $(OUT)/table.tsv
 runs: $(foreach c,$(cells),$(OUT)/$(c)/test/metrics.json)
@@ -63,22 +83,26 @@ $(OUT)/fold$(1)/rate$(2)/data/test/index.jsonl: $(OUT)/fold$(1)/split.tsv \
 endef
 $(foreach f,$(FOLDS),$(foreach r,$(RATES),$(eval $(call irony_rule,$(f),$(r)))))
 
-# One run: fold F, rate R, method M. A finished run is left alone and an interrupted one resumed; the
-# unimodal runs of the same fold and rate give the fused ones their encoders.
+# One run: group $(1), method $(2), data $(3), seed $(4). A finished run is left alone and an interrupted
+# one resumed; the unimodal runs of the same group give the fused ones their encoders.
 define run_rule
-$(OUT)/$(1)/test/metrics.json: $(OUT)/$(patsubst %/,%,$(dir $(1)))/data/test/index.jsonl
-	$(BIN)/synib-train $(OUT)/$(dir $(1))data --preset $(PRESET) --method $(notdir $(1)) \
-	    $(foreach s,$(SET),--set $(s)) --seed $(2) -j $(THREADS) --resume \
-	    --pretrained $(OUT)/$(patsubst %/,%,$(dir $(1))) -o $(OUT)/$(1)
-	$(BIN)/synib-eval $(OUT)/$(1) $(OUT)/$(dir $(1))data --split test -j $(THREADS) --force -o $$(@D)
+$(OUT)/$(1)/$(2)/test/metrics.json: $(OUT)/$(3)/test/index.jsonl
+	$(BIN)/synib-train $(SHARDS)/$(3) --preset $(PRESET) --method $(2) \
+	    $(foreach s,$(SET),--set $(s)) --seed $(4) -j $(THREADS) --resume \
+	    --pretrained $(OUT)/$(1) -o $(OUT)/$(1)/$(2)
+	$(BIN)/synib-eval $(OUT)/$(1)/$(2) $(SHARDS)/$(3) --split test -j $(THREADS) --force -o $$(@D)
 endef
-$(foreach f,$(FOLDS),$(foreach r,$(RATES),$(foreach m,$(METHODS),\
-    $(eval $(call run_rule,fold$(f)/rate$(r)/$(m),$(call seed,$(f)))))))
+$(foreach g,$(groups),$(foreach m,$(METHODS),$(eval $(call run_rule,$(call group_dir,$(g)),$(m),$(\
+    )fold$(call field,$(g),1)/rate$(call field,$(g),2)/data,$(call field,$(g),3)))))
 
-# fold, rate, method, then accuracy, macro F1 and irony F1 on the test split.
-columns := [($$cell | split("/") | .[0][4:], .[1][4:], .[2]), .n, .accuracy, .macro_f1, .f1.irony] | @tsv
+# The paper's Table 1 and what goes with it, from all runs under OUT (docs/formats/report.md).
+report: runs
+	$(BIN)/synib-report $(OUT) --force -o $(OUT)/report
+
+# fold, rate, method, seed, then accuracy, macro F1 and irony F1 on the test split.
+columns := [($$cell | split("/") | .[0][4:], .[1][4:], .[-1]), .seed, .n, .accuracy, .macro_f1, .f1.irony] | @tsv
 $(OUT)/table.tsv: runs
-	printf 'fold\trate\tmethod\tn\taccuracy\tmacro_f1\tirony_f1\n' > $@.new
+	printf 'fold\trate\tmethod\tseed\tn\taccuracy\tmacro_f1\tirony_f1\n' > $@.new
 	for c in $(cells); do \
 	    jq -r --arg cell "$$c" '$(columns)' $(OUT)/$$c/test/metrics.json >> $@.new || exit 1; \
 	done
