@@ -101,6 +101,24 @@ flip() {
     cmp "$W/one/epochs.csv" "$W/cut/epochs.csv"
 }
 
+@test "every row of Table 1: one thread on overlays, two on materialised sets, interrupted: the same checkpoint" {
+    for method in uni-video uni-audio ensemble vanilla dnr mmpareto reconboost mcr; do # synib: above
+        set -- -m $method --set dnr.every=1 --set dnr.clusters=3 --set reconboost.epochs=1
+        train "$W/a/data" "$@" -o "$W/overlay/$method" -j 1
+        mkdir -p "$W/cut-whole"
+        for i in 1 2 3 4 5; do # the third call ends with an epoch
+            run train "$W/a/whole" "$@" -o "$W/cut-whole/$method" -j 2 --resume --max-steps 3
+            [ "$status" -eq 75 ] || break
+        done
+        train "$W/a/whole" "$@" -o "$W/cut-whole/$method" -j 2 --resume
+        for file in last.safetensors best.safetensors metrics.jsonl epochs.csv; do
+            cmp "$W/overlay/$method/$file" "$W/cut-whole/$method/$file"
+        done
+        "$BIN/synib-eval" -q "$W/overlay/$method" "$W/a/data" --split test --json |
+            jq -e --arg method $method '.method == $method and .n > 0'
+    done
+}
+
 @test "SIGTERM finishes the step, saves and exits 75; --resume ends in the same bytes" {
     train "$W/a/data" -m uni-audio -o "$W/term-whole" --set pretrain.epochs=8
     (train_exec "$W/a/data" -m uni-audio -o "$W/term" --set pretrain.epochs=8) &

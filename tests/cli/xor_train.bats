@@ -66,6 +66,21 @@ masking-only oracle
 masking-only all --set masking.copies=2
 END
     [ "$n" -eq 11 ]
+    for method in dnr mmpareto reconboost mcr; do # no masks; each says what is its own
+        train runs/$method pid xor-pid $method --set dnr.every=1 --set reconboost.epochs=1
+        "$BIN/synib-shard" verify runs/$method/last.safetensors
+    done
+    filled() { # COLUMN METHOD...: the methods whose column has values in the last epoch
+        for method in dnr mmpareto reconboost mcr; do
+            awk -F, -v col="$1" -v method=$method 'NR == 1 { for (i = 1; i <= NF; i++) if ($i == col) at = i; next }
+                { value = $at } END { if (value != "") print method }' runs/$method/epochs.csv
+        done | xargs
+    }
+    [ "$(filled ce_fused)" = "dnr mmpareto reconboost mcr" ]
+    [ "$(filled cosine_x2)" = mmpareto ]
+    [ "$(filled js_permuted_x1)" = mcr ]
+    [ "$(filled contrastive)" = mcr ]
+    [ "$(filled masked_share_x1)" = "" ]
     # oracle masks: 6 of 32 coordinates, of all samples or of the synergistic ones
     share() {
         awk -F, 'NR == 1 { for (i = 1; i <= NF; i++) col[$i] = i; next }
@@ -205,8 +220,13 @@ sp -p xor-spurious -m uni-video|method uni-video: is for pictures and sound, the
 sp -p xor-spurious -m ensemble|is for pictures and sound, the data hold vectors
 sp -p xor-spurious -m vanilla --set video.size=64|video.size: is no setting of this preset's data.kind
 reg -p xor-regression -m vanilla --set select.metric=accuracy|select.metric: accuracy is for classes
+reg -p xor-regression -m mcr|method mcr: is for classes, the data have numbers to predict
+sp -p xor-spurious -m mmpareto --set model.detach_heads=true|method mmpareto: trains the encoders through their own heads: set model.detach_heads = false
+sp -p xor-spurious -m vanilla --set model.fusion=sum --set model.layernorm=true|model.fusion: a sum of unimodal predictions is without layer norm
+sp -p xor-spurious -m dnr --set dnr.clusters=1|dnr.clusters: '1' is not a whole number from 2 to 1024
+sp -p xor-spurious -m mcr --set mcr.weigth=1|did you mean 'mcr.weight'?
 TABLE
-    [ "$n" -eq 7 ]
+    [ "$n" -eq 12 ]
 }
 
 @test "bad masks: exit 2, one line, nothing written" {
