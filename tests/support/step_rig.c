@@ -3,6 +3,7 @@
 
 #include "common/data/xor.h"
 #include "tests/support/check.h"
+#include "train/step.h"
 
 #include <math.h>
 #include <stdio.h>
@@ -135,11 +136,7 @@ void rig_step(struct step_rig *r, uint32_t step, int64_t epoch)
 {
     struct err e = {0};
 
-    rig_encode(r, step);
-    r->step.epoch = epoch;
-    r->loss = r->net.method->loss(&r->step, &r->report);
-    params_zero_grad(r->net.params);
-    ASSERT_OK(tape_backward(r->net.tape, r->loss, &e), e);
+    ASSERT_OK(step_gradients(&r->step, &r->report, &r->net, &r->batch, step, epoch, true, &e), e);
 }
 
 double rig_gradient(const struct step_rig *r, const char *prefix)
@@ -245,12 +242,47 @@ void ref_fusion_input(const struct step_rig *r, int which, const double *raw, do
         z[d] = (raw[d] - mean) / sqrt(var + 1e-5);
 }
 
+void ref_contribution(const struct step_rig *r, int which, const double *z, double *g)
+{
+    const struct param *w, *b = which == 0 ? named(r, "fusion.bias") : NULL;
+    char name[PARAM_NAME_SIZE];
+
+    snprintf(name, sizeof name, "fusion.%s.weight", modality(r, which));
+    w = named(r, name);
+    for (int64_t o = 0; o < w->dim[0]; o++) {
+        g[o] = b != NULL ? (double)b->data[o] : 0;
+        for (int64_t i = 0; i < w->dim[1]; i++)
+            g[o] += (double)w->data[o * w->dim[1] + i] * z[i];
+    }
+}
+
+/* Of a linear or summing fusion. */
+static void add_up(const struct step_rig *r, const double *const z[MODALITIES_MAX], double *g)
+{
+    const struct model_options *o = model_opt(r->net.model);
+    double part[64];
+
+    memset(g, 0, (size_t)o->outputs * sizeof *g);
+    for (int m = 0; m < o->modalities; m++) {
+        if (o->fuse == FUSION_SUM)
+            ref_head(r, m, z[m], part);
+        else
+            ref_contribution(r, m, z[m], part);
+        for (int k = 0; k < o->outputs; k++)
+            g[k] += part[k];
+    }
+}
+
 void ref_fuse(const struct step_rig *r, const double *const z[MODALITIES_MAX], double *g,
               double *log_variance)
 {
     double all[REF_WIDTH_MAX], h[REF_WIDTH_MAX];
     int at = 0;
 
+    if (model_opt(r->net.model)->fuse != FUSION_TRUNK) {
+        add_up(r, z, g);
+        return;
+    }
     for (int m = 0; m < model_opt(r->net.model)->modalities; m++) {
         int n = model_features(r->net.model, m);
 

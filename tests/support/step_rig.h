@@ -14,7 +14,6 @@ struct step_rig {
     struct batch batch; /* the first of an epoch in order */
     struct method_step step;
     struct step_report report;
-    struct tensor *loss;
 };
 
 /* Settings of manifests/presets/PRESET.conf for a method and mask (NULL: the preset's). */
@@ -47,6 +46,9 @@ void ref_encode(const struct step_rig *r, int which, const double *x, double *ra
 /* u [P] from raw, z [D] from raw. */
 void ref_head(const struct step_rig *r, int which, const double *raw, double *u);
 void ref_fusion_input(const struct step_rig *r, int which, const double *raw, double *z);
+/* What modality `which` adds to g [P] in a linear or summing fusion; fusion.bias comes with the
+ * first. */
+void ref_contribution(const struct step_rig *r, int which, const double *z, double *g);
 /* g [P] from all z. log_variance [P] may be NULL. */
 void ref_fuse(const struct step_rig *r, const double *const z[MODALITIES_MAX], double *g,
               double *log_variance);
