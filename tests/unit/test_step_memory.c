@@ -36,6 +36,11 @@ static const struct {
     {"pid:0.25,0.25,0.25,0.25", "xor-pid", "vanilla", NULL, {"diag.ntk=1"}},
     {"pid:0.25,0.25,0.25,0.25", "xor-pid", "synib", "learned", {"diag.ntk=1", "mask.steps=3"}},
     {"regression:1", "xor-regression", "synib", "random", {"select.metric=loss"}},
+    {"pid:0.25,0.25,0.25,0.25", "xor-pid", "dnr", NULL, {"dnr.times=0"}},
+    {"pid:0.25,0.25,0.25,0.25", "xor-pid", "mmpareto", NULL, {NULL}},
+    {"pid:0.25,0.25,0.25,0.25", "xor-pid", "reconboost", NULL, {"reconboost.epochs=1"}},
+    {"pid:0.25,0.25,0.25,0.25", "xor-pid", "mcr", NULL, {"mcr.permutations=3"}},
+    {"pid:0.25,0.25,0.25,0.25", "xor-pid", "mcr", NULL, {"mcr.game=collaborative"}},
 };
 
 static const struct log quiet = {.tool = "test", .level = LOG_QUIET};

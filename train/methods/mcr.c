@@ -17,7 +17,8 @@
  * `collaborative` has all modalities raise every divergence. The released code computes all this
  * and does not add it. */
 
-/* Rows that a set of permutations counts: row i of the batch with x of row donor[i]. */
+/* Rows that a set of permutations counts: row[i] of the batch with x of row donor[i]. How many
+ * differs from step to step unless all count, so the tape meets new sizes for a while. */
 struct pairs {
     int64_t n;
     int32_t *row, *donor;
