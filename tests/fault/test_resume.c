@@ -15,8 +15,7 @@
 /* Training that is interrupted, damaged or repeated. Every method runs with its unimodal runs. */
 
 static const char *const result_files[] = {"last.safetensors", "best.safetensors", "metrics.jsonl",
-                                           "epochs.csv", "run.json"};
-enum { RESULT_FILES = sizeof result_files / sizeof result_files[0] };
+                                           "epochs.csv",       "run.json",         NULL};
 
 struct place {
     char *root, *data, *preset, *a, *b;
@@ -53,20 +52,6 @@ static void place_free(struct place *p)
     free(p->preset);
     free(p->a);
     free(p->b);
-}
-
-static void assert_same_run(const char *a, const char *b)
-{
-    for (int i = 0; i < RESULT_FILES; i++) {
-        struct err e = {0};
-        char *x = NULL, *y = NULL;
-
-        ASSERT_OK(path_join(&x, a, result_files[i], &e), e);
-        ASSERT_OK(path_join(&y, b, result_files[i], &e), e);
-        assert_same_file(x, y);
-        free(x);
-        free(y);
-    }
 }
 
 /* Runs to the end in calls of `steps` steps each; returns how many calls it took. */
@@ -110,10 +95,10 @@ static void test_every_step(void **state)
         calls = run_in_pieces(&o, steps);
         /* 3 runs of 2 epochs of 3 steps */
         assert_in_range(calls, (18 + steps - 1) / steps, 18 / steps + 2);
-        assert_same_run(p.a, dir);
+        assert_same_files(p.a, dir, result_files);
         pre_a = scratch_path(*state, "a/pretrain/uni-video");
         ASSERT_OK(path_join(&pre_b, dir, "pretrain/uni-video", &none), none);
-        assert_same_run(pre_a, pre_b);
+        assert_same_files(pre_a, pre_b, result_files);
         free(pre_a);
         free(pre_b);
         free(dir);
@@ -143,7 +128,7 @@ static void test_threads(void **state)
                 o.set[0] = "checkpoint.steps=1";
             ASSERT_OK(train_run(&o, &e), e);
         }
-        assert_same_run(dir[0], dir[1]);
+        assert_same_files(dir[0], dir[1], result_files);
         for (int i = 0; i < 2; i++)
             free(dir[i]);
     }

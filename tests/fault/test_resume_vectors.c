@@ -48,8 +48,7 @@ static const char *const RECORDS[][MAX_SETS] = {
 enum { N_RECORDS = sizeof RECORDS / sizeof RECORDS[0] };
 
 static const char *const result_files[] = {"last.safetensors", "best.safetensors", "metrics.jsonl",
-                                           "epochs.csv", "ntk.csv"};
-enum { RESULT_FILES = sizeof result_files / sizeof result_files[0] };
+                                           "epochs.csv",       "ntk.csv",          NULL};
 
 /* ---- runs ---- */
 
@@ -135,20 +134,6 @@ static char *run_whole(void *const *state, const char *name, struct trainer_opti
     return dir;
 }
 
-static void assert_same_run(const char *a, const char *b)
-{
-    for (int i = 0; i < RESULT_FILES; i++) {
-        struct err e = {0};
-        char *x = NULL, *y = NULL;
-
-        ASSERT_OK(path_join(&x, a, result_files[i], &e), e);
-        ASSERT_OK(path_join(&y, b, result_files[i], &e), e);
-        assert_same_file(x, y);
-        free(x);
-        free(y);
-    }
-}
-
 /* One call of at most `steps` steps; true when the run is over. */
 static bool run_piece(struct trainer_options *o, int64_t steps)
 {
@@ -186,7 +171,7 @@ static void test_every_step(void **state)
             o.jobs = 1 + calls % 3;
         while (calls++ < 2 * STEPS && !run_piece(&o, 1));
         assert_int_equal(calls, STEPS + 1);
-        assert_same_run(whole, pieces);
+        assert_same_files(whole, pieces, result_files);
         free(whole);
         free(pieces);
     }
@@ -230,7 +215,7 @@ static void test_any_step(void **state)
         assert_false(run_piece(&o, k));
         append_to_logs(dir);
         assert_true(run_piece(&o, 2 * STEPS));
-        assert_same_run(whole, dir);
+        assert_same_files(whole, dir, result_files);
         free(dir);
     }
     free(whole);
@@ -267,8 +252,8 @@ static void test_threads_and_saving(void **state)
             snprintf(name, sizeof name, "case%d-way%d", i, w);
             dir[w] = run_whole(state, name, o);
         }
-        assert_same_run(dir[0], dir[1]);
-        assert_same_run(dir[0], dir[2]);
+        assert_same_files(dir[0], dir[1], result_files);
+        assert_same_files(dir[0], dir[2], result_files);
         for (int w = 0; w < 3; w++)
             free(dir[w]);
     }
@@ -432,7 +417,7 @@ static void assert_refused(const struct train_options *o, const char *says)
     assert_int_equal(err_exit_status(train_run(o, &e)), 4);
     if (strstr(e.text, says) == NULL || strchr(e.text, '\n') != NULL)
         fail_msg("'%s' instead of '%s'", e.text, says);
-    for (int i = 0; i < RESULT_FILES; i++)
+    for (int i = 0; result_files[i] != NULL; i++)
         assert_false(run_has(o->out, result_files[i]));
     assert_false(run_has(o->out, "run.json"));
 }

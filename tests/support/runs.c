@@ -58,6 +58,20 @@ void assert_same_file(const char *a, const char *b)
     file_view_free(&vb);
 }
 
+void assert_same_files(const char *a, const char *b, const char *const *name)
+{
+    for (; *name != NULL; name++) {
+        struct err e = {0};
+        char *x = NULL, *y = NULL;
+
+        ASSERT_OK(path_join(&x, a, *name, &e), e);
+        ASSERT_OK(path_join(&y, b, *name, &e), e);
+        assert_same_file(x, y);
+        free(x);
+        free(y);
+    }
+}
+
 struct train_options runs_train_options(const char *data, const char *preset, const char *method,
                                         const char *out)
 {

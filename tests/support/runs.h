@@ -13,6 +13,8 @@ NODISCARD enum err_code runs_write_preset(const char *path, const char *source_d
 
 /* Both files exist and hold the same bytes; the test fails otherwise. */
 void assert_same_file(const char *a, const char *b);
+/* The same of the files in two folders; names: NULL-terminated. */
+void assert_same_files(const char *a, const char *b, const char *const *name);
 
 /* Options of `synib-train DATA -p PRESET -m METHOD -o OUT`, quiet, one thread. */
 struct train_options runs_train_options(const char *data, const char *preset, const char *method,
