@@ -184,6 +184,22 @@ static void measure_synergy(struct measured *m)
     m->has_synergy = true;
 }
 
+static enum err_code read_base_labels(struct measured *m, struct err *e)
+{
+    const struct dataset *media = data_media(m->data);
+    struct sample s;
+
+    if (media == NULL)
+        return ERR_OK;
+    TRY(mem_array(&m->base_label, (size_t)m->run.ev.n, sizeof *m->base_label, "labels", e));
+    for (int64_t i = 0; i < m->run.ev.n; i++) {
+        TRY(dataset_describe(media, i, &s, e));
+        m->base_label[i] = s.base_label;
+    }
+out:
+    return e->code;
+}
+
 static void warn_other_data(const struct eval_options *opt, const struct scored *run,
                             const char *data, const char *const *bases)
 {
@@ -203,6 +219,7 @@ static enum err_code measure(struct measured *m, const struct eval_options *opt,
                    opt->cli.jobs, e));
     TRY(measure_unimodal(m, opt, places, e));
     measure_synergy(m);
+    TRY(read_base_labels(m, e));
 out:
     return e->code;
 }
@@ -247,6 +264,7 @@ out:
     free(predictions);
     data_close(data);
     run_places_free(&places);
+    free(m.base_label);
     scored_free(&m.run);
     for (int i = 0; i < MODALITIES_MAX; i++)
         scored_free(&m.unimodal[i]);

@@ -4,6 +4,7 @@
 #include "common/base/atomic_file.h"
 
 #include <jansson.h>
+#include <math.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -16,6 +17,44 @@ static json_t *f1_by_class(const struct measured *m)
     for (int k = 0; k < m->run.ev.classes; k++)
         json_object_set_new(object, data_class(m->data, k),
                             json_real(confusion_f1(&m->run.ev.confusion, k)));
+    return object;
+}
+
+static json_t *real_or_null(double x)
+{
+    return isnan(x) ? json_null() : json_real(x);
+}
+
+static json_t *recall_by_class(const struct measured *m)
+{
+    json_t *object = json_object();
+
+    for (int k = 0; k < m->run.ev.classes; k++)
+        json_object_set_new(object, data_class(m->data, k),
+                            real_or_null(confusion_recall(&m->run.ev.confusion, k)));
+    return object;
+}
+
+/* Recall of irony by the emotion that the face shows. */
+static json_t *irony_recall(const struct measured *m)
+{
+    const struct evaluation *ev = &m->run.ev;
+    json_t *object = json_object();
+
+    for (int k = 0; k < N_EMOTIONS; k++) {
+        json_t *one = json_object();
+        int64_t n = 0, right = 0;
+
+        for (int64_t i = 0; i < ev->n; i++) {
+            n += ev->label[i] == LABEL_IRONY && m->base_label[i] == k;
+            right +=
+                ev->label[i] == LABEL_IRONY && m->base_label[i] == k && ev->guess[i] == LABEL_IRONY;
+        }
+        json_object_set_new(one, "n", json_integer(n));
+        json_object_set_new(one, "recall",
+                            n > 0 ? json_real((double)right / (double)n) : json_null());
+        json_object_set_new(object, data_class(m->data, k), one);
+    }
     return object;
 }
 
@@ -96,8 +135,13 @@ static void add_class_results(json_t *root, const struct measured *m)
 
     json_object_set_new(root, "accuracy", json_real(confusion_accuracy(c)));
     json_object_set_new(root, "macro_f1", json_real(confusion_macro_f1(c)));
+    json_object_set_new(root, "kappa", real_or_null(confusion_kappa(c)));
+    json_object_set_new(root, "ece", json_real(calibration_error(&m->run.ev.calibration)));
     json_object_set_new(root, "loss", json_real(m->run.ev.loss));
     json_object_set_new(root, "f1", f1_by_class(m));
+    json_object_set_new(root, "recall", recall_by_class(m));
+    if (m->base_label != NULL)
+        json_object_set_new(root, "irony_recall_by_emotion", irony_recall(m));
     json_object_set_new(root, "classes", class_names(m));
     json_object_set_new(root, "confusion", confusion_rows(c));
     json_object_set_new(root, "unimodal", head_accuracies(m));
@@ -139,6 +183,8 @@ static void print_classes(const struct measured *m)
 
     printf("accuracy  %.4f\nmacro F1  %.4f\n", confusion_accuracy(&ev->confusion),
            confusion_macro_f1(&ev->confusion));
+    printf("kappa     %.4f\ncalibration error %.4f\n", confusion_kappa(&ev->confusion),
+           calibration_error(&ev->calibration));
     for (int k = 0; k < ev->classes; k++)
         printf("  F1 %-8s %.4f\n", data_class(m->data, k), confusion_f1(&ev->confusion, k));
     for (int i = 0; i < data_modalities(m->data); i++)
@@ -218,6 +264,8 @@ static enum err_code put_prediction(struct atomic_file *f, const struct measured
     for (int j = 0; j < data_modalities(m->data) && ev->classes > 0; j++)
         TRY(atomic_file_printf(f, e, "\t%s",
                                ev->has_head[j] ? data_class(m->data, ev->head_guess[j][i]) : ""));
+    if (m->base_label != NULL)
+        TRY(atomic_file_printf(f, e, "\t%s", data_class(m->data, m->base_label[i])));
     TRY(atomic_file_printf(f, e, "\n"));
 out:
     return e->code;
@@ -238,6 +286,8 @@ static enum err_code put_header(struct atomic_file *f, const struct measured *m,
         TRY(atomic_file_printf(f, e, "\tp_%s", data_class(m->data, k)));
     for (int j = 0; j < data_modalities(m->data) && ev->classes > 0; j++)
         TRY(atomic_file_printf(f, e, "\t%s_prediction", data_modality(m->data, j)));
+    if (m->base_label != NULL)
+        TRY(atomic_file_printf(f, e, "\tbase_label"));
     for (int k = 0; k < numbers && ev->classes == 0; k++)
         TRY(atomic_file_printf(f, e, "\ttarget_%d", k));
     for (int k = 0; k < numbers && ev->classes == 0; k++)

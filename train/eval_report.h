@@ -14,6 +14,7 @@ struct measured {
     bool has_unimodal; /* of all modalities */
     bool has_synergy;
     struct synergy synergy;
+    int32_t *base_label; /* [n] of pictures and sound: what the face shows, 0..5; NULL otherwise */
 };
 
 /* metrics.json; caller frees. */

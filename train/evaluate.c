@@ -90,6 +90,7 @@ static void count_batch(struct pass *p, const struct method_step *s)
             label = s->batch->aim.label[b];
             guess = metrics_argmax(row, ev->classes);
             confusion_add(&ev->confusion, label, guess);
+            calibration_add(&ev->calibration, exp((double)row[guess]), guess == label);
         }
         if (ev->sources > 0) {
             struct source_sum *source = &ev->source[s->batch->source[b]];

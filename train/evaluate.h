@@ -17,6 +17,7 @@ struct evaluation {
     int64_t n;
     int classes;                           /* 0: numbers are predicted */
     struct confusion confusion;            /* of the method's prediction; with classes */
+    struct calibration calibration;        /* of the predicted classes' probabilities */
     double loss;                           /* mean over samples of -log p(label or target) */
     double mse, r2;                        /* numbers: mean squared error, and 1 - mse / variance */
     struct confusion head[MODALITIES_MAX]; /* of the unimodal heads; with classes */

@@ -177,12 +177,30 @@ END
         # accuracy again, from the predictions
         awk -F'\t' 'NR > 2 {n++; r += $3 == $4} END {printf "%.9f\n", r / n}' "out/$m/predictions.tsv" >a
         jq -r '.accuracy' json | awk '{printf "%.9f\n", $1}' | cmp - a
+        # calibration error, and recall of irony by what the face shows, from the same rows
+        awk -F'\t' '
+            NR == 2 { for (i = 1; i <= NF; i++) col[$i] = i; next }
+            NR > 2 {
+                p = $col["p_" $4]; b = int(p * 15); if (b > 14) b = 14
+                off[b] += ($3 == $4) - p
+                if ($3 == "irony") { n[$col["base_label"]]++; r[$col["base_label"]] += $4 == "irony" }
+                else if ($col["base_label"] != $3) exit 1
+            }
+            END {
+                for (b in off) ece += (off[b] < 0 ? -off[b] : off[b]) / (NR - 2)
+                split("neutral happy sad fear disgust anger", face, " ")
+                for (k = 1; k <= 6; k++) rows = rows sprintf(" %d:%d", n[face[k]], r[face[k]])
+                printf "%.4f%s\n", ece, rows
+            }' "out/$m/predictions.tsv" >a
+        jq -r '[.ece] + [.irony_recall_by_emotion[] | .n, (.recall // 0) * .n] | @tsv' json |
+            awk '{ printf "%.4f", $1; for (i = 2; i < NF; i += 2) printf " %d:%d", $i, $(i + 1) + 0.5; print "" }' | cmp - a
+        jq -e '(.kappa | type) == "number" and .recall.irony == ([.irony_recall_by_emotion[] | (.recall // 0) * .n] | add) / ([.irony_recall_by_emotion[].n] | add)' json
     done
     jq -e '.unimodal.video == null and .synergy == null' out/uni-audio/metrics.json
     jq -e '.synergy.by == "unimodal-runs" and .synergy.n <= .n' out/synib/metrics.json
     # the subset is what both unimodal runs get wrong
     n=$(paste out/uni-audio/predictions.tsv out/uni-video/predictions.tsv |
-        awk -F'\t' 'NR > 2 && $4 != $3 && $17 != $16 {n++} END {print n + 0}')
+        awk -F'\t' 'NR > 2 && $4 != $3 && $18 != $17 {n++} END {print n + 0}')
     [ "$n" -eq "$(jq '.synergy.n' out/synib/metrics.json)" ]
     run "$BIN/synib-eval" runs/synib -o out/synib
     [ "$status" -eq 1 ]

@@ -3,13 +3,14 @@
 
     pip install scikit-learn; python metrics.py > ../metrics.tsv
 
-Each row: labels and predictions as digit strings, then scikit-learn's accuracy, macro F1 over the
-seven classes and the F1 of each, with 17 digits.
+Each row: labels and predictions as digit strings, then scikit-learn's accuracy, Cohen's kappa (nan where it
+is 0 / 0), macro F1 over the seven classes, the F1 and the recall of each (nan without a sample), with 17 digits.
 """
 import random
+import warnings
 
 import sklearn
-from sklearn.metrics import accuracy_score, f1_score
+from sklearn.metrics import accuracy_score, cohen_kappa_score, f1_score, recall_score
 
 rng = random.Random(1)
 cases = [([0], [0]), ([0], [6]), ([6, 6, 6], [6, 6, 6]), ([0, 1, 2, 3, 4, 5, 6], [6] * 7)]
@@ -19,9 +20,12 @@ for n in (5, 20, 100, 300):
         p = [a if rng.random() < skill else rng.randrange(7) for a in y]
         cases.append((y, p))
 print("# made by tests/golden/make/metrics.py with scikit-learn " + sklearn.__version__)
-print("\t".join(["labels", "predictions", "accuracy", "macro_f1"] + [f"f1_{k}" for k in range(7)]))
+warnings.simplefilter("ignore")
+names = [f"f1_{k}" for k in range(7)] + [f"recall_{k}" for k in range(7)]
+print("\t".join(["labels", "predictions", "accuracy", "kappa", "macro_f1"] + names))
 for y, p in cases:
     f1 = f1_score(y, p, labels=range(7), average=None, zero_division=0)
     macro = f1_score(y, p, labels=range(7), average="macro", zero_division=0)
-    row = [accuracy_score(y, p), macro, *f1]
+    recall = recall_score(y, p, labels=range(7), average=None, zero_division=float("nan"))
+    row = [accuracy_score(y, p), cohen_kappa_score(y, p), macro, *f1, *recall]
     print("\t".join(["".join(map(str, y)), "".join(map(str, p))] + ["%.17g" % v for v in row]))
