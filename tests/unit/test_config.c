@@ -50,6 +50,19 @@ static void test_paper(void **state)
     assert_true(c.divergence == DIVERGENCE_GAUSSIAN && c.ce_masks == CE_MASKS_SHUFFLE);
 }
 
+/* Every method can be run with every preset as it is. */
+static void test_every_method(void **state)
+{
+    static const char *const all[] = {"paper",        "released", "demo",
+                                      "xor-spurious", "xor-pid",  "xor-regression"};
+    struct config c;
+
+    (void)state;
+    for (size_t p = 0; p < sizeof all / sizeof all[0]; p++)
+        for (int m = 0; config_sections[m] != NULL; m++)
+            load(&c, all[p], config_sections[m]);
+}
+
 /* What --print-config and checkpoints say reads back to the same values. */
 static void test_round_trip(void **state)
 {
@@ -232,6 +245,7 @@ int main(void)
         cmocka_unit_test(test_paper),           cmocka_unit_test(test_round_trip),
         cmocka_unit_test(test_scopes),          cmocka_unit_test(test_refused_settings),
         cmocka_unit_test(test_refused_presets), cmocka_unit_test(test_page),
+        cmocka_unit_test(test_every_method),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
