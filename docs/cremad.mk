@@ -16,7 +16,8 @@ BIN     ?= $(patsubst %/,%,$(dir $(firstword $(wildcard $(here)../build/bin/syni
 SCHEME  ?= reference
 FOLDS   ?= 0 1 2
 RATES   ?= 0.1 0.5 1.0 2.0
-METHODS ?= uni-audio uni-video ensemble vanilla synib
+# The rows of the paper's Table 1, in its order (docs/methods.md).
+METHODS ?= uni-video uni-audio ensemble vanilla dnr mmpareto reconboost mcr synib
 PRESET  ?= paper
 # The authors' seed of each fold, unless SEED is given. Of data and training; SEEDS are several seeds of
 # training on the same data, each with encoders of its own.

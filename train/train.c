@@ -16,7 +16,9 @@ static const struct argp_option option_table[] = {
      "Settings to start from: paper (default), released, demo; xor-spurious, xor-pid, "
      "xor-regression",
      0},
-    {"method", 'm', "NAME", 0, "uni-audio, uni-video, ensemble, vanilla, synib or masking-only", 0},
+    {"method", 'm', "NAME", 0,
+     "uni-audio, uni-video, ensemble, vanilla, synib, masking-only, dnr, mmpareto, reconboost, mcr",
+     0},
     {"mask", KEY_MASK, "KIND", 0,
      "How masks are made: random, learned, learned-mlp, oracle, oracle-literal, all or none; short "
      "for --set mask.kind=KIND",

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #include "common/base/file.h"
 #include "tests/support/check.h"
-#include "train/config.h"
+#include "train/config_table.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -48,6 +48,19 @@ static void test_paper(void **state)
     assert_true(c.lr == 1e-5 && c.batch == 128 && c.mask_p == 0.5 && c.masked_ce == 1);
     assert_true(c.mask == MASK_LEARNED && c.soft && !c.complement && c.detach);
     assert_true(c.divergence == DIVERGENCE_GAUSSIAN && c.ce_masks == CE_MASKS_SHUFFLE);
+}
+
+/* Every method can be run with every preset as it is. */
+static void test_every_method(void **state)
+{
+    static const char *const all[] = {"paper",        "released", "demo",
+                                      "xor-spurious", "xor-pid",  "xor-regression"};
+    struct config c;
+
+    (void)state;
+    for (size_t p = 0; p < sizeof all / sizeof all[0]; p++)
+        for (int m = 0; config_sections[m] != NULL; m++)
+            load(&c, all[p], config_sections[m]);
 }
 
 /* What --print-config and checkpoints say reads back to the same values. */
@@ -175,12 +188,64 @@ static void test_refused_presets(void **state)
     free(text);
 }
 
+/* Appends text to s, a '|' as a cell of a table wants it. */
+static void put_cell(char *s, size_t size, const char *text)
+{
+    for (size_t n = strlen(s); *text != '\0' && n + 3 < size; text++) {
+        if (*text == '|')
+            s[n++] = '\\';
+        s[n++] = *text;
+        s[n] = '\0';
+    }
+}
+
+/* The row of docs/formats/presets.md up to the presets' values. */
+static void table_row(char *row, size_t size, const struct setting *s)
+{
+    size_t n = (size_t)snprintf(row, size, "\n| `%s` | ", s->key);
+
+    if (s->type == VALUE_CHOICE)
+        for (int i = 0; s->choices[i] != NULL; i++)
+            n += (size_t)snprintf(row + n, size - n, "%s%s", i == 0 ? "one of " : ", ",
+                                  s->choices[i]);
+    else
+        snprintf(row + n, size - n, "%s from %.10g to %.10g",
+                 s->type == VALUE_INT ? "a whole number" : "a number", s->min, s->max);
+    strcat(row, " | ");
+    put_cell(row, size, s->help);
+    strcat(row, " |");
+}
+
+/* Every setting has its row, in the order of the table in code. */
+static void test_page(void **state)
+{
+    struct file_view page = {0};
+    struct err e = {0};
+    const char *at;
+
+    (void)state;
+    ASSERT_OK(file_read(&page, SOURCE_DIR "/docs/formats/presets.md", 1 << 20, &e), e);
+    at = (const char *)page.data;
+    for (int i = 0; i < config_setting_count; i++) {
+        char row[1024];
+        const char *found;
+
+        table_row(row, sizeof row, &config_settings[i]);
+        found = strstr(at, row);
+        if (found == NULL)
+            fail_msg("docs/formats/presets.md: not there, or not in its place:%s", row);
+        at = found + 1;
+    }
+    file_view_free(&page);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_paper),           cmocka_unit_test(test_round_trip),
         cmocka_unit_test(test_scopes),          cmocka_unit_test(test_refused_settings),
-        cmocka_unit_test(test_refused_presets),
+        cmocka_unit_test(test_refused_presets), cmocka_unit_test(test_page),
+        cmocka_unit_test(test_every_method),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
