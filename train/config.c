@@ -4,7 +4,7 @@
 #include "common/base/cli.h"
 #include "common/base/file.h"
 #include "common/base/mem.h"
-#include "train/models/model.h"
+#include "train/methods/method.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -122,6 +122,7 @@ struct preset_reader {
 static enum err_code section_line(struct preset_reader *r, char *line, struct err *e)
 {
     size_t len = strlen(line);
+    const char *methods_known[METHODS_MAX];
     int method, mask = -1;
     char *space;
 
@@ -134,8 +135,9 @@ static enum err_code section_line(struct preset_reader *r, char *line, struct er
         *space = '\0';
         TRY(cli_choice(&mask, trim(space + 1), config_mask_names, "mask of a section", e));
     }
-    TRY(cli_choice(&method, line, config_sections, "section", e));
-    r->skipping = strcmp(config_sections[method], r->method) != 0 || (mask >= 0) != r->second ||
+    method_names(methods_known);
+    TRY(cli_choice(&method, line, methods_known, "section", e));
+    r->skipping = strcmp(methods_known[method], r->method) != 0 || (mask >= 0) != r->second ||
                   (mask >= 0 && strcmp(config_mask_names[mask], r->mask) != 0);
     r->in_section = true;
     memset(r->seen_m, 0, sizeof r->seen_m);
@@ -314,10 +316,6 @@ enum err_code config_check(const struct config *c, struct err *e)
         return err_set(e, ERR_USAGE,
                        "model.fusion: a sum of unimodal predictions is without layer norm: set "
                        "model.layernorm = false");
-    if (c->fuse != FUSION_TRUNK && c->divergence == DIVERGENCE_GAUSSIAN)
-        return err_set(e, ERR_USAGE,
-                       "synib.divergence: gaussian needs a head for variances on a trunk: set "
-                       "model.fusion = trunk");
     if (c->mask_space == SPACE_LATENT && !media &&
         (c->mask == MASK_ORACLE || c->mask == MASK_ORACLE_LITERAL))
         return err_set(e, ERR_USAGE,

@@ -104,9 +104,6 @@ enum config_scope {
     SCOPE_NONE = 0, /* never changes what is learned: not recorded */
 };
 
-/* Parts of a preset that belong to one method start with a line "[METHOD]"; the names that may
- * stand there. NULL-terminated. */
-extern const char *const config_sections[];
 /* Names of mask.kind, by enum mask_kind; NULL-terminated. */
 extern const char *const config_mask_names[];
 

@@ -3,10 +3,6 @@
 
 #include <assert.h>
 
-const char *const config_sections[] = {
-    "uni-audio", "uni-video", "ensemble",   "vanilla", "synib", "masking-only",
-    "dnr",       "mmpareto",  "reconboost", "mcr",     NULL,
-};
 const char *const config_mask_names[] = {"random",         "learned", "learned-mlp", "oracle",
                                          "oracle-literal", "all",     "none",        NULL};
 static_assert(sizeof config_mask_names / sizeof *config_mask_names == MASK_KINDS + 1,

@@ -39,6 +39,11 @@ enum err_code network_fits(const struct method *method, const struct config *c,
                        "method %s: trains the encoders through their own heads: set "
                        "model.detach_heads = false",
                        method->name);
+    if ((method->scopes & SCOPE_SYNIB) != 0 && c->divergence == DIVERGENCE_GAUSSIAN &&
+        c->fuse != FUSION_TRUNK)
+        return err_set(e, ERR_USAGE,
+                       "synib.divergence: gaussian needs a head for variances on a trunk: set "
+                       "model.fusion = trunk");
     if (!data->classes && (c->select == SELECT_ACCURACY || c->select == SELECT_SYNERGY))
         return err_set(e, ERR_USAGE,
                        "select.metric: accuracy is for classes, the data have numbers to predict: "

@@ -98,6 +98,20 @@ static error_t parse_option(int key, char *arg, struct argp_state *state)
     }
 }
 
+static enum err_code method_missing(struct err *e)
+{
+    const char *names[METHODS_MAX];
+    char list[ERR_TEXT_SIZE / 2] = "";
+
+    method_names(names);
+    for (int i = 0; names[i] != NULL; i++) {
+        size_t len = strlen(list);
+
+        snprintf(list + len, sizeof list - len, "%s%s", i > 0 ? ", " : "", names[i]);
+    }
+    return err_set(e, ERR_USAGE, "--method is missing: one of %s", list);
+}
+
 enum err_code train_options_parse(struct train_options *opt, int argc, char **argv, struct err *e)
 {
     static const struct argp_child children[] = {CLI_CHILD, {0}};
@@ -111,9 +125,7 @@ enum err_code train_options_parse(struct train_options *opt, int argc, char **ar
         return err_set(e, ERR_USAGE,
                        "DATA is missing: the dataset folder that synib-irony or synib-xor made");
     if (opt->method == NULL)
-        return err_set(e, ERR_USAGE,
-                       "--method is missing: uni-audio, uni-video, ensemble, vanilla, synib, "
-                       "masking-only, dnr, mmpareto, reconboost or mcr");
+        return method_missing(e);
     if (opt->out == NULL)
         return err_set(e, ERR_USAGE, "-o RUN is missing: the folder of this run");
     if (opt->resume && opt->cli.force)

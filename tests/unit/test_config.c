@@ -2,6 +2,7 @@
 #include "common/base/file.h"
 #include "tests/support/check.h"
 #include "train/config_table.h"
+#include "train/methods/method.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -59,8 +60,8 @@ static void test_every_method(void **state)
 
     (void)state;
     for (size_t p = 0; p < sizeof all / sizeof all[0]; p++)
-        for (int m = 0; config_sections[m] != NULL; m++)
-            load(&c, all[p], config_sections[m]);
+        for (int m = 0; methods[m] != NULL; m++)
+            load(&c, all[p], methods[m]->name);
 }
 
 /* What --print-config and checkpoints say reads back to the same values. */

@@ -8,7 +8,7 @@
 #include "train/objectives/objective.h"
 
 /* What distinguishes one training method from another. A method is one file that defines one
- * struct method, and one line in methods/registry.c. It sees encoded features and builds a loss;
+ * struct method, and one line in methods/list.h. It sees encoded features and builds a loss;
  * the trainer owns data, model, optimiser, files and everything else.
  *
  * Methods are stateless: what they must remember between steps (running statistics) they declare as
@@ -111,12 +111,16 @@ struct method {
     void (*predict)(const struct method_step *s, float *readout);
 };
 
-extern const struct method method_uni_audio, method_uni_video, method_ensemble, method_vanilla,
-    method_synib, method_masking_only, method_dnr, method_mmpareto, method_reconboost, method_mcr;
+#define METHOD(name) extern const struct method method_##name;
+#include "train/methods/list.h"
+#undef METHOD
 
 /* NULL-terminated. */
 extern const struct method *const methods[];
 
+enum { METHODS_MAX = 64 };
+/* Their names, NULL-terminated. */
+void method_names(const char *names[METHODS_MAX]);
 /* ERR_USAGE lists the names. */
 NODISCARD enum err_code method_find(const struct method **m, const char *name, struct err *e);
 

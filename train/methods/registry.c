@@ -2,27 +2,32 @@
 #include "common/base/cli.h"
 #include "train/methods/method.h"
 
+#include <assert.h>
+
+#define METHOD(name) &method_##name,
 const struct method *const methods[] = {
-    &method_uni_audio,
-    &method_uni_video,
-    &method_ensemble,
-    &method_vanilla,
-    &method_synib,
-    &method_masking_only,
-    &method_dnr,
-    &method_mmpareto,
-    &method_reconboost,
-    &method_mcr,
+#include "train/methods/list.h"
     NULL,
 };
+#undef METHOD
+static_assert(sizeof methods / sizeof methods[0] <= METHODS_MAX,
+              "arrays of names are large enough");
 
-enum err_code method_find(const struct method **m, const char *name, struct err *e)
+void method_names(const char *names[METHODS_MAX])
 {
-    const char *names[sizeof methods / sizeof methods[0]] = {0};
     int i;
 
     for (i = 0; methods[i] != NULL; i++)
         names[i] = methods[i]->name;
+    names[i] = NULL;
+}
+
+enum err_code method_find(const struct method **m, const char *name, struct err *e)
+{
+    const char *names[METHODS_MAX];
+    int i;
+
+    method_names(names);
     TRY(cli_choice(&i, name, names, "--method", e));
     *m = methods[i];
 out:
