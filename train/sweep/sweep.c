@@ -5,6 +5,7 @@
 #include "common/base/file.h"
 #include "common/base/mem.h"
 #include "common/base/parallel.h"
+#include "train/sweep/search.h"
 
 #include <errno.h>
 #include <pthread.h>
@@ -12,88 +13,6 @@
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
-
-enum { KEY_PART = 0x100, KEY_MERGE, MOST_PARTS = 100000 };
-
-static const struct argp_option option_table[] = {
-    {"output", 'o', "DIR", 0, "Folder of results.tsv and of what each run leaves", 0},
-    {"part", KEY_PART, "I/N", 0, "Only rows I, I + N, I + 2N, ... of the plan; I from 1", 0},
-    {"merge", KEY_MERGE, NULL, 0, "Put the results of all parts in DIR into results.tsv", 0},
-    {0},
-};
-
-static const char doc[] =
-    "Trains and tests every run of PLAN, several at a time, one thread each. A sweep that was "
-    "stopped goes on with the runs that are missing."
-    "\vExamples:\n"
-    "  synib-sweep manifests/plans/figure6.tsv -o sweeps/figure6\n"
-    "  synib-sweep big.tsv -o sweeps/big --part 3/8      # one of eight machines\n"
-    "  synib-sweep big.tsv -o sweeps/big --merge\n"
-    "\n"
-    "docs/formats/sweep.md describes PLAN and DIR; manifests/plans/ holds those of the paper's "
-    "figures.\n"
-    "\n"
-    "Exit codes: 0 all runs are there and finite; 1 failed, or some are not finite; 2 bad command "
-    "line; 4 bad plan or data, or results of another plan are in DIR; 75 stopped on request, the "
-    "same command goes on.";
-
-static error_t parse_part(struct sweep_options *opt, const char *text)
-{
-    const char *slash = strchr(text, '/');
-    int64_t i, n;
-    char first[16];
-
-    if (slash == NULL || (size_t)(slash - text) >= sizeof first) {
-        err_set(opt->cli.err, ERR_USAGE, "--part: '%s' is not of the form I/N", text);
-        return EINVAL;
-    }
-    memcpy(first, text, (size_t)(slash - text));
-    first[slash - text] = '\0';
-    if (cli_int(&n, slash + 1, 1, MOST_PARTS, "--part", opt->cli.err) != ERR_OK ||
-        cli_int(&i, first, 1, n, "--part", opt->cli.err) != ERR_OK)
-        return EINVAL;
-    opt->part = (struct sweep_part){(int)i, (int)n};
-    return 0;
-}
-
-static error_t parse_option(int key, char *arg, struct argp_state *state)
-{
-    struct sweep_options *opt = state->input;
-
-    switch (key) {
-    case ARGP_KEY_INIT: state->child_inputs[0] = &opt->cli; return 0;
-    case 'o': opt->out = arg; return 0;
-    case KEY_PART: return parse_part(opt, arg);
-    case KEY_MERGE: opt->merge = true; return 0;
-    case ARGP_KEY_ARG:
-        if (opt->plan != NULL) {
-            err_set(opt->cli.err, ERR_USAGE, "'%s': one PLAN only", arg);
-            return EINVAL;
-        }
-        opt->plan = arg;
-        return 0;
-    default: return ARGP_ERR_UNKNOWN;
-    }
-}
-
-enum err_code sweep_options_parse(struct sweep_options *opt, int argc, char **argv, struct err *e)
-{
-    static const struct argp_child children[] = {CLI_CHILD, {0}};
-    static const struct argp argp = {option_table, parse_option, "PLAN", doc, children, NULL, NULL};
-
-    *opt = (struct sweep_options){.part = {1, 1}};
-    TRY(cli_parse(&argp, argc, argv, "synib-sweep", &opt->cli, opt, e));
-    if (opt->plan == NULL)
-        return err_set(e, ERR_USAGE, "PLAN is missing: a table of runs (docs/formats/sweep.md)");
-    if (opt->out == NULL)
-        return err_set(e, ERR_USAGE, "-o DIR is missing: the folder of the results");
-    if (opt->cli.seed_given)
-        return err_set(e, ERR_USAGE, "--seed: seeds are in the plan");
-    if (opt->merge && opt->part.n > 1)
-        return err_set(e, ERR_USAGE, "--merge and --part exclude each other");
-out:
-    return e->code;
-}
 
 /* ---- running ---- */
 
@@ -259,7 +178,27 @@ out:
     return e->code;
 }
 
-enum err_code sweep_run(const struct sweep_options *opt, struct err *e)
+/* ---- searches ---- */
+
+static enum err_code expand(const struct sweep_options *opt, struct err *e)
+{
+    struct search_options search = {opt->plan, opt->draws, opt->cli.seed};
+    char *text = NULL;
+    size_t runs;
+
+    TRY(atomic_file_check(opt->out, opt->cli.force, e));
+    TRY(search_expand(&text, &runs, &search, e));
+    if (!opt->cli.dry_run)
+        TRY(atomic_file_put(opt->out, text, strlen(text), opt->cli.force, e));
+    log_note(&opt->cli.log, "%s: %zu runs", opt->cli.dry_run ? opt->plan : opt->out, runs);
+out:
+    free(text);
+    return e->code;
+}
+
+/* ---- the whole ---- */
+
+static enum err_code run_plan(const struct sweep_options *opt, struct err *e)
 {
     struct sweep s = {.opt = opt,
                       .lock = PTHREAD_MUTEX_INITIALIZER,
@@ -287,4 +226,9 @@ out:
     free(s.todo);
     free(s.runs);
     return e->code;
+}
+
+enum err_code sweep_run(const struct sweep_options *opt, struct err *e)
+{
+    return opt->expand ? expand(opt, e) : run_plan(opt, e);
 }
