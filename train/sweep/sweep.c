@@ -50,8 +50,8 @@ static enum err_code keep_result(struct sweep *s, size_t i, const struct run_res
              (double)ms / 1000);
     TRY(results_add(&s->results, i, result, e));
     TRY(run_log_add(&s->timing, line, e));
-    log_debug(&s->opt->cli.log, "%s: %.1f s, test accuracy %.4f, loss %.4f", run->cell[PLAN_RUN],
-              (double)ms / 1000, result->last.accuracy, result->last.loss);
+    log_debug(&s->opt->cli.log, "%s: %.1f s, validation loss %.4f", run->cell[PLAN_RUN],
+              (double)ms / 1000, result->val.loss);
 out:
     return e->code;
 }
@@ -70,8 +70,8 @@ static void one_run(void *ctx, int64_t k, int worker)
         return;
     if (cli_stop_requested())
         err_set(&e, ERR_STOPPED, "stopped on request");
-    else if (sweep_run_do(&result, run, s->runs, s->count == 1 ? s->opt->cli.jobs : 1,
-                          &s->opt->cli.log, &e) != ERR_OK)
+    else if (sweep_run_do(&result, run, s->results.test, s->runs,
+                          s->count == 1 ? s->opt->cli.jobs : 1, &s->opt->cli.log, &e) != ERR_OK)
         err_in(&e, "%s:%zu: run %s", s->plan.name, run->line, run->cell[PLAN_RUN]);
     pthread_mutex_lock(&s->lock);
     if (e.code == ERR_OK)
@@ -154,6 +154,24 @@ out:
     return e->code;
 }
 
+static enum err_code write_selected(const struct sweep *s, struct err *e)
+{
+    char *text = NULL, *path = NULL;
+    size_t undecided;
+
+    TRY(select_text(&text, &undecided, &s->results, (enum select_by)s->opt->select_by, e));
+    TRY(path_join(&path, s->opt->out, "selected.tsv", e));
+    TRY(atomic_file_put(path, text, strlen(text), true, e));
+    if (undecided > 0)
+        err_set(e, ERR_NONFINITE,
+                "%s: of %zu comparisons no settings were finite: rank 1 with not_finite above 0",
+                path, undecided);
+out:
+    free(text);
+    free(path);
+    return e->code;
+}
+
 static enum err_code sweep_locked(struct sweep *s, struct err *e)
 {
     const struct sweep_options *opt = s->opt;
@@ -170,7 +188,9 @@ static enum err_code sweep_locked(struct sweep *s, struct err *e)
         goto out;
     TRY(results_finish(&s->results, e));
     log_note(&opt->cli.log, "%s: %zu runs", opt->out, s->results.done);
-    if (s->results.failed)
+    if (opt->select)
+        TRY(write_selected(s, e));
+    else if (s->results.failed)
         err_set(e, ERR_NONFINITE,
                 "%s: some runs were not finite: rows with status not-finite in its results",
                 opt->out);
@@ -198,6 +218,15 @@ out:
 
 /* ---- the whole ---- */
 
+/* A search is test-free unless it began otherwise; parts are merged as they are. */
+static enum err_code choose_test(bool *test, const struct sweep_options *opt, struct err *e)
+{
+    *test = !opt->no_test && !opt->select;
+    if (opt->no_test || (!opt->merge && (!opt->select || opt->cli.force)))
+        return ERR_OK;
+    return results_have_test(test, opt->out, opt->merge, e);
+}
+
 static enum err_code run_plan(const struct sweep_options *opt, struct err *e)
 {
     struct sweep s = {.opt = opt,
@@ -207,9 +236,11 @@ static enum err_code run_plan(const struct sweep_options *opt, struct err *e)
                       .timing = {.fd = -1}};
     struct run_lock lock = {.fd = -1};
     char name[80] = ".lock";
+    bool test;
 
     TRY(plan_read(&s.plan, opt->plan, e));
-    TRY(results_init(&s.results, &s.plan, opt->part, opt->out, e));
+    TRY(choose_test(&test, opt, e));
+    TRY(results_init(&s.results, &s.plan, opt->part, test, opt->out, e));
     if (opt->part.n > 1)
         snprintf(name, sizeof name, ".lock.%d-of-%d", opt->part.i, opt->part.n);
     TRY(path_join(&s.runs, opt->out, "runs", e));
