@@ -75,7 +75,8 @@ static enum err_code select_rows(void *const *state, const struct row *row, size
         result.finite = !row[i].fails;
         ASSERT_OK(results_add(&r, i, &result, e), *e);
     }
-    (void)!select_text(text, undecided, &r, by, e);
+    TRY(select_text(text, undecided, &r, by, e));
+out:
     for (char *p = *text; p != NULL && (p = strchr(p, '\t')) != NULL;)
         *p = '|';
     results_free(&r);

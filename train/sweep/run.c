@@ -6,7 +6,6 @@
 #include "common/base/hash.h"
 #include "common/base/mem.h"
 #include "train/scored.h"
-#include "train/train.h"
 #include "train/trainer.h"
 
 #include <math.h>
@@ -318,9 +317,8 @@ out:
     return e->code;
 }
 
-static enum err_code do_in_folder(struct run_result *out, const struct plan_run *run, bool test,
-                                  const char *folder, int jobs, const struct log *log,
-                                  struct err *e)
+struct train_options sweep_train_options(const struct plan_run *run, int jobs,
+                                         const struct log *log)
 {
     struct train_options o = {
         .cli = {.log = {.tool = log->tool}, .seed = run->seed, .jobs = jobs},
@@ -331,20 +329,29 @@ static enum err_code do_in_folder(struct run_result *out, const struct plan_run 
         .resume = true,
         .max_steps = -1,
     };
-    struct data *data = NULL;
-    char *dir = NULL;
 
     for (int i = 0; run->set[i] != NULL; i++)
         o.set[i] = run->set[i];
-    TRY(path_join(&dir, folder, run->cell[PLAN_RUN], e));
+    return o;
+}
+
+static enum err_code do_in_folder(struct run_result *out, const struct plan_run *run, bool test,
+                                  const struct run_place *place, struct err *e)
+{
+    struct train_options o = sweep_train_options(run, place->jobs, place->log);
+    struct data *data = NULL;
+    char *dir = NULL;
+
+    TRY(path_join(&dir, place->folder, run->cell[PLAN_RUN], e));
     o.out = dir;
+    o.pretrained = place->pretrained;
     if (test)
         TRY(data_open(&data, o.data, "test", NULL, e));
     TRY(train_run(&o, e));
     TRY(read_folder(out, dir, e));
     if (test) {
-        TRY(score(&out->best, dir, run_best_name, data, jobs, e));
-        TRY(score(&out->last, dir, run_last_name, data, jobs, e));
+        TRY(score(&out->best, dir, run_best_name, data, place->jobs, e));
+        TRY(score(&out->last, dir, run_last_name, data, place->jobs, e));
     }
 out:
     data_close(data);
@@ -353,15 +360,15 @@ out:
 }
 
 enum err_code sweep_run_do(struct run_result *out, const struct plan_run *run, bool test,
-                           const char *folder, int jobs, const struct log *log, struct err *e)
+                           const struct run_place *place, struct err *e)
 {
     *out = (struct run_result){.finite = true};
     if (run->synthetic)
-        (void)do_in_memory(out, run, test, folder, jobs, e);
+        (void)do_in_memory(out, run, test, place->folder, place->jobs, e);
     else
-        (void)do_in_folder(out, run, test, folder, jobs, log, e);
+        (void)do_in_folder(out, run, test, place, e);
     if (e->code == ERR_NONFINITE) {
-        log_warn(log, "%s: %s", run->cell[PLAN_RUN], e->text);
+        log_warn(place->log, "%s: %s", run->cell[PLAN_RUN], e->text);
         *out = (struct run_result){.finite = false};
         err_clear(e);
     }

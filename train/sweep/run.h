@@ -5,6 +5,7 @@
 #include "common/base/log.h"
 #include "train/evaluate.h"
 #include "train/sweep/plan.h"
+#include "train/train.h"
 
 /* One run of a plan: trained, then measured on the test split unless that is to stay closed. */
 
@@ -50,11 +51,19 @@ NODISCARD enum err_code sweep_run_identity(char out[IDENTITY_SIZE], const struct
 NODISCARD enum err_code sweep_val_metrics(struct val_metrics *v, const char *csv, int64_t epoch,
                                           struct err *e);
 
-/* Trains and measures; `folder` is DIR/runs, where NAME.epochs.csv and NAME.ntk.csv or NAME/ go. A
- * loss that is not finite is a result, not an error. ERR_STOPPED when asked to stop. jobs: threads
- * of this run. */
+/* What synib-train would be told, but for the folder of the run. */
+struct train_options sweep_train_options(const struct plan_run *run, int jobs,
+                                         const struct log *log);
+
+struct run_place {
+    const char *folder;     /* DIR/runs, where NAME.epochs.csv and NAME.ntk.csv or NAME/ go */
+    const char *pretrained; /* folder of the unimodal runs to start from, or NULL */
+    int jobs;               /* threads of this run */
+    const struct log *log;
+};
+/* Trains and measures. A loss that is not finite is a result, not an error. ERR_STOPPED when asked
+ * to stop. */
 NODISCARD enum err_code sweep_run_do(struct run_result *out, const struct plan_run *run, bool test,
-                                     const char *folder, int jobs, const struct log *log,
-                                     struct err *e);
+                                     const struct run_place *place, struct err *e);
 
 #endif

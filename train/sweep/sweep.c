@@ -5,6 +5,7 @@
 #include "common/base/file.h"
 #include "common/base/mem.h"
 #include "common/base/parallel.h"
+#include "train/sweep/pretrain.h"
 #include "train/sweep/search.h"
 
 #include <errno.h>
@@ -24,6 +25,8 @@ struct sweep {
     char *runs; /* DIR/runs */
     size_t *todo;
     size_t count;
+    struct pretraining pretraining;
+    int pretraining_jobs; /* threads of one of its runs */
     struct progress progress;
     pthread_mutex_t lock; /* of results, timing and err */
     struct err *err;      /* of the first run that failed; read under the lock */
@@ -56,11 +59,68 @@ out:
     return e->code;
 }
 
+/* Under the lock. The first failure stays. */
+static void keep_failure(struct sweep *s, const struct err *e)
+{
+    if (s->err->code == ERR_OK)
+        *s->err = *e;
+}
+
+static void one_pretraining(void *ctx, int64_t k, int worker)
+{
+    struct sweep *s = ctx;
+    struct err e = {0};
+
+    (void)worker;
+    if (has_failed(s))
+        return;
+    if (pretraining_do(&s->pretraining, &s->plan, (size_t)k, s->pretraining_jobs, &s->opt->cli.log,
+                       &e) != ERR_OK)
+        err_in(&e, "%s: unimodal runs", s->plan.name);
+    pthread_mutex_lock(&s->lock);
+    keep_failure(s, &e);
+    pthread_mutex_unlock(&s->lock);
+    progress_step(&s->progress, 1);
+}
+
+/* All of it before the runs: of runs that share it, none waits for another. Few of them are done
+ * one after the other, on all threads. */
+static enum err_code pretrain(struct sweep *s, struct err *e)
+{
+    int jobs = s->opt->cli.jobs;
+    int64_t n;
+
+    TRY(pretraining_init(&s->pretraining, &s->plan, s->todo, s->count, s->opt->out, e));
+    n = MEDIA_MODALITIES * (int64_t)s->pretraining.n;
+    if (n == 0)
+        goto out;
+    s->pretraining_jobs = n < jobs ? jobs : 1;
+    progress_begin(&s->progress, &s->opt->cli.log, "unimodal runs", n);
+    parallel_for(n < jobs ? 1 : jobs, n, one_pretraining, s);
+    progress_end(&s->progress);
+out:
+    return e->code;
+}
+
+static enum err_code do_run(struct sweep *s, size_t i, struct run_result *result, struct err *e)
+{
+    const struct plan_run *run = &s->plan.run[i];
+    struct run_place place = {
+        .folder = s->runs, .jobs = s->count == 1 ? s->opt->cli.jobs : 1, .log = &s->opt->cli.log};
+    char *pretrained = NULL;
+
+    TRY(pretraining_folder(&pretrained, &s->pretraining, i, e));
+    place.pretrained = pretrained;
+    TRY(sweep_run_do(result, run, s->results.test, &place, e));
+out:
+    free(pretrained);
+    return err_in(e, "%s:%zu: run %s", s->plan.name, run->line, run->cell[PLAN_RUN]);
+}
+
 static void one_run(void *ctx, int64_t k, int worker)
 {
     struct sweep *s = ctx;
     size_t i = s->todo[k];
-    const struct plan_run *run = &s->plan.run[i];
     int64_t begun = clock_ms();
     struct run_result result;
     struct err e = {0};
@@ -70,14 +130,12 @@ static void one_run(void *ctx, int64_t k, int worker)
         return;
     if (cli_stop_requested())
         err_set(&e, ERR_STOPPED, "stopped on request");
-    else if (sweep_run_do(&result, run, s->results.test, s->runs,
-                          s->count == 1 ? s->opt->cli.jobs : 1, &s->opt->cli.log, &e) != ERR_OK)
-        err_in(&e, "%s:%zu: run %s", s->plan.name, run->line, run->cell[PLAN_RUN]);
+    else
+        (void)do_run(s, i, &result, &e);
     pthread_mutex_lock(&s->lock);
     if (e.code == ERR_OK)
         (void)keep_result(s, i, &result, clock_ms() - begun, &e);
-    if (s->err->code == ERR_OK)
-        *s->err = e;
+    keep_failure(s, &e);
     pthread_mutex_unlock(&s->lock);
     progress_step(&s->progress, 1);
 }
@@ -94,9 +152,11 @@ static enum err_code run_missing(struct sweep *s, struct err *e)
         goto out;
     TRY(results_start(&s->results, e));
     TRY(run_log_open(&s->timing, s->opt->out, "timing.jsonl", -1, 0, e));
-    progress_begin(&s->progress, &s->opt->cli.log, "runs", (int64_t)s->count);
-    parallel_for(s->opt->cli.jobs, (int64_t)s->count, one_run, s);
-    progress_end(&s->progress);
+    if (pretrain(s, e) == ERR_OK) {
+        progress_begin(&s->progress, &s->opt->cli.log, "runs", (int64_t)s->count);
+        parallel_for(s->opt->cli.jobs, (int64_t)s->count, one_run, s);
+        progress_end(&s->progress);
+    }
     if (e->code == ERR_STOPPED) {
         err_clear(e);
         err_set(e, ERR_STOPPED, "%s: stopped with %zu runs there: the same command goes on",
@@ -253,6 +313,7 @@ out:
     run_lock_release(&lock);
     results_free(&s.results);
     run_log_close(&s.timing);
+    pretraining_free(&s.pretraining);
     plan_free(&s.plan);
     free(s.todo);
     free(s.runs);
