@@ -244,18 +244,18 @@ TABLE
 }
 
 @test "pictures and sound: runs that start from the same unimodal runs share them" {
-    "$BIN/synib-synth" -q -o raw --actors 6 --sentences 1 --seed 1
+    "$BIN/synib-synth" -q -o raw --actors 3 --sentences 1 --seed 1
     "$BIN/synib-scan" -q raw -o clips.tsv
     "$BIN/synib-split" -q clips.tsv --scheme kfold --folds 3 --fold 0 -o split.tsv
     "$BIN/synib-frames" -q clips.tsv --root raw -o video
     "$BIN/synib-stft" -q clips.tsv --root raw -o audio
     "$BIN/synib-irony" -q --video video --audio audio --split split.tsv --rate 1 --seed 1 -o ./irony
-    small="video.size=32 audio.pool=8 pretrain.batch=8 pretrain.epochs=1"
+    small="model.width=16 video.size=32 audio.pool=16 pretrain.batch=4 pretrain.epochs=1"
     table search media-search.tsv <<END
-v|./irony|demo|vanilla||$small optim.batch=8 optim.epochs=2|1
-s|./irony|demo|synib|random|$small optim.batch=8 optim.epochs=2 synib.lambda={0.5,2}|1
+v|./irony|demo|vanilla||$small optim.batch=4 optim.epochs=1|1
+s|./irony|demo|synib|random|$small optim.batch=4 optim.epochs=1 synib.lambda={0.5,2}|1
 e|./irony|demo|ensemble||$small|1
-w|./irony|demo|vanilla||$small pretrain.weight_decay=0.01 optim.batch=8 optim.epochs=1|1
+w|./irony|demo|vanilla||$small pretrain.weight_decay=0.01 optim.batch=4 optim.epochs=1|1
 END
     "$BIN/synib-sweep" -q --expand media-search.tsv -o media.tsv
     "$BIN/synib-sweep" -q media.tsv -o media -j2 --select irony-f1
@@ -274,9 +274,9 @@ END
     cmp alone/last.safetensors media/runs/s-2/last.safetensors
     cmp alone/epochs.csv media/runs/s-2/epochs.csv
     # in parts, stopped in between: same bytes
-    timeout -s TERM 0.5 "$BIN/synib-sweep" -q media.tsv -o pieces -j1 --part 1/2 --no-test || true
-    "$BIN/synib-sweep" -q media.tsv -o pieces -j1 --part 1/2 --no-test
-    "$BIN/synib-sweep" -q media.tsv -o pieces -j1 --part 2/2 --no-test
+    timeout -s TERM 0.5 "$BIN/synib-sweep" -q media.tsv -o pieces --part 1/2 --no-test || true
+    "$BIN/synib-sweep" -q media.tsv -o pieces --part 1/2 --no-test
+    "$BIN/synib-sweep" -q media.tsv -o pieces --part 2/2 --no-test
     "$BIN/synib-sweep" -q media.tsv -o pieces --merge --select irony-f1
     cmp media/results.tsv pieces/results.tsv
     cmp media/selected.tsv pieces/selected.tsv
