@@ -6,6 +6,7 @@
 #include "train/sweep/plan.h"
 #include "train/sweep/results.h"
 
+#include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -280,7 +281,8 @@ static void test_wrong_data(void **state)
     struct err e = {0};
     const char *at = e.text;
 
-    assert_int_equal(results_init(&r, &s.plan, (struct sweep_part){1, 1}, *state, &e), ERR_DATA);
+    assert_int_equal(results_init(&r, &s.plan, (struct sweep_part){1, 1}, true, *state, &e),
+                     ERR_DATA);
     for (size_t i = 0; i < sizeof says / sizeof says[0]; i++) {
         size_t name = strlen(s.path), len = strlen(says[i]);
 
@@ -315,6 +317,12 @@ static struct run_result result_of(size_t i)
                            .steps = 9 + (int64_t)i,
                            .best_epoch = 2,
                            .best_score = 1.0 / 3,
+                           .val = {.loss = 0.25,
+                                   .accuracy = i == 2 ? NAN : 0.875,
+                                   .macro_f1 = i == 2 ? NAN : 0.625,
+                                   .irony_f1 = NAN,
+                                   .mse = i == 2 ? 2 : NAN,
+                                   .r2 = i == 2 ? -1 : NAN},
                            .last = m,
                            .best = m};
 
@@ -363,7 +371,7 @@ static void write_results(const struct plan *plan, struct sweep_part part, const
     struct err e = {0};
 
     ASSERT_OK(dir_make(dir, &e), e);
-    ASSERT_OK(results_init(&r, plan, part, dir, &e), e);
+    ASSERT_OK(results_init(&r, plan, part, true, dir, &e), e);
     ASSERT_OK(results_read(&r, &e), e);
     ASSERT_OK(results_start(&r, &e), e);
     for (size_t i = plan->n; i-- > 0;) {
@@ -391,6 +399,7 @@ static char *whole_text(const void *state, const struct plan *plan)
 static const char MIXED_TEXT[] =
     "#synib-results 1\n"
     "run|task|preset|method|mask|settings|seed|identity|status|epochs|steps|best_epoch|best_score|"
+    "val_loss|val_accuracy|val_macro_f1|val_mse|val_r2|"
     "last_accuracy|last_mse|last_r2|last_loss|"
     "last_accuracy_synergistic|last_loss_synergistic|last_accuracy_unique1|last_loss_unique1|"
     "last_accuracy_unique2|last_loss_unique2|last_accuracy_redundant|last_loss_redundant|"
@@ -398,14 +407,18 @@ static const char MIXED_TEXT[] =
     "best_accuracy_synergistic|best_loss_synergistic|best_accuracy_unique1|best_loss_unique1|"
     "best_accuracy_unique2|best_loss_unique2|best_accuracy_redundant|best_loss_redundant\n"
     "a|spurious:0.6|xor-spurious|vanilla||optim.epochs=3|0|#|ok|3|9|2|0.333333333|"
+    "0.25|0.875|0.625|||"
     "0.75|||0.5|0|0.25|||||||0.75|||0.5|0.875|0.25||||||\n"
     "b|pid:0.25,0.25,0.25,0.25|xor-pid|synib|random||0|#|ok|3|10|2|0.333333333|"
+    "0.25|0.875|0.625|||"
     "0.75|||1.5|0.75|1|0|0.25|0.25|0.5|0.5|0.75|0.75|||1.5|||0.875|0.25||||\n"
     "c|regression:1|xor-regression|vanilla|||0|#|ok|3|11|2|0.333333333|"
+    "0.25|||2|-1|"
     "|0.125|-0.5|2.5||0.25||||||||0.125|-0.5|2.5||0.25||||||\n"
     "d|spurious:0.6|xor-spurious|synib|oracle|synib.lambda=1 mask.p=0.5|7|#|not-finite||||"
-    "||||||||||||||||||||||||\n"
+    "|||||||||||||||||||||||||||||\n"
     "e|spurious:0.6|xor-spurious|vanilla|||1|#|ok|3|13|2|0.333333333|"
+    "0.25|0.875|0.625|||"
     "0.75|||4.5|0|0.25|||||||0.75|||4.5|0.875|0.25||||||\n";
 
 /* Every cell, the identities aside: tabs as '|', an identity of 16 hex digits as '#'. */
@@ -449,7 +462,7 @@ static void test_identities(void **state)
     struct results r;
     struct err e = {0};
 
-    ASSERT_OK(results_init(&r, &s.plan, WHOLE, *state, &e), e);
+    ASSERT_OK(results_init(&r, &s.plan, WHOLE, true, *state, &e), e);
     for (size_t i = 0; i < s.plan.n; i++) {
         assert_int_equal(strlen(r.identity[i]), IDENTITY_SIZE - 1);
         for (size_t j = 0; j < i; j++)
@@ -481,7 +494,7 @@ static void test_cut_file(void **state)
         for (size_t i = 0; i < n; i++)
             lines += text[i] == '\n';
         write_text(dir, "results.tsv", text, n);
-        ASSERT_OK(results_init(&r, &s.plan, WHOLE, dir, &e), e);
+        ASSERT_OK(results_init(&r, &s.plan, WHOLE, true, dir, &e), e);
         ASSERT_OK(results_read(&r, &e), e);
         assert_int_equal(r.done, lines < 2 ? 0 : lines - 2);
         assert_int_equal(r.failed, r.row[3] != NULL);
@@ -507,7 +520,7 @@ static void assert_read_fails(const struct plan *plan, const char *dir, enum err
     struct results r;
     struct err e = {0};
 
-    ASSERT_OK(results_init(&r, plan, WHOLE, dir, &e), e);
+    ASSERT_OK(results_init(&r, plan, WHOLE, true, dir, &e), e);
     ASSERT_FAILS(results_read(&r, &e), e, code, says);
     results_free(&r);
 }
@@ -580,7 +593,7 @@ static enum err_code merge(const struct plan *plan, const char *dir, struct err 
 {
     struct results r;
 
-    ASSERT_OK(results_init(&r, plan, WHOLE, dir, e), *e);
+    ASSERT_OK(results_init(&r, plan, WHOLE, true, dir, e), *e);
     TRY(results_read_parts(&r, e));
     TRY(results_finish(&r, e));
     assert_int_equal(r.done, plan->n);

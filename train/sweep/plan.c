@@ -84,7 +84,7 @@ out:
     return e->code;
 }
 
-static enum err_code read_run(struct plan_run *run, struct err *e)
+enum err_code plan_run_read(struct plan_run *run, struct err *e)
 {
     const char *mask = run->cell[PLAN_MASK][0] != '\0' ? run->cell[PLAN_MASK] : NULL;
 
@@ -104,6 +104,24 @@ static enum err_code read_run(struct plan_run *run, struct err *e)
     TRY(check_use(run, e));
 out:
     return e->code;
+}
+
+void plan_run_free(struct plan_run *run)
+{
+    free(run->text);
+    *run = (struct plan_run){.line = 0};
+}
+
+void plan_run_cells(struct plan_run *run, const struct tsv *t, size_t i)
+{
+    int group = tsv_column(t, "group");
+
+    run->line = tsv_line(t, i);
+    for (int c = 0; plan_columns[c] != NULL; c++)
+        run->cell[c] = tsv_cell(t, i, tsv_column(t, plan_columns[c]));
+    run->group = group >= 0 ? tsv_cell(t, i, group) : "";
+    if (run->group[0] == '\0')
+        run->group = run->cell[PLAN_TASK];
 }
 
 static int compare_names(const void *a, const void *b)
@@ -145,10 +163,8 @@ enum err_code plan_read(struct plan *p, const char *path, struct err *e)
         struct plan_run *run = &p->run[i];
         struct err why = {0};
 
-        run->line = tsv_line(p->tsv, i);
-        for (int c = 0; plan_columns[c] != NULL; c++)
-            run->cell[c] = tsv_cell(p->tsv, i, tsv_column(p->tsv, plan_columns[c]));
-        if (read_run(run, &why) == ERR_OK)
+        plan_run_cells(run, p->tsv, i);
+        if (plan_run_read(run, &why) == ERR_OK)
             continue;
         err_add_line(e, ERR_DATA, "%s:%zu: %s", path, run->line, why.text);
         faults++;
@@ -162,7 +178,7 @@ out:
 void plan_free(struct plan *p)
 {
     for (size_t i = 0; p->run != NULL && i < p->n; i++)
-        free(p->run[i].text);
+        plan_run_free(&p->run[i]);
     free(p->run);
     free(p->by_name);
     tsv_free(p->tsv);

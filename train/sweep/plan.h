@@ -12,6 +12,7 @@ enum { PLAN_SETTINGS = 32 };
 
 struct plan_run {
     const char *cell[7]; /* by plan_columns; loans of the plan */
+    const char *group;   /* what stands for the task when runs are compared; a loan */
     size_t line;
     uint64_t seed;
     const struct method *method;
@@ -37,6 +38,14 @@ extern const char *const plan_columns[];
 /* Reads and checks all rows. ERR_DATA lists faults as FILE:LINE. Free on failure too. */
 NODISCARD enum err_code plan_read(struct plan *p, const char *path, struct err *e);
 void plan_free(struct plan *p);
+
+/* Checks the cells of one row, and fills the rest but for group and line. Free on failure too. */
+NODISCARD enum err_code plan_run_read(struct plan_run *run, struct err *e);
+void plan_run_free(struct plan_run *run);
+
+/* Row i of a table that has plan_columns and perhaps a column "group": its cells, group and line.
+ */
+void plan_run_cells(struct plan_run *run, const struct tsv *t, size_t i);
 
 /* The run of that name, NULL without one. */
 const struct plan_run *plan_find(const struct plan *p, const char *name);

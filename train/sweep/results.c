@@ -7,6 +7,7 @@
 #include "common/base/mem.h"
 
 #include <errno.h>
+#include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -53,10 +54,11 @@ static enum err_code look_at_run(struct results *r, size_t i, char **task, struc
     } else {
         free(*task);
         *task = NULL;
-        TRY(sweep_run_kind(&r->kind[i], run, e));
-        TRY(sweep_run_task(task, run, e));
+        TRY(sweep_run_kind(&r->kind[i], run, r->test, e));
+        TRY(sweep_run_task(task, run, r->test, e));
         r->classes = r->classes || r->kind[i].traits.classes;
         r->numbers = r->numbers || !r->kind[i].traits.classes;
+        r->media = r->media || r->kind[i].traits.media;
         for (int g = 0; g < r->kind[i].traits.sources; g++)
             TRY(add_source(r, r->kind[i].source[g], e));
     }
@@ -88,8 +90,14 @@ static enum err_code make_header(struct results *r, struct err *e)
     fprintf(f, "#synib-results 1\n");
     for (int c = 0; plan_columns[c] != NULL; c++)
         fprintf(f, "%s\t", plan_columns[c]);
-    fprintf(f, "identity\tstatus\tepochs\tsteps\tbest_epoch\tbest_score");
-    for (int s = 0; s < 2; s++) {
+    fprintf(f, "identity\tstatus\tepochs\tsteps\tbest_epoch\tbest_score\tval_loss");
+    if (r->classes)
+        fprintf(f, "\tval_accuracy\tval_macro_f1");
+    if (r->media)
+        fprintf(f, "\tval_irony_f1");
+    if (r->numbers)
+        fprintf(f, "\tval_mse\tval_r2");
+    for (int s = 0; s < 2 && r->test; s++) {
         if (r->classes)
             fprintf(f, "\t%s_accuracy", stage[s]);
         if (r->numbers)
@@ -108,11 +116,11 @@ static enum err_code make_header(struct results *r, struct err *e)
 }
 
 enum err_code results_init(struct results *r, const struct plan *plan, struct sweep_part part,
-                           const char *dir, struct err *e)
+                           bool test, const char *dir, struct err *e)
 {
     char *task = NULL;
 
-    *r = (struct results){.plan = plan, .part = part, .log = {.fd = -1}};
+    *r = (struct results){.plan = plan, .part = part, .test = test, .log = {.fd = -1}};
     TRY(mem_string(&r->dir, dir, e));
     TRY(mem_array(&r->row, plan->n, sizeof(char *), "results", e));
     TRY(mem_array(&r->identity, plan->n, IDENTITY_SIZE, "results", e));
@@ -147,6 +155,21 @@ static void put_number(FILE *f, bool there, double v)
         fprintf(f, "\t%.9g", v);
     else
         fprintf(f, "\t");
+}
+
+static void put_val(FILE *f, const struct results *r, bool there, const struct val_metrics *v)
+{
+    put_number(f, there && !isnan(v->loss), v->loss);
+    if (r->classes) {
+        put_number(f, there && !isnan(v->accuracy), v->accuracy);
+        put_number(f, there && !isnan(v->macro_f1), v->macro_f1);
+    }
+    if (r->media)
+        put_number(f, there && !isnan(v->irony_f1), v->irony_f1);
+    if (r->numbers) {
+        put_number(f, there && !isnan(v->mse), v->mse);
+        put_number(f, there && !isnan(v->r2), v->r2);
+    }
 }
 
 static int source_of(const struct run_kind *kind, const char *name)
@@ -198,8 +221,11 @@ static enum err_code make_row(char **out, const struct results *r, size_t i,
                 (long long)result->best_epoch, result->best_score);
     else
         fprintf(f, "\t\t\t\t");
-    put_metrics(f, r, &r->kind[i], result->finite, &result->last);
-    put_metrics(f, r, &r->kind[i], result->finite, &result->best);
+    put_val(f, r, result->finite, &result->val);
+    if (r->test) {
+        put_metrics(f, r, &r->kind[i], result->finite, &result->last);
+        put_metrics(f, r, &r->kind[i], result->finite, &result->best);
+    }
     fprintf(f, "\n");
     if (fclose(f) != 0)
         return err_set(e, ERR_NOMEM, "sweep: no memory");
@@ -276,8 +302,8 @@ static enum err_code read_lines(struct results *r, const char *path, const char 
 
     if (bytes < head || memcmp(text, r->header, head) != 0)
         return err_set(e, ERR_DATA,
-                       "%s: has other columns than this plan gives: give another -o or --force",
-                       path);
+                       "%s: has other columns than this plan gives%s: give another -o or --force",
+                       path, r->test ? "" : " with --no-test");
     TRY(tsv_parse(&t, path, "results", columns, text, bytes, e));
     for (size_t k = 0; k < tsv_rows(t); k++) {
         const char *stop = memchr(p, '\n', (size_t)(end - p));
@@ -361,6 +387,45 @@ enum err_code results_read_parts(struct results *r, struct err *e)
     }
     if (parts == 0)
         err_set(e, ERR_USAGE, "%s: has no results.I-of-N.tsv to merge", r->dir);
+out:
+    free(path);
+    name_list_free(&list);
+    return e->code;
+}
+
+/* Column last_loss is there when anything was tested. */
+static enum err_code look_for_test(bool *test, const char *path, struct err *e)
+{
+    struct file_view view = {0};
+    const char *header, *end;
+
+    TRY(file_read(&view, path, MAX_BYTES, e));
+    header = view.len > 0 ? memchr(view.data, '\n', view.len) : NULL;
+    if (header == NULL)
+        goto out;
+    end = (const char *)view.data + view.len;
+    header++;
+    end = memchr(header, '\n', (size_t)(end - header));
+    if (end != NULL)
+        *test = memmem(header, (size_t)(end - header), "\tlast_loss", 10) != NULL;
+out:
+    file_view_free(&view);
+    return e->code;
+}
+
+enum err_code results_have_test(bool *test, const char *dir, bool parts, struct err *e)
+{
+    struct name_list list = {0};
+    char *path = NULL;
+
+    if (access(dir, F_OK) != 0 && errno == ENOENT)
+        return ERR_OK;
+    TRY(dir_list(&list, dir, ".tsv", e));
+    for (size_t i = 0; i < list.count && path == NULL; i++)
+        if (parts ? is_part_file(list.name[i]) : strcmp(list.name[i], "results.tsv") == 0) {
+            TRY(path_join(&path, dir, list.name[i], e));
+            TRY(look_for_test(test, path, e));
+        }
 out:
     free(path);
     name_list_free(&list);

@@ -19,7 +19,9 @@ struct results {
     const struct plan *plan;
     struct sweep_part part;
     char *header;          /* both header lines */
+    bool test;             /* runs are tested */
     bool classes, numbers; /* columns that there are */
+    bool media;
     int sources;
     char source[2 * VECTORS_SOURCES][VECTORS_NAME_SIZE];
     struct run_kind *kind;           /* [plan->n] */
@@ -31,11 +33,16 @@ struct results {
     struct run_log log;
 };
 
-/* Columns and identities of all rows; opens nothing in dir yet. ERR_DATA lists rows whose data are
- * of the wrong kind. */
+/* Columns and identities of all rows; opens nothing in dir yet. test: false leaves test splits
+ * closed and their columns away. ERR_DATA lists rows whose data are of the wrong kind. */
 NODISCARD enum err_code results_init(struct results *r, const struct plan *plan,
-                                     struct sweep_part part, const char *dir, struct err *e);
+                                     struct sweep_part part, bool test, const char *dir,
+                                     struct err *e);
 void results_free(struct results *r);
+
+/* Whether the results in dir, or with `parts` those of its parts, have columns of the test split;
+ * as it was where there are none. */
+NODISCARD enum err_code results_have_test(bool *test, const char *dir, bool parts, struct err *e);
 
 /* Takes over the rows of the file that is there: ERR_DATA when they are of another plan. Whole rows
  * only; what a killed sweep left of a row is dropped at results_start. */

@@ -5,6 +5,8 @@
 #include "common/base/file.h"
 #include "common/base/mem.h"
 #include "common/base/parallel.h"
+#include "train/sweep/pretrain.h"
+#include "train/sweep/search.h"
 
 #include <errno.h>
 #include <pthread.h>
@@ -12,88 +14,6 @@
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
-
-enum { KEY_PART = 0x100, KEY_MERGE, MOST_PARTS = 100000 };
-
-static const struct argp_option option_table[] = {
-    {"output", 'o', "DIR", 0, "Folder of results.tsv and of what each run leaves", 0},
-    {"part", KEY_PART, "I/N", 0, "Only rows I, I + N, I + 2N, ... of the plan; I from 1", 0},
-    {"merge", KEY_MERGE, NULL, 0, "Put the results of all parts in DIR into results.tsv", 0},
-    {0},
-};
-
-static const char doc[] =
-    "Trains and tests every run of PLAN, several at a time, one thread each. A sweep that was "
-    "stopped goes on with the runs that are missing."
-    "\vExamples:\n"
-    "  synib-sweep manifests/plans/figure6.tsv -o sweeps/figure6\n"
-    "  synib-sweep big.tsv -o sweeps/big --part 3/8      # one of eight machines\n"
-    "  synib-sweep big.tsv -o sweeps/big --merge\n"
-    "\n"
-    "docs/formats/sweep.md describes PLAN and DIR; manifests/plans/ holds those of the paper's "
-    "figures.\n"
-    "\n"
-    "Exit codes: 0 all runs are there and finite; 1 failed, or some are not finite; 2 bad command "
-    "line; 4 bad plan or data, or results of another plan are in DIR; 75 stopped on request, the "
-    "same command goes on.";
-
-static error_t parse_part(struct sweep_options *opt, const char *text)
-{
-    const char *slash = strchr(text, '/');
-    int64_t i, n;
-    char first[16];
-
-    if (slash == NULL || (size_t)(slash - text) >= sizeof first) {
-        err_set(opt->cli.err, ERR_USAGE, "--part: '%s' is not of the form I/N", text);
-        return EINVAL;
-    }
-    memcpy(first, text, (size_t)(slash - text));
-    first[slash - text] = '\0';
-    if (cli_int(&n, slash + 1, 1, MOST_PARTS, "--part", opt->cli.err) != ERR_OK ||
-        cli_int(&i, first, 1, n, "--part", opt->cli.err) != ERR_OK)
-        return EINVAL;
-    opt->part = (struct sweep_part){(int)i, (int)n};
-    return 0;
-}
-
-static error_t parse_option(int key, char *arg, struct argp_state *state)
-{
-    struct sweep_options *opt = state->input;
-
-    switch (key) {
-    case ARGP_KEY_INIT: state->child_inputs[0] = &opt->cli; return 0;
-    case 'o': opt->out = arg; return 0;
-    case KEY_PART: return parse_part(opt, arg);
-    case KEY_MERGE: opt->merge = true; return 0;
-    case ARGP_KEY_ARG:
-        if (opt->plan != NULL) {
-            err_set(opt->cli.err, ERR_USAGE, "'%s': one PLAN only", arg);
-            return EINVAL;
-        }
-        opt->plan = arg;
-        return 0;
-    default: return ARGP_ERR_UNKNOWN;
-    }
-}
-
-enum err_code sweep_options_parse(struct sweep_options *opt, int argc, char **argv, struct err *e)
-{
-    static const struct argp_child children[] = {CLI_CHILD, {0}};
-    static const struct argp argp = {option_table, parse_option, "PLAN", doc, children, NULL, NULL};
-
-    *opt = (struct sweep_options){.part = {1, 1}};
-    TRY(cli_parse(&argp, argc, argv, "synib-sweep", &opt->cli, opt, e));
-    if (opt->plan == NULL)
-        return err_set(e, ERR_USAGE, "PLAN is missing: a table of runs (docs/formats/sweep.md)");
-    if (opt->out == NULL)
-        return err_set(e, ERR_USAGE, "-o DIR is missing: the folder of the results");
-    if (opt->cli.seed_given)
-        return err_set(e, ERR_USAGE, "--seed: seeds are in the plan");
-    if (opt->merge && opt->part.n > 1)
-        return err_set(e, ERR_USAGE, "--merge and --part exclude each other");
-out:
-    return e->code;
-}
 
 /* ---- running ---- */
 
@@ -105,6 +25,8 @@ struct sweep {
     char *runs; /* DIR/runs */
     size_t *todo;
     size_t count;
+    struct pretraining pretraining;
+    int pretraining_jobs; /* threads of one of its runs */
     struct progress progress;
     pthread_mutex_t lock; /* of results, timing and err */
     struct err *err;      /* of the first run that failed; read under the lock */
@@ -131,17 +53,74 @@ static enum err_code keep_result(struct sweep *s, size_t i, const struct run_res
              (double)ms / 1000);
     TRY(results_add(&s->results, i, result, e));
     TRY(run_log_add(&s->timing, line, e));
-    log_debug(&s->opt->cli.log, "%s: %.1f s, test accuracy %.4f, loss %.4f", run->cell[PLAN_RUN],
-              (double)ms / 1000, result->last.accuracy, result->last.loss);
+    log_debug(&s->opt->cli.log, "%s: %.1f s, validation loss %.4f", run->cell[PLAN_RUN],
+              (double)ms / 1000, result->val.loss);
 out:
     return e->code;
+}
+
+/* Under the lock. The first failure stays. */
+static void keep_failure(struct sweep *s, const struct err *e)
+{
+    if (s->err->code == ERR_OK)
+        *s->err = *e;
+}
+
+static void one_pretraining(void *ctx, int64_t k, int worker)
+{
+    struct sweep *s = ctx;
+    struct err e = {0};
+
+    (void)worker;
+    if (has_failed(s))
+        return;
+    if (pretraining_do(&s->pretraining, &s->plan, (size_t)k, s->pretraining_jobs, &s->opt->cli.log,
+                       &e) != ERR_OK)
+        err_in(&e, "%s: unimodal runs", s->plan.name);
+    pthread_mutex_lock(&s->lock);
+    keep_failure(s, &e);
+    pthread_mutex_unlock(&s->lock);
+    progress_step(&s->progress, 1);
+}
+
+/* All of it before the runs: of runs that share it, none waits for another. Few of them are done
+ * one after the other, on all threads. */
+static enum err_code pretrain(struct sweep *s, struct err *e)
+{
+    int jobs = s->opt->cli.jobs;
+    int64_t n;
+
+    TRY(pretraining_init(&s->pretraining, &s->plan, s->todo, s->count, s->opt->out, e));
+    n = MEDIA_MODALITIES * (int64_t)s->pretraining.n;
+    if (n == 0)
+        goto out;
+    s->pretraining_jobs = n < jobs ? jobs : 1;
+    progress_begin(&s->progress, &s->opt->cli.log, "unimodal runs", n);
+    parallel_for(n < jobs ? 1 : jobs, n, one_pretraining, s);
+    progress_end(&s->progress);
+out:
+    return e->code;
+}
+
+static enum err_code do_run(struct sweep *s, size_t i, struct run_result *result, struct err *e)
+{
+    const struct plan_run *run = &s->plan.run[i];
+    struct run_place place = {
+        .folder = s->runs, .jobs = s->count == 1 ? s->opt->cli.jobs : 1, .log = &s->opt->cli.log};
+    char *pretrained = NULL;
+
+    TRY(pretraining_folder(&pretrained, &s->pretraining, i, e));
+    place.pretrained = pretrained;
+    TRY(sweep_run_do(result, run, s->results.test, &place, e));
+out:
+    free(pretrained);
+    return err_in(e, "%s:%zu: run %s", s->plan.name, run->line, run->cell[PLAN_RUN]);
 }
 
 static void one_run(void *ctx, int64_t k, int worker)
 {
     struct sweep *s = ctx;
     size_t i = s->todo[k];
-    const struct plan_run *run = &s->plan.run[i];
     int64_t begun = clock_ms();
     struct run_result result;
     struct err e = {0};
@@ -151,14 +130,12 @@ static void one_run(void *ctx, int64_t k, int worker)
         return;
     if (cli_stop_requested())
         err_set(&e, ERR_STOPPED, "stopped on request");
-    else if (sweep_run_do(&result, run, s->runs, s->count == 1 ? s->opt->cli.jobs : 1,
-                          &s->opt->cli.log, &e) != ERR_OK)
-        err_in(&e, "%s:%zu: run %s", s->plan.name, run->line, run->cell[PLAN_RUN]);
+    else
+        (void)do_run(s, i, &result, &e);
     pthread_mutex_lock(&s->lock);
     if (e.code == ERR_OK)
         (void)keep_result(s, i, &result, clock_ms() - begun, &e);
-    if (s->err->code == ERR_OK)
-        *s->err = e;
+    keep_failure(s, &e);
     pthread_mutex_unlock(&s->lock);
     progress_step(&s->progress, 1);
 }
@@ -175,9 +152,11 @@ static enum err_code run_missing(struct sweep *s, struct err *e)
         goto out;
     TRY(results_start(&s->results, e));
     TRY(run_log_open(&s->timing, s->opt->out, "timing.jsonl", -1, 0, e));
-    progress_begin(&s->progress, &s->opt->cli.log, "runs", (int64_t)s->count);
-    parallel_for(s->opt->cli.jobs, (int64_t)s->count, one_run, s);
-    progress_end(&s->progress);
+    if (pretrain(s, e) == ERR_OK) {
+        progress_begin(&s->progress, &s->opt->cli.log, "runs", (int64_t)s->count);
+        parallel_for(s->opt->cli.jobs, (int64_t)s->count, one_run, s);
+        progress_end(&s->progress);
+    }
     if (e->code == ERR_STOPPED) {
         err_clear(e);
         err_set(e, ERR_STOPPED, "%s: stopped with %zu runs there: the same command goes on",
@@ -235,6 +214,24 @@ out:
     return e->code;
 }
 
+static enum err_code write_selected(const struct sweep *s, struct err *e)
+{
+    char *text = NULL, *path = NULL;
+    size_t undecided;
+
+    TRY(select_text(&text, &undecided, &s->results, (enum select_by)s->opt->select_by, e));
+    TRY(path_join(&path, s->opt->out, "selected.tsv", e));
+    TRY(atomic_file_put(path, text, strlen(text), true, e));
+    if (undecided > 0)
+        err_set(e, ERR_NONFINITE,
+                "%s: of %zu comparisons no settings were finite: rank 1 with not_finite above 0",
+                path, undecided);
+out:
+    free(text);
+    free(path);
+    return e->code;
+}
+
 static enum err_code sweep_locked(struct sweep *s, struct err *e)
 {
     const struct sweep_options *opt = s->opt;
@@ -251,7 +248,9 @@ static enum err_code sweep_locked(struct sweep *s, struct err *e)
         goto out;
     TRY(results_finish(&s->results, e));
     log_note(&opt->cli.log, "%s: %zu runs", opt->out, s->results.done);
-    if (s->results.failed)
+    if (opt->select)
+        TRY(write_selected(s, e));
+    else if (s->results.failed)
         err_set(e, ERR_NONFINITE,
                 "%s: some runs were not finite: rows with status not-finite in its results",
                 opt->out);
@@ -259,7 +258,36 @@ out:
     return e->code;
 }
 
-enum err_code sweep_run(const struct sweep_options *opt, struct err *e)
+/* ---- searches ---- */
+
+static enum err_code expand(const struct sweep_options *opt, struct err *e)
+{
+    struct search_options search = {opt->plan, opt->draws, opt->cli.seed};
+    char *text = NULL;
+    size_t runs;
+
+    TRY(atomic_file_check(opt->out, opt->cli.force, e));
+    TRY(search_expand(&text, &runs, &search, e));
+    if (!opt->cli.dry_run)
+        TRY(atomic_file_put(opt->out, text, strlen(text), opt->cli.force, e));
+    log_note(&opt->cli.log, "%s: %zu runs", opt->cli.dry_run ? opt->plan : opt->out, runs);
+out:
+    free(text);
+    return e->code;
+}
+
+/* ---- the whole ---- */
+
+/* A search is test-free unless it began otherwise; parts are merged as they are. */
+static enum err_code choose_test(bool *test, const struct sweep_options *opt, struct err *e)
+{
+    *test = !opt->no_test && !opt->select;
+    if (opt->no_test || (!opt->merge && (!opt->select || opt->cli.force)))
+        return ERR_OK;
+    return results_have_test(test, opt->out, opt->merge, e);
+}
+
+static enum err_code run_plan(const struct sweep_options *opt, struct err *e)
 {
     struct sweep s = {.opt = opt,
                       .lock = PTHREAD_MUTEX_INITIALIZER,
@@ -268,9 +296,11 @@ enum err_code sweep_run(const struct sweep_options *opt, struct err *e)
                       .timing = {.fd = -1}};
     struct run_lock lock = {.fd = -1};
     char name[80] = ".lock";
+    bool test;
 
     TRY(plan_read(&s.plan, opt->plan, e));
-    TRY(results_init(&s.results, &s.plan, opt->part, opt->out, e));
+    TRY(choose_test(&test, opt, e));
+    TRY(results_init(&s.results, &s.plan, opt->part, test, opt->out, e));
     if (opt->part.n > 1)
         snprintf(name, sizeof name, ".lock.%d-of-%d", opt->part.i, opt->part.n);
     TRY(path_join(&s.runs, opt->out, "runs", e));
@@ -283,8 +313,14 @@ out:
     run_lock_release(&lock);
     results_free(&s.results);
     run_log_close(&s.timing);
+    pretraining_free(&s.pretraining);
     plan_free(&s.plan);
     free(s.todo);
     free(s.runs);
     return e->code;
+}
+
+enum err_code sweep_run(const struct sweep_options *opt, struct err *e)
+{
+    return opt->expand ? expand(opt, e) : run_plan(opt, e);
 }
