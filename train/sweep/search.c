@@ -262,21 +262,23 @@ static size_t digits_of(size_t n)
     return digits;
 }
 
-/* Adds one run to the plan. point: from 1; 0 where the row has one point only. */
+/* Adds one run to the plan. point: from 1; 0 where the row has one point only. Seeds rise, so of
+ * those of a point the last has the longest name: with the first it is checked for all. */
 static enum err_code put_run(struct search *s, const struct search_row *r, size_t point,
-                             const char *settings, uint64_t seed, struct err *e)
+                             const char *settings, size_t which, struct err *e)
 {
     const char *const *cell = r->base.cell;
     char name[NAME_SIZE], number[32] = "", seed_text[32], seed_name[40] = "";
     struct named *named = &s->name[s->named];
 
-    snprintf(seed_text, sizeof seed_text, "%llu", (unsigned long long)seed);
+    snprintf(seed_text, sizeof seed_text, "%llu", (unsigned long long)r->seed[which]);
     if (point > 0)
         snprintf(number, sizeof number, "-%0*zu", (int)digits_of(r->grid * r->draws), point);
     if (!r->one_seed)
         snprintf(seed_name, sizeof seed_name, "_%s", seed_text);
     snprintf(name, sizeof name, "%.400s%s%s", cell[PLAN_RUN], number, seed_name);
-    TRY(check_run(r, name, settings, seed_text, e));
+    if (which == 0 || which + 1 == r->seeds)
+        TRY(check_run(r, name, settings, seed_text, e));
     named->line = r->base.line;
     TRY(mem_string(&named->name, name, e));
     s->named++;
@@ -297,7 +299,7 @@ static enum err_code put_row(struct search *s, const struct search_row *r, struc
     for (size_t p = 0; p < points; p++) {
         TRY(point_settings(settings, r, s->opt->seed, p / r->draws, r->draw[p % r->draws], e));
         for (size_t i = 0; i < r->seeds; i++)
-            TRY(put_run(s, r, points > 1 ? p + 1 : 0, settings, r->seed[i], e));
+            TRY(put_run(s, r, points > 1 ? p + 1 : 0, settings, i, e));
     }
 out:
     return e->code;
