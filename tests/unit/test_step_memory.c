@@ -42,6 +42,16 @@ static const struct {
     {"spurious:0.6", "xor-spurious", "reconboost", NULL, {"reconboost.epochs=1"}},
     {"spurious:0.6", "xor-spurious", "mcr", NULL, {"mcr.permutations=4"}},
     {"spurious3:0.6", "xor-spurious", "mcr", NULL, {"mcr.permutations=4", "model.fusion=trunk"}},
+    {"spurious:0.6",
+     "xor-spurious",
+     "mcr",
+     NULL,
+     {"mcr.permutations=4", "mcr.shuffle=other-label"}},
+    {"spurious:0.6",
+     "xor-spurious",
+     "mcr",
+     NULL,
+     {"mcr.permutations=4", "mcr.shuffle=other-sample"}},
 };
 
 static const struct log quiet = {.tool = "test", .level = LOG_QUIET};
