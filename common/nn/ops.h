@@ -98,8 +98,10 @@ struct tensor *op_gaussian_kl(struct tape *t, struct tensor *prediction, struct 
                               enum kl_direction direction);
 
 /* ---- losses over two operands, both of which get gradients ---- */
-/* Jensen-Shannon divergence of the distributions softmax(a) and softmax(b), mean over rows. */
-struct tensor *op_js_divergence(struct tape *t, struct tensor *a, struct tensor *b);
+/* Jensen-Shannon divergence of the distributions softmax(a) and softmax(b), mean over rows, times
+ * weight[b] where weight [B] is not NULL; it is borrowed for the call. */
+struct tensor *op_js_divergence(struct tape *t, struct tensor *a, struct tensor *b,
+                                const float *weight);
 /* Supervised contrastive loss (NT-Xent): the rows of a and b, 2 B vectors of length 1, s their
  * products divided by `temperature`; mean over all ordered pairs (i, j) of one label, i != j, of
  * -log(e^s_ij / (e^s_ij + sum over n of other labels e^s_in)). 0 without a pair. R section 6.7. */

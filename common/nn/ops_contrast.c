@@ -140,7 +140,8 @@ static void js_half(int64_t classes, const float *x, const float *other, double 
     }
 }
 
-struct tensor *op_js_divergence(struct tape *t, struct tensor *a, struct tensor *b)
+struct tensor *op_js_divergence(struct tape *t, struct tensor *a, struct tensor *b,
+                                const float *weight)
 {
     struct tensor *in[2] = {a, b};
     int64_t rows, classes;
@@ -154,9 +155,11 @@ struct tensor *op_js_divergence(struct tape *t, struct tensor *a, struct tensor 
     classes = a->dim[1];
     for (int64_t i = 0; i < rows; i++) {
         const float *x = a->data + i * classes, *y = b->data + i * classes;
+        double w = weight != NULL ? (double)weight[i] : 1, js = 0;
 
-        js_half(classes, x, y, 1 / (double)rows, &sum, d[0] + i * classes);
-        js_half(classes, y, x, 1 / (double)rows, &sum, d[1] + i * classes);
+        js_half(classes, x, y, w / (double)rows, &js, d[0] + i * classes);
+        js_half(classes, y, x, w / (double)rows, &js, d[1] + i * classes);
+        sum += w * js;
     }
     return loss_of_two(t, in, sum / (double)rows, d);
 }

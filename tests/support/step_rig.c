@@ -168,6 +168,11 @@ static const struct param *named(const struct step_rig *r, const char *name)
     return p;
 }
 
+static double number(const struct step_rig *r, const struct param *p, int64_t i)
+{
+    return r->weight != NULL ? r->weight[p->offset + (size_t)i] : (double)p->data[i];
+}
+
 /* The layers NAME.weight, or NAME.0.weight and so on, with ReLU between them (and after the last).
  */
 static int mlp_by_hand(const struct step_rig *r, const char *name, const double *x, bool relu_last,
@@ -192,9 +197,9 @@ static int mlp_by_hand(const struct step_rig *r, const char *name, const double 
         if (l == 0)
             memcpy(now, x, (size_t)w->dim[1] * sizeof *now);
         for (int64_t o = 0; o < w->dim[0]; o++) {
-            next[o] = (double)b->data[o];
+            next[o] = number(r, b, o);
             for (int64_t i = 0; i < w->dim[1]; i++)
-                next[o] += (double)w->data[o * w->dim[1] + i] * now[i];
+                next[o] += number(r, w, o * w->dim[1] + i) * now[i];
             if ((relu_last || l + 1 < layers) && next[o] < 0)
                 next[o] = 0;
         }
@@ -242,34 +247,40 @@ void ref_fusion_input(const struct step_rig *r, int which, const double *raw, do
         z[d] = (raw[d] - mean) / sqrt(var + 1e-5);
 }
 
-void ref_contribution(const struct step_rig *r, int which, const double *z, double *g)
+static int outputs(const struct step_rig *r)
 {
-    const struct param *w, *b = which == 0 ? named(r, "fusion.bias") : NULL;
-    char name[PARAM_NAME_SIZE];
+    return model_opt(r->net.model)->outputs;
+}
 
+void ref_share(const struct step_rig *r, int which, const double *z, double *share)
+{
+    int width = model_features(r->net.model, which);
+    const struct param *w, *b;
+    char name[64];
+
+    if (model_opt(r->net.model)->fuse == FUSION_SUM) {
+        ref_head(r, which, z, share);
+        return;
+    }
     snprintf(name, sizeof name, "fusion.%s.weight", modality(r, which));
     w = named(r, name);
-    for (int64_t o = 0; o < w->dim[0]; o++) {
-        g[o] = b != NULL ? (double)b->data[o] : 0;
-        for (int64_t i = 0; i < w->dim[1]; i++)
-            g[o] += (double)w->data[o * w->dim[1] + i] * z[i];
+    b = named(r, "fusion.bias");
+    for (int k = 0; k < outputs(r); k++) {
+        share[k] = which == 0 ? number(r, b, k) : 0;
+        for (int d = 0; d < width; d++)
+            share[k] += number(r, w, (int64_t)k * width + d) * z[d];
     }
 }
 
-/* Of a linear or summing fusion. */
-static void add_up(const struct step_rig *r, const double *const z[MODALITIES_MAX], double *g)
+static void fuse_shares(const struct step_rig *r, const double *const z[MODALITIES_MAX], double *g)
 {
-    const struct model_options *o = model_opt(r->net.model);
-    double part[64];
+    double share[REF_OUTPUTS_MAX];
 
-    memset(g, 0, (size_t)o->outputs * sizeof *g);
-    for (int m = 0; m < o->modalities; m++) {
-        if (o->fuse == FUSION_SUM)
-            ref_head(r, m, z[m], part);
-        else
-            ref_contribution(r, m, z[m], part);
-        for (int k = 0; k < o->outputs; k++)
-            g[k] += part[k];
+    memset(g, 0, (size_t)outputs(r) * sizeof *g);
+    for (int m = 0; m < model_opt(r->net.model)->modalities; m++) {
+        ref_share(r, m, z[m], share);
+        for (int k = 0; k < outputs(r); k++)
+            g[k] += share[k];
     }
 }
 
@@ -280,7 +291,7 @@ void ref_fuse(const struct step_rig *r, const double *const z[MODALITIES_MAX], d
     int at = 0;
 
     if (model_opt(r->net.model)->fuse != FUSION_TRUNK) {
-        add_up(r, z, g);
+        fuse_shares(r, z, g);
         return;
     }
     for (int m = 0; m < model_opt(r->net.model)->modalities; m++) {
@@ -295,13 +306,7 @@ void ref_fuse(const struct step_rig *r, const double *const z[MODALITIES_MAX], d
         (void)mlp_by_hand(r, "fusion.log_variance", h, false, log_variance);
 }
 
-static int outputs(const struct step_rig *r)
-{
-    return model_opt(r->net.model)->outputs;
-}
-
-/* Probabilities of a discrete family; returns how many. */
-static int probabilities(const struct step_rig *r, const double *x, double *p)
+int ref_probabilities(const struct step_rig *r, const double *x, double *p)
 {
     double sum = 0;
     int k = outputs(r);
@@ -321,10 +326,10 @@ static int probabilities(const struct step_rig *r, const double *x, double *p)
 double ref_nll(const struct step_rig *r, const double *prediction, int64_t i)
 {
     int numbers = outputs(r) / 2;
-    double p[64], sum = 0;
+    double p[REF_OUTPUTS_MAX], sum = 0;
 
     if (r->batch.aim.target == NULL) {
-        (void)probabilities(r, prediction, p);
+        (void)ref_probabilities(r, prediction, p);
         return -log(p[r->batch.aim.label[i]]);
     }
     for (int k = 0; k < numbers; k++) {
@@ -353,7 +358,7 @@ static double gaussian_kl(const double *p, const double *q, int numbers)
 
 double ref_kl(const struct step_rig *r, const double *p, const double *q, bool reverse)
 {
-    double a[64], b[64], kl = 0;
+    double a[REF_OUTPUTS_MAX], b[REF_OUTPUTS_MAX], kl = 0;
     int n;
 
     if (r->batch.aim.target != NULL) {
@@ -362,8 +367,8 @@ double ref_kl(const struct step_rig *r, const double *p, const double *q, bool r
         return reverse ? gaussian_kl(q != NULL ? q : standard, p, outputs(r) / 2)
                        : gaussian_kl(p, q, outputs(r) / 2);
     }
-    n = probabilities(r, p, a);
-    (void)probabilities(r, q, b);
+    n = ref_probabilities(r, p, a);
+    (void)ref_probabilities(r, q, b);
     for (int k = 0; k < n; k++)
         kl += reverse ? b[k] * log(b[k] / a[k]) : a[k] * log(a[k] / b[k]);
     return kl;
@@ -373,4 +378,68 @@ void ref_row(const float *x, int64_t width, int64_t i, double *out)
 {
     for (int64_t k = 0; k < width; k++)
         out[k] = (double)x[i * width + k];
+}
+
+/* ---- gradients ---- */
+
+/* In double, the truncation error of a central difference is about STEP^2, its rounding error about
+ * 1e-16 / STEP. */
+static const double STEP = 1e-6;
+
+static double *weights_in_double(const struct step_rig *r)
+{
+    size_t count = params_block_count(r->net.params);
+    const float *value = params_value_block(r->net.params);
+    double *w = calloc(count, sizeof *w);
+
+    assert_non_null(w);
+    for (size_t i = 0; i < count; i++)
+        w[i] = (double)value[i];
+    return w;
+}
+
+double *ref_gradient(struct step_rig *r, ref_loss *loss, void *ctx)
+{
+    double *w = weights_in_double(r), *d = calloc(params_block_count(r->net.params), sizeof *d);
+
+    assert_non_null(d);
+    r->weight = w;
+    for (int i = 0; i < params_count(r->net.params); i++) {
+        const struct param *p = params_at(r->net.params, i);
+
+        for (int64_t k = 0; p->kind == PARAM_WEIGHT && k < p->count; k++) {
+            double *x = &w[p->offset + (size_t)k], at = *x, up;
+
+            *x = at + STEP;
+            up = loss(r, ctx);
+            *x = at - STEP;
+            d[p->offset + (size_t)k] = (up - loss(r, ctx)) / (2 * STEP);
+            *x = at;
+        }
+    }
+    r->weight = NULL;
+    free(w);
+    return d;
+}
+
+void rig_assert_gradient(const struct step_rig *r, const double *want, const char *what)
+{
+    double all = 0;
+
+    for (int i = 0; i < params_count(r->net.params); i++) {
+        const struct param *p = params_at(r->net.params, i);
+        double most = 1e-3;
+
+        for (int64_t k = 0; p->kind == PARAM_WEIGHT && k < p->count; k++)
+            most = fmax(most, fabs(want[p->offset + (size_t)k]));
+        for (int64_t k = 0; p->kind == PARAM_WEIGHT && k < p->count; k++) {
+            double by_hand = want[p->offset + (size_t)k], got = (double)p->grad[k];
+
+            all += fabs(by_hand);
+            if (!(fabs(got - by_hand) <= 1e-5 * most) || (p->frozen && p->grad[k] != 0))
+                fail_msg("%s: gradient of %s[%lld]: %.9g, by hand %.9g", what, p->name,
+                         (long long)k, got, by_hand);
+        }
+    }
+    assert_true(all > 0);
 }

@@ -14,6 +14,8 @@ struct step_rig {
     struct batch batch; /* the first of an epoch in order */
     struct method_step step;
     struct step_report report;
+    const double
+        *weight; /* [params_block_count] what ref_* take for the weights; NULL: the params */
 };
 
 /* Settings of manifests/presets/PRESET.conf for a method and mask (NULL: the preset's). */
@@ -31,7 +33,9 @@ void rig_open_media(struct step_rig *r, const struct method *m, const struct con
                     const char *dir, int n);
 void rig_close(struct step_rig *r);
 
-/* Forward and backward pass; gradients are in the params, features on the tape. */
+/* What a training step does before the optimiser; gradients are in the params, features on the
+ * tape.
+ */
 void rig_step(struct step_rig *r, uint32_t step, int64_t epoch);
 /* Makes r->step as rig_step does, without loss or gradients. */
 void rig_encode(struct step_rig *r, uint32_t step);
@@ -40,22 +44,29 @@ void rig_encode(struct step_rig *r, uint32_t step);
 double rig_gradient(const struct step_rig *r, const char *prefix);
 
 /* ---- the model by hand, in double; one sample ---- */
-enum { REF_WIDTH_MAX = 1 << 14 };
+enum { REF_WIDTH_MAX = 1 << 14, REF_OUTPUTS_MAX = 64 };
 /* raw [D] of a vector modality from its input. */
 void ref_encode(const struct step_rig *r, int which, const double *x, double *raw);
 /* u [P] from raw, z [D] from raw. */
 void ref_head(const struct step_rig *r, int which, const double *raw, double *u);
 void ref_fusion_input(const struct step_rig *r, int which, const double *raw, double *z);
-/* What modality `which` adds to g [P] in a linear or summing fusion; fusion.bias comes with the
- * first. */
-void ref_contribution(const struct step_rig *r, int which, const double *z, double *g);
 /* g [P] from all z. log_variance [P] may be NULL. */
 void ref_fuse(const struct step_rig *r, const double *const z[MODALITIES_MAX], double *g,
               double *log_variance);
+/* What modality `which` adds to g in a linear or summed fusion; the bias comes with the first. */
+void ref_share(const struct step_rig *r, int which, const double *z, double *share);
+/* Probabilities of the classes (prediction NULL: all alike); returns how many. */
+int ref_probabilities(const struct step_rig *r, const double *prediction, double *p);
 /* -log p of sample i of the batch, and KL between two predictions of the rig's family (r NULL: the
  * uniform distribution). */
 double ref_nll(const struct step_rig *r, const double *prediction, int64_t i);
 double ref_kl(const struct step_rig *r, const double *p, const double *q, bool reverse);
+/* d loss / d every weight, [params_block_count], by central differences of a loss that ref_* make;
+ * caller frees. */
+typedef double ref_loss(struct step_rig *r, void *ctx);
+double *ref_gradient(struct step_rig *r, ref_loss *loss, void *ctx);
+/* The gradients in the params are these, and those of frozen weights are zero. */
+void rig_assert_gradient(const struct step_rig *r, const double *want, const char *what);
 /* Row i of a tensor or array of `width` columns, as double. */
 void ref_row(const float *x, int64_t width, int64_t i, double *out);
 

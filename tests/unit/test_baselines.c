@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #include "common/base/rng.h"
+#include "tests/support/by_hand.h"
 #include "tests/support/check.h"
-#include "tests/support/step_rig.h"
 #include "train/methods/min_norm.h"
 
 #include <math.h>
@@ -9,626 +9,521 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* One training step of D&R, MMPareto, ReconBoost and MCR on tiny models: the loss by hand in
- * double, and its gradient towards every weight by differences of that. What a method holds
- * constant is kept from before the weights were moved. */
+/* One training step of plain fusion in all its forms, D&R, MMPareto and ReconBoost on a tiny model:
+ * losses and the gradient of every weight by hand in double. MCR is tests/unit/test_mcr.c, the
+ * resets of D&R are tests/unit/test_dnr.c. */
 
-enum { N = 6, OUTPUTS = 3, WIDTH = 16 };
+/* ---- losses ---- */
 
-/* ---- the model by hand: all samples, all modalities ---- */
-
-struct forward {
-    double raw[N][MODALITIES_MAX][WIDTH], z[N][MODALITIES_MAX][WIDTH];
-    double u[N][MODALITIES_MAX][OUTPUTS]; /* unimodal */
-    double c[N][MODALITIES_MAX][OUTPUTS]; /* what a modality adds to g */
-    double g[N][OUTPUTS];
-};
-
-static int modalities(const struct step_rig *r)
+static double fused_by_hand(struct step_rig *r, void *ctx)
 {
-    return data_modalities(r->data);
+    static struct by_hand f;
+
+    (void)ctx;
+    hand_forward(r, &f);
+    return hand_nll(r, f.g);
 }
 
-static int outputs(const struct step_rig *r)
+/* ctx: which modality's. */
+static double head_by_hand(struct step_rig *r, void *ctx)
 {
-    return model_opt(r->net.model)->outputs;
+    static struct by_hand f;
+
+    hand_forward(r, &f);
+    return hand_nll(r, f.u[*(int *)ctx]);
 }
 
-static void run_by_hand(const struct step_rig *r, struct forward *f)
+/* Fused loss and heads' losses; with detached heads these are of the features in ctx. */
+static double sum_by_hand(struct step_rig *r, void *ctx)
 {
-    static double x[REF_WIDTH_MAX];
+    static struct by_hand f;
+    const struct by_hand *features = ctx;
+    double sum;
 
-    memset(f, 0, sizeof *f);
-    for (int i = 0; i < N; i++) {
-        const double *z[MODALITIES_MAX] = {0};
-
-        for (int m = 0; m < modalities(r); m++) {
-            ref_row(r->batch.x[m], model_inputs(r->net.model, m), i, x);
-            ref_encode(r, m, x, f->raw[i][m]);
-            ref_head(r, m, f->raw[i][m], f->u[i][m]);
-            ref_fusion_input(r, m, f->raw[i][m], f->z[i][m]);
-            if (model_opt(r->net.model)->fuse == FUSION_SUM)
-                memcpy(f->c[i][m], f->u[i][m], sizeof f->c[i][m]);
-            else if (model_opt(r->net.model)->fuse == FUSION_LINEAR)
-                ref_contribution(r, m, f->z[i][m], f->c[i][m]);
-            z[m] = f->z[i][m];
-        }
-        ref_fuse(r, z, f->g[i], NULL);
+    hand_forward(r, &f);
+    sum = hand_nll(r, f.g);
+    for (int m = 0; m < data_modalities(r->data); m++) {
+        for (int i = 0; i < HAND_ROWS && r->net.config.detach_heads; i++)
+            ref_head(r, m, features->raw[m][i], f.u[m][i]);
+        sum += r->net.config.unimodal_weight * hand_nll(r, f.u[m]);
     }
-}
-
-/* Probabilities of the classes from a prediction; returns how many. */
-static int classes_of(const struct step_rig *r, const double *x, double *p)
-{
-    double logit[OUTPUTS + 1] = {0}, sum = 0;
-    int n = outputs(r) == 1 ? 2 : outputs(r);
-
-    memcpy(logit + (outputs(r) == 1), x, (size_t)outputs(r) * sizeof *x);
-    for (int k = 0; k < n; k++)
-        sum += p[k] = exp(logit[k]);
-    for (int k = 0; k < n; k++)
-        p[k] /= sum;
-    return n;
-}
-
-static double fused_nll(const struct step_rig *r, const struct forward *f)
-{
-    double sum = 0;
-
-    for (int i = 0; i < N; i++)
-        sum += ref_nll(r, f->g[i], i) / N;
     return sum;
 }
 
-static double head_nll(const struct step_rig *r, const struct forward *f, int m)
+static void assert_reported(const struct step_rig *r, const char *what, double loss,
+                            struct by_hand *f)
 {
-    double sum = 0;
-
-    for (int i = 0; i < N; i++)
-        sum += ref_nll(r, f->u[i][m], i) / N;
-    return sum;
+    assert_hand(what, r->report.value[VALUE_LOSS], loss);
+    assert_hand(what, r->report.value[VALUE_FUSED], hand_nll(r, f->g));
+    for (int m = 0; m < data_modalities(r->data); m++)
+        assert_hand(what, r->report.value[VALUE_UNIMODAL + m], hand_nll(r, f->u[m]));
 }
 
-/* ---- gradients by differences ---- */
+/* ---- fusion by a trunk, one layer or a sum ---- */
 
-/* A loss of the weights as they are; `kept` is what it holds constant. */
-typedef double loss_by_hand(const struct step_rig *r, const struct forward *f, const void *kept);
-
-struct slopes {
-    double *value; /* [params_block_count] */
-    bool *kink;    /* a ReLU turns within the step: no slope there */
-};
-
-static double loss_now(const struct step_rig *r, loss_by_hand *fn, const void *kept)
+/* Both methods whose loss is the plain one; with and without layer norm and detached heads. */
+static void test_fusions(void **state)
 {
-    static struct forward f;
-
-    run_by_hand(r, &f);
-    return fn(r, &f, kept);
-}
-
-static struct slopes differences(const struct step_rig *r, loss_by_hand *fn, const void *kept)
-{
-    size_t count = params_block_count(r->net.params);
-    struct slopes s = {calloc(count, sizeof *s.value), calloc(count, sizeof *s.kink)};
-    double middle = loss_now(r, fn, kept);
-
-    assert_non_null(s.value);
-    assert_non_null(s.kink);
-    for (int i = 0; i < params_count(r->net.params); i++) {
-        struct param *p = params_at(r->net.params, i);
-
-        for (int64_t k = 0; p->kind == PARAM_WEIGHT && k < p->count; k++) {
-            size_t at = p->offset + (size_t)k;
-            float w = p->data[k], step = 1.0F / 131072, up, down;
-            double high, low;
-
-            p->data[k] = up = w + step;
-            high = (loss_now(r, fn, kept) - middle) / ((double)up - (double)w);
-            p->data[k] = down = w - step;
-            low = (middle - loss_now(r, fn, kept)) / ((double)w - (double)down);
-            p->data[k] = w;
-            s.value[at] = (high + low) / 2;
-            s.kink[at] = fabs(high - low) > 1e-3 * (1e-3 + fabs(high) + fabs(low));
-        }
-    }
-    return s;
-}
-
-static void slopes_free(struct slopes *s)
-{
-    free(s->value);
-    free(s->kink);
-}
-
-/* What the step left in the params against slopes; nearly all must have one. */
-static void assert_slopes(const struct step_rig *r, const struct slopes *want, const char *what)
-{
-    int64_t compared = 0, skipped = 0;
-    double largest = 0;
-
-    for (size_t i = 0; i < params_block_count(r->net.params); i++)
-        largest = fmax(largest, fabs(want->value[i]));
-    assert_true(largest > 0);
-    for (int i = 0; i < params_count(r->net.params); i++) {
-        const struct param *p = params_at(r->net.params, i);
-
-        for (int64_t k = 0; p->kind == PARAM_WEIGHT && k < p->count; k++) {
-            double slope = want->value[p->offset + (size_t)k];
-
-            if (want->kink[p->offset + (size_t)k]) {
-                skipped++;
-                continue;
-            }
-            compared++;
-            if (fabs((double)p->grad[k] - slope) > 3e-3 * fabs(slope) + 1e-4 * largest)
-                fail_msg("%s: %s[%lld]: gradient %g, by differences %g", what, p->name,
-                         (long long)k, (double)p->grad[k], slope);
-        }
-    }
-    if (compared <= 300 || skipped * 20 >= compared)
-        fail_msg("%s: %lld weights compared, %lld turn a ReLU", what, (long long)compared,
-                 (long long)skipped);
-}
-
-static void check_step(struct step_rig *r, loss_by_hand *fn, const void *kept, const char *what)
-{
-    struct slopes s = differences(r, fn, kept);
-
-    assert_float_equal(r->report.value[VALUE_LOSS], loss_now(r, fn, kept), 2e-5);
-    assert_slopes(r, &s, what);
-    slopes_free(&s);
-}
-
-/* ---- opening ---- */
-
-static const char *const TASKS[] = {"pid:0.2,0.2,0.2,0.4", "spurious3:0.5", "classes"};
-enum { N_TASKS = sizeof TASKS / sizeof TASKS[0] };
-
-static void small_config(struct config *c, const char *method)
-{
-    rig_config(c, "xor-pid", method, NULL);
-    rig_shrink(c);
-    c->encoder_width = 6;
-    c->select = SELECT_LAST;
-    c->mcr_permutations = 3;
-}
-
-static void open_task(struct step_rig *r, const struct method *m, const struct config *c, int task)
-{
-    if (strcmp(TASKS[task], "classes") == 0)
-        rig_open_classes(r, m, c, N);
-    else
-        rig_open(r, m, c, TASKS[task], N);
-}
-
-/* ---- D&R ---- */
-
-static double plain_loss(const struct step_rig *r, const struct forward *f, const void *kept)
-{
-    double sum = fused_nll(r, f);
-
-    (void)kept;
-    for (int m = 0; m < modalities(r); m++)
-        sum += r->net.config.unimodal_weight * head_nll(r, f, m);
-    return sum;
-}
-
-/* Between resets it is a linear fusion whose heads train the encoders. */
-static void test_dnr(void **state)
-{
-    struct step_rig r;
-    struct config c;
+    static const struct method *const plain[] = {&method_vanilla, &method_dnr};
+    static const char *const fusions[] = {"trunk", "linear", "sum"};
+    static struct by_hand f;
 
     (void)state;
-    for (int task = 0; task < N_TASKS; task++) {
-        small_config(&c, "dnr");
-        assert_int_equal(c.fuse, FUSION_LINEAR);
-        c.unimodal_weight = 0.7;
-        open_task(&r, &method_dnr, &c, task);
+    for (int i = 0; i < HAND_TASKS * 3 * 2 * 2; i++) {
+        struct step_rig r;
+        struct config c;
+        double *want;
+        char what[96];
+
+        hand_config(&c, "dnr");
+        c.fuse = i / HAND_TASKS % 3;
+        c.layernorm = i / HAND_TASKS / 3 % 2;
+        c.detach_heads = i / HAND_TASKS / 6;
+        if (c.fuse == FUSION_SUM && c.layernorm)
+            continue;
+        snprintf(what, sizeof what, "%s, %s, layer norm %d, detached %d",
+                 hand_task_names[i % HAND_TASKS], fusions[c.fuse], (int)c.layernorm,
+                 (int)c.detach_heads);
+        hand_open(&r, plain[i % 2], &c, i % HAND_TASKS);
         rig_step(&r, 2, 0);
-        check_step(&r, plain_loss, NULL, TASKS[task]);
+        hand_forward(&r, &f);
+        assert_reported(&r, what, sum_by_hand(&r, &f), &f);
+        want = ref_gradient(&r, sum_by_hand, &f);
+        rig_assert_gradient(&r, want, what);
+        free(want);
         rig_close(&r);
     }
 }
 
 /* ---- MMPareto ---- */
 
-static double fused_only(const struct step_rig *r, const struct forward *f, const void *kept)
+/* Makes the heads those of the fusion, times `sign`: the gradients of both losses then agree on the
+ * encoders, or not. */
+static void aim_heads(struct step_rig *r, float sign)
 {
-    (void)kept;
-    return fused_nll(r, f);
+    char name[64];
+
+    for (int m = 0; m < data_modalities(r->data); m++) {
+        const struct param *from;
+        struct param *to;
+
+        snprintf(name, sizeof name, "fusion.%s.weight", data_modality(r->data, m));
+        from = params_find(r->net.params, name);
+        snprintf(name, sizeof name, "%s.head.weight", data_modality(r->data, m));
+        to = params_find(r->net.params, name);
+        assert_true(from != NULL && to != NULL && from->count == to->count);
+        for (int64_t k = 0; k < to->count; k++)
+            to->data[k] = sign * from->data[k];
+    }
 }
 
-static double head_only(const struct step_rig *r, const struct forward *f, const void *kept)
+struct products {
+    double ff, fm, mm;
+};
+
+static struct products products_of(const struct param *p, const double *f, const double *m)
 {
-    return r->net.config.unimodal_weight * head_nll(r, f, *(const int *)kept);
+    struct products s = {0};
+
+    for (size_t k = p->offset; k < p->offset + (size_t)p->count; k++) {
+        s.ff += f[k] * f[k];
+        s.fm += f[k] * m[k];
+        s.mm += m[k] * m[k];
+    }
+    return s;
 }
 
-static bool in_encoder(const struct step_rig *r, const struct param *p, int m)
+static bool in_encoder(const struct step_rig *r, const struct param *p, int which)
 {
     char prefix[64];
 
-    snprintf(prefix, sizeof prefix, "%s.encoder.", data_modality(r->data, m));
-    return p->kind == PARAM_WEIGHT && strncmp(p->name, prefix, strlen(prefix)) == 0;
+    snprintf(prefix, sizeof prefix, "%s.encoder.", data_modality(r->data, which));
+    return strncmp(p->name, prefix, strlen(prefix)) == 0;
 }
 
-/* Puts the combination of f and m on modality m's encoder into sum, which holds f + m. */
-static double combine_by_hand(const struct step_rig *r, const struct slopes *f,
-                              const struct slopes *own, int m, double *sum)
+/* R section 6.5, step 4: out holds f + m before; returns the cosine. */
+static double combine_by_hand(const struct step_rig *r, int which, const double *f, const double *m,
+                              double *out, int *stretched)
 {
-    double ff = 0, fm = 0, mm = 0, kf = 0.5;
+    const struct config *c = &r->net.config;
+    struct products all = {0};
+    double kf, km;
 
-    for (int pass = 0; pass < 2; pass++)
-        for (int i = 0; i < params_count(r->net.params); i++) {
-            const struct param *p = params_at(r->net.params, i);
-            double hh = 0, ss = 0, scale;
+    for (int i = 0; i < params_count(r->net.params); i++) {
+        const struct param *p = params_at(r->net.params, i);
+        struct products s = products_of(p, f, m);
 
-            if (!in_encoder(r, p, m))
-                continue;
-            for (int64_t k = 0; k < p->count; k++) {
-                size_t at = p->offset + (size_t)k;
-                double a = f->value[at], b = own->value[at];
-
-                if (pass == 0) {
-                    ff += a * a;
-                    fm += a * b;
-                    mm += b * b;
-                } else {
-                    hh += pow(2 * kf * a + 2 * (1 - kf) * b, 2);
-                    ss += pow(a + b, 2);
-                }
-            }
-            scale = r->net.config.pareto_alpha *
-                    (r->net.config.pareto_rescale ? fmax(1, sqrt(ss / hh)) : 1);
-            for (int64_t k = 0; pass == 1 && k < p->count; k++) {
-                size_t at = p->offset + (size_t)k;
-
-                sum[at] = scale * (2 * kf * f->value[at] + 2 * (1 - kf) * own->value[at]);
-            }
-            if (pass == 0 && fm <= 0)
-                kf = (mm - fm) / (ff + mm - 2 * fm);
-            else if (pass == 0)
-                kf = 0.5;
-        }
-    return fm / sqrt(ff * mm);
-}
-
-/* Counts the modalities whose gradients are opposed and those whose agree. */
-static void check_mmpareto(struct step_rig *r, const char *what, int *opposed, int *agreeing)
-{
-    struct slopes f = differences(r, fused_only, NULL), own[MODALITIES_MAX], sum;
-    size_t count = params_block_count(r->net.params);
-
-    sum = differences(r, plain_loss, NULL);
-    for (int m = 0; m < modalities(r); m++) {
-        double cosine;
-
-        own[m] = differences(r, head_only, &m);
-        cosine = combine_by_hand(r, &f, &own[m], m, sum.value);
-        assert_float_equal(r->report.value[VALUE_COSINE + m], cosine, 2e-2);
-        *opposed += cosine < -0.01;
-        *agreeing += cosine > 0.01;
-        for (size_t i = 0; i < count; i++)
-            sum.kink[i] |= f.kink[i] || own[m].kink[i];
-        slopes_free(&own[m]);
+        if (!in_encoder(r, p, which))
+            continue;
+        all = (struct products){all.ff + s.ff, all.fm + s.fm, all.mm + s.mm};
     }
-    assert_float_equal(r->report.value[VALUE_LOSS], loss_now(r, plain_loss, NULL), 2e-5);
-    assert_slopes(r, &sum, what);
-    slopes_free(&f);
-    slopes_free(&sum);
+    kf = all.fm > 0 ? 0.5 : (all.mm - all.fm) / (all.ff + all.mm - 2 * all.fm);
+    km = 1 - kf;
+    for (int i = 0; i < params_count(r->net.params); i++) {
+        const struct param *p = params_at(r->net.params, i);
+        double sum = 0, h = 0, s;
+
+        if (!in_encoder(r, p, which))
+            continue;
+        for (size_t k = p->offset; k < p->offset + (size_t)p->count; k++) {
+            sum += (f[k] + m[k]) * (f[k] + m[k]);
+            h += 4 * (kf * f[k] + km * m[k]) * (kf * f[k] + km * m[k]);
+        }
+        s = c->pareto_rescale ? fmax(1, sqrt(sum / h)) : 1;
+        *stretched += s > 1.001;
+        for (size_t k = p->offset; k < p->offset + (size_t)p->count; k++)
+            out[k] = c->pareto_alpha * s * 2 * (kf * f[k] + km * m[k]);
+    }
+    return all.fm / sqrt(all.ff * all.mm);
 }
 
-/* Agreeing and opposed gradients, stretched to the plain sum's norm or not. */
+static double *mmpareto_by_hand(struct step_rig *r, double cosine[MODALITIES_MAX], int *stretched)
+{
+    double *f = ref_gradient(r, fused_by_hand, NULL);
+    size_t count = params_block_count(r->net.params);
+    double *out = calloc(count, sizeof *out);
+
+    assert_non_null(out);
+    memcpy(out, f, count * sizeof *out);
+    for (int m = 0; m < data_modalities(r->data); m++) {
+        double *own = ref_gradient(r, head_by_hand, &m);
+
+        for (size_t k = 0; k < count; k++) {
+            own[k] *= r->net.config.unimodal_weight;
+            out[k] += own[k];
+        }
+        cosine[m] = combine_by_hand(r, m, f, own, out, stretched);
+        free(own);
+    }
+    free(f);
+    return out;
+}
+
+static void open_pareto(struct step_rig *r, struct config *c, int task, float sign)
+{
+    hand_config(c, "mmpareto");
+    c->head_depth = 0;
+    hand_open(r, &method_mmpareto, c, task);
+    aim_heads(r, sign);
+}
+
+/* Agreeing and conflicting gradients, with and without stretching. */
 static void test_mmpareto(void **state)
 {
-    int opposed = 0, agreeing = 0;
-    struct step_rig r;
-    struct config c;
+    static struct by_hand f;
 
     (void)state;
-    for (int i = 0; i < 2 * N_TASKS * 2; i++) {
-        char what[64];
+    for (int i = 0; i < HAND_TASKS * 2 * 2; i++) {
+        bool conflict = i / HAND_TASKS % 2, rescale = i / HAND_TASKS / 2;
+        double cosine[MODALITIES_MAX], *want;
+        struct step_rig r;
+        struct config c;
+        int stretched = 0;
+        char what[96];
 
-        small_config(&c, "mmpareto");
-        c.pareto_rescale = i % 2;
-        c.pareto_alpha = i % 2 ? 0.8 : 1.3;
-        c.unimodal_weight = 0.6;
-        open_task(&r, &method_mmpareto, &c, i / 2 % N_TASKS);
-        if (i >= 2 * N_TASKS) { /* a fused prediction that hates what the heads like */
-            struct param *w = params_find(r.net.params, "fusion.x1.weight");
-            const struct param *h = params_find(r.net.params, "x1.head.1.weight");
-
-            for (int64_t k = 0; k < w->count; k++)
-                w->data[k] = -2 * fabsf(h->data[k % h->count]) * (k % 2 ? 1.0F : -1.0F);
-        }
-        snprintf(what, sizeof what, "case %d", i);
+        snprintf(what, sizeof what, "%s, %s%s", hand_task_names[i % HAND_TASKS],
+                 conflict ? "conflicting" : "agreeing", rescale ? ", stretched" : "");
+        open_pareto(&r, &c, i % HAND_TASKS, conflict ? -1 : 1);
+        r.net.config.pareto_rescale = rescale;
         rig_step(&r, 0, 0);
-        check_mmpareto(&r, what, &opposed, &agreeing);
+        hand_forward(&r, &f);
+        assert_reported(&r, what, sum_by_hand(&r, NULL), &f);
+        want = mmpareto_by_hand(&r, cosine, &stretched);
+        rig_assert_gradient(&r, want, what);
+        for (int m = 0; m < data_modalities(r.data); m++) {
+            assert_true(conflict ? cosine[m] < -0.1 : cosine[m] > 0.1);
+            assert_float_equal(r.report.value[VALUE_COSINE + m], cosine[m], 1e-5);
+        }
+        assert_true((stretched > 0) == (conflict && rescale));
+        free(want);
         rig_close(&r);
     }
-    assert_true(opposed > 0);
-    assert_true(agreeing > 0);
 }
 
-/* The weight is that of the shortest vector between f and m. */
+static float *copy_of_gradient(const struct step_rig *r)
+{
+    size_t bytes = params_block_count(r->net.params) * sizeof(float);
+    float *copy = malloc(bytes);
+
+    assert_non_null(copy);
+    memcpy(copy, params_grad_block(r->net.params), bytes);
+    return copy;
+}
+
+/* Largest difference of the gradients in the params from `other` times `factor`, as a share of the
+ * largest, over the weights whose name starts with prefix. */
+static double distance(const struct step_rig *r, const char *prefix, const float *other,
+                       double factor)
+{
+    double off = 0, most = 0;
+
+    for (int i = 0; i < params_count(r->net.params); i++) {
+        const struct param *p = params_at(r->net.params, i);
+
+        if (p->kind != PARAM_WEIGHT || strncmp(p->name, prefix, strlen(prefix)) != 0)
+            continue;
+        for (int64_t k = 0; k < p->count; k++) {
+            double want = factor * (double)other[p->offset + (size_t)k];
+
+            off = fmax(off, fabs((double)p->grad[k] - want));
+            most = fmax(most, fabs(want));
+        }
+    }
+    assert_true(most > 0);
+    return off / most;
+}
+
+/* Where gradients agree the encoders' are alpha times those of plain fusion; where they do not they
+ * are others. Heads and fusion never notice. */
+static void test_mmpareto_is_active(void **state)
+{
+    (void)state;
+    for (int i = 0; i < 3; i++) {
+        double alpha = i == 1 ? 0.5 : 1;
+        struct step_rig r;
+        struct config c;
+        float *plain;
+
+        open_pareto(&r, &c, 1, i == 2 ? -1 : 1);
+        r.net.config.pareto_alpha = alpha;
+        r.net.method = &method_vanilla;
+        rig_step(&r, 0, 0);
+        plain = copy_of_gradient(&r);
+        r.net.method = &method_mmpareto;
+        rig_step(&r, 0, 0);
+        for (int m = 0; m < 2; m++) {
+            double off = distance(&r, m == 0 ? "x1.encoder" : "x2.encoder", plain, alpha);
+
+            assert_true(i == 2 ? off > 0.1 : off < 1e-5);
+            assert_true(distance(&r, m == 0 ? "x1.head" : "x2.head", plain, 1) < 1e-5);
+        }
+        assert_true(distance(&r, "fusion", plain, 1) < 1e-5);
+        free(plain);
+        rig_close(&r);
+    }
+}
+
+static double norm_at(const struct products *s, double g)
+{
+    return sqrt(fmax(0, g * g * s->ff + 2 * g * (1 - g) * s->fm + (1 - g) * (1 - g) * s->mm));
+}
+
+/* The optimality conditions of the shortest vector between two, and the published ends. */
 static void test_min_norm(void **state)
 {
-    struct rng rng = rng_at(5, rng_stream("test.min_norm"), 0, 0);
+    int inside = 0, at_f = 0, at_m = 0;
 
     (void)state;
-    for (int i = 0; i < 2000; i++) {
-        double f[4], m[4], ff = 0, fm = 0, mm = 0, g, norm, pull = rng_double(&rng) * 4 - 2;
+    for (uint32_t i = 0; i < 3000; i++) {
+        struct rng r = rng_at(5, rng_stream("test.min_norm"), i % 3, i);
+        double f[6], m[6], shrink = pow(10, 2 * rng_double(&r) - 1), lean = rng_double(&r) - 0.3, g;
+        struct products s = {0};
 
-        for (int k = 0; k < 4; k++) {
-            f[k] = rng_normal(&rng);
-            m[k] = rng_normal(&rng) + pull * f[k];
-            ff += f[k] * f[k];
-            fm += f[k] * m[k];
-            mm += m[k] * m[k];
+        for (int k = 0; k < 6; k++) {
+            f[k] = rng_normal(&r);
+            m[k] = shrink * (rng_normal(&r) + 2 * lean * f[k]);
+            s = (struct products){s.ff + f[k] * f[k], s.fm + f[k] * m[k], s.mm + m[k] * m[k]};
         }
-        g = min_norm_weight(ff, fm, mm);
+        g = min_norm_weight(s.ff, s.fm, s.mm);
         assert_true(g >= 0 && g <= 1);
-        norm = g * g * ff + 2 * g * (1 - g) * fm + (1 - g) * (1 - g) * mm;
-        if (fm >= ff || fm >= mm) { /* kept off the end that is shortest */
-            assert_true(g == (fm >= ff ? 0.999 : 0.001));
-            continue;
+        if (s.fm >= s.ff || s.fm >= s.mm) { /* an end: no interior point is shorter */
+            assert_true(g == (s.fm >= s.ff ? 0.999 : 0.001));
+            at_f += g > 0.5;
+            at_m += g < 0.5;
+            g = g > 0.5 ? 1 : 0;
+        } else { /* f and m stand equally on h */
+            double on_f = g * s.ff + (1 - g) * s.fm, on_m = g * s.fm + (1 - g) * s.mm;
+
+            inside++;
+            assert_true(fabs(on_f - on_m) <= 1e-12 * (s.ff + s.mm));
         }
-        assert_true(fabs(g * (ff - fm) - (1 - g) * (mm - fm)) <= 1e-9 * (ff + mm));
-        for (double t = 0; t <= 1; t += 1.0 / 64)
-            assert_true(norm <= t * t * ff + 2 * t * (1 - t) * fm + (1 - t) * (1 - t) * mm +
-                                    1e-9 * (ff + mm));
+        for (int k = 0; k <= 1000; k++)
+            assert_true(norm_at(&s, g) <= norm_at(&s, k / 1000.0) + 1e-12);
     }
+    assert_true(inside > 300 && at_f > 300 && at_m > 300);
 }
 
 /* ---- ReconBoost ---- */
 
-struct boost {
-    int which;                    /* the modality whose stage it is */
-    const struct forward *before; /* p_f comes from it */
+struct stage_by_hand {
+    int which;
+    double weight[HAND_ROWS]; /* of every sample: a constant */
 };
 
-static double boost_loss(const struct step_rig *r, const struct forward *f, const void *kept)
+static double stage_loss_by_hand(struct step_rig *r, void *ctx)
 {
-    const struct boost *b = kept;
-    const struct config *c = &r->net.config;
-    double sum = 0, p[OUTPUTS + 1], fused[OUTPUTS + 1];
+    static struct by_hand f;
+    const struct stage_by_hand *s = ctx;
+    double sum = 0;
 
-    for (int i = 0; i < N; i++) {
-        int label = r->batch.aim.label[i];
-        int k = classes_of(r, f->u[i][b->which], p);
-
-        (void)classes_of(r, b->before->g[i], fused);
-        sum += (-c->boost_ce * log(p[label]) + c->boost_residual * fused[label] * log(p[label])) /
-               k / N;
-    }
+    hand_forward(r, &f);
+    for (int i = 0; i < HAND_ROWS; i++)
+        sum += s->weight[i] * ref_nll(r, f.u[s->which][i], i) / HAND_ROWS;
     return sum;
 }
 
-/* No other modality moves. */
-static void assert_own_slopes(const struct step_rig *r, struct slopes *s, int which)
+static struct stage_by_hand stage_by_hand(const struct step_rig *r, int which, struct by_hand *f)
 {
-    char own[64];
+    struct stage_by_hand s = {.which = which};
+    const struct config *c = &r->net.config;
 
-    snprintf(own, sizeof own, "%s.", data_modality(r->data, which));
-    for (int i = 0; i < params_count(r->net.params); i++) {
-        const struct param *p = params_at(r->net.params, i);
+    hand_forward(r, f);
+    for (int i = 0; i < HAND_ROWS; i++) {
+        double p[REF_OUTPUTS_MAX];
+        int k = ref_probabilities(r, f->g[i], p);
 
-        for (int64_t k = 0; p->kind == PARAM_WEIGHT && k < p->count; k++)
-            if (strncmp(p->name, own, strlen(own)) != 0)
-                assert_true(p->grad[k] == 0 && s->value[p->offset + (size_t)k] == 0);
+        s.weight[i] = (c->boost_ce - c->boost_residual * p[r->batch.aim.label[i]]) / k;
     }
+    return s;
 }
 
-/* Stages in turn: a modality from what the fusion is not sure of, all from the fused loss. */
+/* Every stage of two and three modalities, and the joint ones between them. */
 static void test_reconboost(void **state)
 {
-    static struct forward before;
-    struct step_rig r;
-    struct config c;
+    static struct by_hand f;
 
     (void)state;
-    for (int task = 0; task < N_TASKS; task++) {
-        small_config(&c, "reconboost");
-        assert_int_equal(c.fuse, FUSION_SUM);
-        c.boost_epochs = 1;
-        open_task(&r, &method_reconboost, &c, task);
-        for (int epoch = 0; epoch < 2 * modalities(&r) + 1; epoch++) {
-            struct boost b = {epoch / 2 % modalities(&r), &before};
-            struct slopes s;
+    for (int task = 0; task < HAND_TASKS; task++) {
+        struct step_rig r;
+        struct config c;
 
+        hand_config(&c, "reconboost");
+        c.boost_epochs = 2;
+        hand_open(&r, &method_reconboost, &c, task);
+        for (int epoch = 0; epoch < 4 * data_modalities(r.data) + 2; epoch += 1 + epoch % 2) {
+            int stage = epoch / 2, which = stage / 2 % data_modalities(r.data);
+            struct stage_by_hand s = stage_by_hand(&r, which, &f);
+            ref_loss *loss = stage % 2 == 0 ? stage_loss_by_hand : fused_by_hand;
+            double *want = ref_gradient(&r, loss, &s);
+            char what[96];
+
+            snprintf(what, sizeof what, "%s, epoch %d", hand_task_names[task], epoch);
             rig_step(&r, 1, epoch);
-            run_by_hand(&r, &before);
-            if (epoch % 2 == 1) {
-                check_step(&r, fused_only, NULL, "all together");
-                continue;
-            }
-            s = differences(&r, boost_loss, &b);
-            assert_slopes(&r, &s, "a modality's stage");
-            assert_own_slopes(&r, &s, b.which);
-            assert_float_equal(r.report.value[VALUE_LOSS], loss_now(&r, boost_loss, &b), 2e-5);
-            slopes_free(&s);
+            assert_reported(&r, what, loss(&r, &s), &f);
+            rig_assert_gradient(&r, want, what);
+            for (int i = 0; i < params_count(r.net.params); i++)
+                assert_true(params_at(r.net.params, i)->frozen ==
+                            (stage % 2 == 0 &&
+                             strncmp(params_at(r.net.params, i)->name, data_modality(r.data, which),
+                                     strlen(data_modality(r.data, which))) != 0));
+            free(want);
         }
         rig_close(&r);
     }
 }
 
-/* ---- MCR ---- */
-
-static double js_by_hand(const struct step_rig *r, const double *a, const double *b)
+/* Without the residual a stage is the modality's own loss; with it samples that the fused
+ * prediction is right about count less. */
+static void test_reconboost_is_active(void **state)
 {
-    double p[OUTPUTS + 1], q[OUTPUTS + 1], sum = 0;
-    int n = classes_of(r, a, p);
-
-    (void)classes_of(r, b, q);
-    for (int k = 0; k < n; k++)
-        sum += (p[k] * log(2 * p[k] / (p[k] + q[k])) + q[k] * log(2 * q[k] / (p[k] + q[k]))) / 2;
-    return sum;
-}
-
-/* Donors of permutation k of modality m. */
-static void donors_by_hand(const struct step_rig *r, int m, int k, int donor[N])
-{
-    char name[64];
-    struct rng g;
-
-    snprintf(name, sizeof name, "mcr.permute.%s", data_modality(r->data, m));
-    g = rng_at(r->net.seed, rng_stream(name), r->step.step, (uint32_t)k);
-    for (int i = 0; i < N; i++)
-        donor[i] = i;
-    for (int i = N - 1; i > 0; i--) {
-        int other = (int)rng_below(&g, (uint32_t)i + 1), x = donor[i];
-
-        donor[i] = donor[other];
-        donor[other] = x;
-    }
-}
-
-static bool counts(const struct step_rig *r, int i, int donor)
-{
-    const int32_t *label = r->batch.aim.label;
-
-    if (r->net.config.mcr_shuffle == SHUFFLE_OTHER_LABEL)
-        return label[i] != label[donor];
-    return r->net.config.mcr_shuffle == SHUFFLE_ALL || i != donor;
-}
-
-/* J(x, towards): contributions of all but `towards` are those of `before`; -1: none is. */
-static double game_by_hand(const struct step_rig *r, const struct forward *f,
-                           const struct forward *before, int x, int towards)
-{
-    double sum = 0;
-    int pairs = 0;
-
-    for (int k = 0; k < r->net.config.mcr_permutations; k++) {
-        int donor[N];
-
-        donors_by_hand(r, x, k, donor);
-        for (int i = 0; i < N; i++) {
-            double g[OUTPUTS] = {0};
-
-            if (!counts(r, i, donor[i]))
-                continue;
-            for (int m = 0; m < modalities(r); m++)
-                for (int o = 0; o < outputs(r); o++)
-                    g[o] +=
-                        (towards < 0 || m == towards ? f : before)->c[m == x ? donor[i] : i][m][o];
-            sum += js_by_hand(r, g, f->g[i]);
-            pairs++;
-        }
-    }
-    return pairs > 0 ? sum / pairs : 0;
-}
-
-static double contrastive_by_hand(const struct step_rig *r, const struct forward *f, int a, int b)
-{
-    int width = model_features(r->net.model, a), pairs = 0;
-    double s[2 * N][2 * N], sum = 0;
-
-    for (int i = 0; i < 2 * N; i++)
-        for (int j = 0; j < 2 * N; j++) {
-            const double *x = f->raw[i % N][i < N ? a : b], *y = f->raw[j % N][j < N ? a : b];
-            double xy = 0, xx = 0, yy = 0;
-
-            for (int d = 0; d < width; d++) {
-                xy += x[d] * y[d];
-                xx += x[d] * x[d];
-                yy += y[d] * y[d];
-            }
-            s[i][j] = exp(xy / sqrt(xx * yy) / r->net.config.mcr_temperature);
-        }
-    for (int i = 0; i < 2 * N; i++)
-        for (int j = 0; j < 2 * N; j++) {
-            const int32_t *label = r->batch.aim.label;
-            double others = 0;
-
-            if (i == j || label[i % N] != label[j % N])
-                continue;
-            for (int n = 0; n < 2 * N; n++)
-                others += label[n % N] != label[i % N] ? s[i][n] : 0;
-            sum -= log(s[i][j] / (s[i][j] + others));
-            pairs++;
-        }
-    return pairs > 0 ? sum / pairs : 0;
-}
-
-static double mcr_by_hand(const struct step_rig *r, const struct forward *f, const void *kept)
-{
-    const struct config *c = &r->net.config;
-    double sum = plain_loss(r, f, NULL);
-
-    for (int x = 0; x < modalities(r) && c->mcr_weight > 0; x++) {
-        bool together = c->mcr_game == GAME_COLLABORATIVE;
-
-        sum -= c->mcr_weight * game_by_hand(r, f, kept, x, together ? -1 : x);
-        for (int w = 0; c->mcr_game == GAME_GREEDY && w < modalities(r); w++)
-            if (w != x)
-                sum += c->mcr_weight * game_by_hand(r, f, kept, x, w);
-    }
-    for (int a = 0; a < modalities(r); a++)
-        for (int b = a + 1; b < modalities(r); b++)
-            sum += c->mcr_contrastive * contrastive_by_hand(r, f, a, b);
-    return sum;
-}
-
-/* Every game and shuffle, linear fusion and sum. */
-static void test_mcr(void **state)
-{
-    static struct forward before;
-    struct step_rig r;
-    struct config c;
+    double loss[2], gradient[2];
 
     (void)state;
-    for (int i = 0; i < 3 * 3 + 3 * (N_TASKS - 1); i++) {
-        int task = i < 9 ? 0 : i / 3 - 2;
-        char what[64];
+    for (int i = 0; i < 2; i++) {
+        struct step_rig r;
+        struct config c;
 
-        small_config(&c, "mcr");
-        c.mcr_game = i % 3;
-        c.mcr_shuffle = i / 3 % 3;
-        c.mcr_weight = 1.5;
-        c.mcr_contrastive = i % 2 ? 0.4 : 0;
-        c.fuse = i % 4 == 0 ? FUSION_SUM : FUSION_LINEAR;
-        snprintf(what, sizeof what, "game %d, shuffle %d, task %s", i % 3, i / 3 % 3, TASKS[task]);
-        open_task(&r, &method_mcr, &c, task);
-        rig_step(&r, (uint32_t)i, 0);
-        run_by_hand(&r, &before);
-        check_step(&r, mcr_by_hand, &before, what);
-        assert_float_equal(r.report.value[VALUE_GAME], game_by_hand(&r, &before, &before, 0, 0),
-                           1e-5);
-        rig_close(&r);
-    }
-}
-
-/* Without games and contrast it is plain fusion, to the bit; with either it is not. */
-static void test_mcr_parts(void **state)
-{
-    double loss[4], encoder[4];
-    struct step_rig r;
-    struct config c;
-
-    (void)state;
-    for (int i = 0; i < 4; i++) {
-        small_config(&c, "mcr");
-        c.mcr_weight = i == 2 ? 1 : 0;
-        c.mcr_contrastive = i == 3 ? 1 : 0;
-        open_task(&r, i == 0 ? &method_vanilla : &method_mcr, &c, 0);
+        hand_config(&c, "reconboost");
+        c.boost_residual = i * 4;
+        hand_open(&r, &method_reconboost, &c, 1);
         rig_step(&r, 0, 0);
         loss[i] = r.report.value[VALUE_LOSS];
-        encoder[i] = rig_gradient(&r, "x1.encoder");
+        gradient[i] = rig_gradient(&r, "x1.encoder");
+        if (i == 0)
+            assert_hand("no residual", loss[i], c.boost_ce / 3 * r.report.value[VALUE_UNIMODAL]);
         rig_close(&r);
     }
-    assert_true(loss[0] == loss[1] && encoder[0] == encoder[1]);
-    assert_true(encoder[2] != encoder[0]); /* the games' values cancel, their gradients do not */
-    assert_true(loss[3] != loss[0] && encoder[3] != encoder[0]);
+    assert_true(loss[1] < 0.95 * loss[0] && gradient[1] < 0.95 * gradient[0]);
+}
+
+/* ---- what they share ---- */
+
+/* One logit as two: the same loss and gradients as the Bernoulli family's; other families as they
+ * are. */
+static void test_class_logits(void **state)
+{
+    struct step_rig r;
+    struct config c;
+    struct tensor *logits;
+    double *want;
+    struct err e = {0};
+
+    (void)state;
+    hand_config(&c, "dnr");
+    hand_open(&r, &method_vanilla, &c, 0);
+    rig_step(&r, 0, 0);
+    want = ref_gradient(&r, fused_by_hand, NULL);
+    logits = class_logits(&r.step, r.report.prediction);
+    assert_true(logits->dim[0] == HAND_ROWS && logits->dim[1] == 2);
+    for (int i = 0; i < HAND_ROWS; i++) {
+        assert_true(logits->data[2 * i] == 0);
+        assert_true(logits->data[2 * i + 1] == r.report.prediction->data[i]);
+    }
+    params_zero_grad(r.net.params);
+    ASSERT_OK(
+        tape_backward(r.net.tape, op_cross_entropy(r.net.tape, logits, r.batch.aim.label), &e), e);
+    rig_assert_gradient(&r, want, "one logit as two");
+    free(want);
+    rig_close(&r);
+    hand_open(&r, &method_vanilla, &c, 1);
+    rig_step(&r, 0, 0);
+    assert_ptr_equal(class_logits(&r.step, r.report.prediction), r.report.prediction);
+    assert_null(class_logits(&r.step, NULL));
+    rig_close(&r);
+}
+
+/* ---- settings and data that do not go together ---- */
+
+static void test_misfits(void **state)
+{
+    static const struct data_traits numbers = {.sources = 4}, classes = {.classes = true};
+    static const struct method *const of_classes[] = {&method_dnr, &method_reconboost, &method_mcr};
+    static const struct method *const through_heads[] = {&method_mmpareto, &method_reconboost};
+    struct network net = {0};
+    struct step_rig r;
+    struct config c;
+    struct err e = {0};
+
+    (void)state;
+    for (size_t i = 0; i < sizeof of_classes / sizeof of_classes[0]; i++) {
+        hand_config(&c, of_classes[i]->name);
+        ASSERT_OK(network_fits(of_classes[i], &c, &classes, &e), e);
+        ASSERT_FAILS(network_fits(of_classes[i], &c, &numbers, &e), e, ERR_USAGE,
+                     "is for classes, the data have numbers to predict");
+    }
+    for (size_t i = 0; i < sizeof through_heads / sizeof through_heads[0]; i++) {
+        hand_config(&c, through_heads[i]->name);
+        ASSERT_OK(network_fits(through_heads[i], &c, &classes, &e), e);
+        c.detach_heads = true;
+        ASSERT_FAILS(network_fits(through_heads[i], &c, &classes, &e), e, ERR_USAGE,
+                     "set model.detach_heads = false");
+    }
+    hand_config(&c, "mmpareto"); /* numbers have gradients too */
+    ASSERT_OK(network_fits(&method_mmpareto, &c, &numbers, &e), e);
+    hand_open(&r, &method_vanilla, &c, 1);
+    hand_config(&c, "reconboost");
+    c.layernorm = true;
+    ASSERT_FAILS(network_init(&net, &method_reconboost, &c, 1, r.data, 1, &e), e, ERR_USAGE,
+                 "a sum of unimodal predictions is without layer norm");
+    hand_config(&c, "synib");
+    c.divergence = DIVERGENCE_GAUSSIAN;
+    for (c.fuse = FUSION_LINEAR; c.fuse <= FUSION_SUM; c.fuse++)
+        ASSERT_FAILS(network_init(&net, &method_synib, &c, 1, r.data, 1, &e), e, ERR_USAGE,
+                     "gaussian needs a head for variances on a trunk");
+    rig_close(&r);
 }
 
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_dnr),      cmocka_unit_test(test_mmpareto),
-        cmocka_unit_test(test_min_norm), cmocka_unit_test(test_reconboost),
-        cmocka_unit_test(test_mcr),      cmocka_unit_test(test_mcr_parts),
+        cmocka_unit_test(test_fusions),
+        cmocka_unit_test(test_mmpareto),
+        cmocka_unit_test(test_mmpareto_is_active),
+        cmocka_unit_test(test_min_norm),
+        cmocka_unit_test(test_reconboost),
+        cmocka_unit_test(test_reconboost_is_active),
+        cmocka_unit_test(test_class_logits),
+        cmocka_unit_test(test_misfits),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

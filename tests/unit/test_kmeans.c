@@ -1,145 +1,241 @@
 /* SPDX-License-Identifier: MIT */
 #include "common/base/rng.h"
 #include "tests/support/check.h"
-#include "tests/support/cmocka.h"
 #include "train/kmeans.h"
 
 #include <math.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-enum { N = 90, WIDTH = 5, K = 3 };
+enum { N = 240, WIDTH = 5, BLOBS = 4 };
 
-/* Three clouds around (0, ..), (far, ..), (2 far, ..), row i in cloud i % 3. */
-static void clouds(float x[N * WIDTH], float far)
+struct points {
+    float x[N][WIDTH];
+    int32_t blob[N];
+};
+
+/* Blob b lies around `apart` times the b-th unit vector. */
+static void make_points(struct points *p, double apart, uint32_t seed)
 {
-    struct rng r = rng_at(3, rng_stream("test.kmeans"), 0, 0);
+    struct rng r = rng_at(seed, rng_stream("test.kmeans"), 0, 0);
 
-    for (int i = 0; i < N * WIDTH; i++)
-        x[i] = far * (float)(i / WIDTH % K) + (float)rng_normal(&r);
-}
-
-static double inertia_by_hand(const float *x, const int32_t *cluster, int k)
-{
-    double sum = 0;
-
-    for (int c = 0; c < k; c++)
-        for (int d = 0; d < WIDTH; d++) {
-            double mean = 0;
-            int n = 0;
-
-            for (int i = 0; i < N; i++)
-                if (cluster[i] == c) {
-                    mean += (double)x[i * WIDTH + d];
-                    n++;
-                }
-            for (int i = 0; i < N && n > 0; i++)
-                if (cluster[i] == c)
-                    sum += pow((double)x[i * WIDTH + d] - mean / n, 2);
-        }
-    return sum;
-}
-
-static void test_clouds(void **state)
-{
-    struct kmeans_options o = {K, 10, 300, 7, 1};
-    float x[N * WIDTH];
-    int32_t cluster[N];
-    double inertia;
-    struct err e = {0};
-
-    (void)state;
-    clouds(x, 20);
-    ASSERT_OK(kmeans(cluster, &inertia, N, WIDTH, x, &o, &e), e);
-    for (int i = 0; i < N; i++)
-        assert_true(cluster[i] == cluster[i % K]);
-    assert_true(cluster[0] != cluster[1] && cluster[0] != cluster[2] && cluster[1] != cluster[2]);
-    assert_true(fabs(inertia - inertia_by_hand(x, cluster, K)) < 1e-9 * inertia);
-}
-
-/* Overlapping clouds: more starts are never worse, threads do not show, rows are at their nearest
- * centre and every cluster has some. */
-static void test_starts_and_threads(void **state)
-{
-    float x[N * WIDTH];
-    double last = INFINITY;
-
-    (void)state;
-    clouds(x, 1);
-    for (int starts = 1; starts <= 16; starts *= 2) {
-        struct kmeans_options o = {8, starts, 300, 11, 1};
-        int32_t one[N], four[N], rows[8] = {0};
-        double a, b;
-        struct err e = {0};
-
-        ASSERT_OK(kmeans(one, &a, N, WIDTH, x, &o, &e), e);
-        o.threads = 4;
-        ASSERT_OK(kmeans(four, &b, N, WIDTH, x, &o, &e), e);
-        assert_memory_equal(one, four, sizeof one);
-        assert_true(a == b && a <= last);
-        assert_true(fabs(a - inertia_by_hand(x, one, 8)) < 1e-9 * a);
-        for (int i = 0; i < N; i++)
-            rows[one[i]]++;
-        for (int k = 0; k < 8; k++)
-            assert_true(rows[k] > 0);
-        last = a;
+    for (int i = 0; i < N; i++) {
+        p->blob[i] = (int32_t)rng_below(&r, BLOBS);
+        for (int d = 0; d < WIDTH; d++)
+            p->x[i][d] = (float)(rng_normal(&r) + (d == p->blob[i] ? apart : 0));
     }
 }
 
-/* As many clusters as rows: nothing is left; equal rows: nothing either. Too few rows: an error. */
+static struct kmeans_options options(int clusters, int starts, int threads)
+{
+    return (struct kmeans_options){clusters, starts, 300, 7, threads};
+}
+
+static double run(int32_t cluster[N], const struct points *p, const struct kmeans_options *o)
+{
+    double inertia = -1;
+    struct err e = {0};
+
+    ASSERT_OK(kmeans(cluster, &inertia, N, WIDTH, p->x[0], o, &e), e);
+    for (int i = 0; i < N; i++)
+        assert_true(cluster[i] >= 0 && cluster[i] < o->clusters);
+    return inertia;
+}
+
+/* Sum of squared distances to the means of the clusters; how many clusters have rows. */
+static double inertia_by_hand(const int32_t cluster[N], const struct points *p, int clusters,
+                              int *filled)
+{
+    double sum = 0;
+
+    *filled = 0;
+    for (int k = 0; k < clusters; k++) {
+        double mean[WIDTH] = {0};
+        int rows = 0;
+
+        for (int i = 0; i < N; i++) {
+            rows += cluster[i] == k;
+            for (int d = 0; d < WIDTH && cluster[i] == k; d++)
+                mean[d] += (double)p->x[i][d];
+        }
+        *filled += rows > 0;
+        for (int i = 0; i < N; i++)
+            for (int d = 0; d < WIDTH && cluster[i] == k; d++) {
+                double off = (double)p->x[i][d] - mean[d] / rows;
+
+                sum += off * off;
+            }
+    }
+    return sum;
+}
+
+/* Blobs that stand far apart are the clusters. */
+static void test_blobs(void **state)
+{
+    static struct points p;
+    int32_t cluster[N], name[BLOBS] = {-1, -1, -1, -1};
+    struct kmeans_options o = options(BLOBS, 10, 1);
+
+    (void)state;
+    make_points(&p, 60, 1);
+    (void)run(cluster, &p, &o);
+    for (int i = 0; i < N; i++) {
+        if (name[p.blob[i]] < 0)
+            name[p.blob[i]] = cluster[i];
+        assert_int_equal(cluster[i], name[p.blob[i]]);
+    }
+    for (int b = 1; b < BLOBS; b++)
+        for (int a = 0; a < b; a++)
+            assert_true(name[a] != name[b]);
+    assert_true(cluster_purity(N, BLOBS, cluster, BLOBS, p.blob) == 1);
+}
+
+/* The inertia is what it says; more starts never give a larger one; threads change nothing. */
 static void test_ends(void **state)
 {
-    struct kmeans_options o = {N, 2, 300, 1, 2};
-    float x[N * WIDTH];
-    int32_t cluster[N];
-    double inertia;
-    struct err e = {0};
+    static struct points p;
+    int better = 0;
 
     (void)state;
-    clouds(x, 3);
-    ASSERT_OK(kmeans(cluster, &inertia, N, WIDTH, x, &o, &e), e);
-    assert_true(inertia == 0);
-    for (int i = 0; i < N * WIDTH; i++)
-        x[i] = 0.25F;
-    o.clusters = K;
-    ASSERT_OK(kmeans(cluster, &inertia, N, WIDTH, x, &o, &e), e);
-    assert_true(inertia == 0);
-    ASSERT_FAILS(kmeans(cluster, &inertia, K - 1, WIDTH, x, &o, &e), e, ERR_DATA,
-                 "2 samples cannot make 3 clusters");
+    for (uint32_t seed = 0; seed < 6; seed++) {
+        int32_t cluster[N], parallel[N];
+        double least = INFINITY;
+
+        make_points(&p, 2, seed);
+        for (int starts = 1; starts <= 8; starts++) {
+            struct kmeans_options o = options(6, starts, 1), team = options(6, starts, 4);
+            double inertia = run(cluster, &p, &o);
+            int filled;
+
+            assert_float_equal(inertia_by_hand(cluster, &p, 6, &filled), inertia, 1e-9 * inertia);
+            assert_int_equal(filled, 6);
+            assert_true(inertia <= least);
+            better += starts > 1 && inertia < least;
+            least = inertia;
+            assert_true(run(parallel, &p, &team) == inertia);
+            assert_memory_equal(cluster, parallel, sizeof cluster);
+        }
+    }
+    assert_true(better > 0);
 }
 
-/* The best of ten starts is scikit-learn 1.9.1's on the same rows in float64
- * (KMeans(3, n_init=10, tol=0, random_state=s).fit(x).inertia_, the same for s = 0..3). */
-static void test_against_sklearn(void **state)
+/* It ends where every row is nearest to the mean of its own cluster. */
+static void test_nearest(void **state)
 {
-    struct kmeans_options o = {K, 10, 300, 0, 1};
-    float x[N * WIDTH];
+    static struct points p;
     int32_t cluster[N];
+    struct kmeans_options o = options(5, 3, 2);
+
+    (void)state;
+    make_points(&p, 3, 9);
+    (void)run(cluster, &p, &o);
+    for (int i = 0; i < N; i++) {
+        double own = 0, least = INFINITY;
+
+        for (int k = 0; k < o.clusters; k++) {
+            double off = 0;
+
+            for (int d = 0; d < WIDTH; d++) {
+                double mean = 0;
+                int rows = 0;
+
+                for (int j = 0; j < N; j++)
+                    if (cluster[j] == k) {
+                        mean += (double)p.x[j][d];
+                        rows++;
+                    }
+                off += ((double)p.x[i][d] - mean / rows) * ((double)p.x[i][d] - mean / rows);
+            }
+            least = fmin(least, off);
+            if (k == cluster[i])
+                own = off;
+        }
+        assert_true(own <= least + 1e-9);
+    }
+}
+
+/* Fewer different rows than clusters, and as many rows as clusters. */
+static void test_duplicates(void **state)
+{
+    static struct points p;
+    int32_t cluster[N];
+    struct kmeans_options o = options(BLOBS, 10, 2);
+    struct err e = {0};
     double inertia;
+    int filled;
+
+    (void)state;
+    for (int i = 0; i < N; i++)
+        for (int d = 0; d < WIDTH; d++)
+            p.x[i][d] = (float)(i % 2);
+    assert_true(run(cluster, &p, &o) == 0);
+    for (int i = 2; i < N; i++)
+        assert_int_equal(cluster[i], cluster[i % 2]);
+    assert_true(cluster[0] != cluster[1]);
+    make_points(&p, 1, 4);
+    ASSERT_OK(kmeans(cluster, &inertia, BLOBS, WIDTH, p.x[0], &o, &e), e);
+    assert_true(inertia == 0);
+    for (int b = 1; b < BLOBS; b++)
+        for (int a = 0; a < b; a++)
+            assert_true(cluster[a] != cluster[b]);
+    /* many copies of one row, and a few others: clusters that start on copies are filled again */
+    for (int i = 0; i < N - 4; i++)
+        memset(p.x[i], 0, sizeof p.x[i]);
+    for (uint64_t seed = 0; seed < 30; seed++) {
+        o = (struct kmeans_options){BLOBS, 1, 300, seed, 1};
+        inertia = run(cluster, &p, &o);
+        assert_float_equal(inertia_by_hand(cluster, &p, BLOBS, &filled), inertia, 1e-9);
+        assert_int_equal(filled, BLOBS);
+    }
+}
+
+static void test_too_few(void **state)
+{
+    static struct points p;
+    int32_t cluster[N] = {-7};
+    struct kmeans_options o = options(BLOBS, 10, 1);
     struct err e = {0};
 
     (void)state;
-    for (int i = 0; i < N * WIDTH; i++)
-        x[i] = (float)((i * 7919 + i / WIDTH * 104729) % 997) / 997 + (float)(i / WIDTH % K);
-    ASSERT_OK(kmeans(cluster, &inertia, N, WIDTH, x, &o, &e), e);
-    assert_true(fabs(inertia - 37.088695857037806) < 1e-9);
+    ASSERT_FAILS(kmeans(cluster, NULL, BLOBS - 1, WIDTH, p.x[0], &o, &e), e, ERR_DATA,
+                 "3 samples cannot make 4 clusters");
+    assert_int_equal(cluster[0], -7);
 }
 
+/* The best accuracy over all ways to name the clusters. */
 static void test_purity(void **state)
 {
-    const int32_t cluster[] = {0, 0, 0, 1, 1, 1, 1, 3}, label[] = {2, 2, 1, 0, 0, 1, 1, 0};
+    struct rng r = rng_at(2, rng_stream("test.purity"), 0, 0);
 
     (void)state;
-    assert_true(cluster_purity(8, 4, cluster, 3, label) == 5.0 / 8);
-    assert_true(cluster_purity(8, 4, label, 4, label) == 1);
+    for (int i = 0; i < 200; i++) {
+        enum { CLUSTERS = 4, CLASSES = 3, WAYS = 81 }; /* 3^4 */
+        int32_t cluster[20], label[20];
+        int n = 1 + (int)rng_below(&r, 20), best = 0;
+
+        for (int k = 0; k < n; k++) {
+            cluster[k] = (int32_t)rng_below(&r, CLUSTERS);
+            label[k] = (int32_t)rng_below(&r, CLASSES);
+        }
+        for (int way = 0; way < WAYS; way++) {
+            const int name[CLUSTERS] = {way % 3, way / 3 % 3, way / 9 % 3, way / 27};
+            int right = 0;
+
+            for (int k = 0; k < n; k++)
+                right += name[cluster[k]] == label[k];
+            best = right > best ? right : best;
+        }
+        assert_true(cluster_purity(n, CLUSTERS, cluster, CLASSES, label) == (double)best / n);
+    }
 }
 
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_clouds), cmocka_unit_test(test_starts_and_threads),
-        cmocka_unit_test(test_ends),   cmocka_unit_test(test_against_sklearn),
-        cmocka_unit_test(test_purity),
+        cmocka_unit_test(test_blobs),   cmocka_unit_test(test_ends),
+        cmocka_unit_test(test_nearest), cmocka_unit_test(test_duplicates),
+        cmocka_unit_test(test_too_few), cmocka_unit_test(test_purity),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

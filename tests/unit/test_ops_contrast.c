@@ -10,6 +10,7 @@
 
 static const int32_t INDEX[] = {2, 0, 0, 4, 3, 2, 2};
 static const int32_t LABELS[] = {1, 0, 1, 2, 0};
+static const float WEIGHTS[] = {1, 0, 2.5f, 1, 0.5f};
 static const int32_t ALONE[] = {0, 1, 2, 3, 4};
 static const int32_t EQUAL[] = {3, 3, 3, 3, 3};
 
@@ -27,15 +28,14 @@ static void ref_gather(const struct op_case *c, double *const *in, double *out)
         out[i] = in[0][INDEX[i / DIM] * DIM + i % DIM];
 }
 
+/* arg[0]: with weights. */
 static struct tensor *build_js(struct tape *t, struct tensor *const *in, const struct op_case *c)
 {
-    (void)c;
-    return op_js_divergence(t, in[0], in[1]);
+    return op_js_divergence(t, in[0], in[1], c->arg[0] ? WEIGHTS : NULL);
 }
 
 static void ref_js(const struct op_case *c, double *const *in, double *out)
 {
-    (void)c;
     out[0] = 0;
     for (int b = 0; b < ROWS; b++) {
         double p[2][DIM], norm[2] = {0};
@@ -48,7 +48,7 @@ static void ref_js(const struct op_case *c, double *const *in, double *out)
                 double own = p[side][k] / norm[side];
                 double mean = (p[0][k] / norm[0] + p[1][k] / norm[1]) / 2;
 
-                out[0] += own * log(own / mean) / 2 / ROWS;
+                out[0] += (c->arg[0] ? (double)WEIGHTS[b] : 1) * own * log(own / mean) / 2 / ROWS;
             }
     }
 }
@@ -109,6 +109,7 @@ static void ref_nt_xent(const struct op_case *c, double *const *in, double *out)
 static const struct op_case CASES[] = {
     {"gather rows", 1, {MATRIX(ROWS, DIM)}, MATRIX(7, DIM), TAPE_TRAIN, {0}, 1e-6, TABLE(gather)},
     PAIR("Jensen-Shannon", js, 0),
+    PAIR("Jensen-Shannon, weighted", js, 1),
     PAIR("NT-Xent", nt_xent, 0, 50),
     PAIR("NT-Xent, cold", nt_xent, 0, 5),
     PAIR("NT-Xent, one pair per row", nt_xent, 1, 50),
@@ -143,7 +144,7 @@ static void test_limits(void **state)
         tape_begin(t, 0);
         x = tape_leaf(t, 2, (int64_t[]){1, 3}, TENSOR_PLAIN, a, da);
         y = tape_leaf(t, 2, (int64_t[]){1, 3}, TENSOR_PLAIN, k == 0 ? a : b, db);
-        loss = k < 2 ? op_js_divergence(t, x, y) : op_nt_xent(t, x, y, EQUAL, 0.5);
+        loss = k < 2 ? op_js_divergence(t, x, y, NULL) : op_nt_xent(t, x, y, EQUAL, 0.5);
         assert_int_equal(tape_backward(t, loss, &e), ERR_OK);
         assert_true(fabs((double)tape_value(loss) - (k == 1 ? M_LN2 : 0)) < 1e-6);
         for (int i = 0; i < 3; i++)

@@ -11,6 +11,7 @@
 
 static const int32_t LABELS[] = {2, 0, 6, 3, 2};
 static const int32_t BITS[] = {1, 0, 0, 1, 1};
+static const float WEIGHTS[] = {0.5f, 2, 0, -0.25f, 3};
 static const float VALUES[] = {0.5f, -1, 2, 0, 0.25f, -0.75f, 1, 1, -2, 3, 0.1f, 0.2f, 0, 4, -1};
 
 enum { K = 7, NUMBERS = 3 }; /* classes; values of a Gaussian target */
@@ -115,6 +116,21 @@ static void ref_nll(const struct op_case *c, double *const *in, double *out)
         out[0] += row_nll(width, b, in[0] + b * width) / (double)rows;
 }
 
+static struct tensor *build_weighted_nll(struct tape *t, struct tensor *const *in,
+                                         const struct op_case *c)
+{
+    (void)c;
+    return op_weighted_cross_entropy(t, in[0], LABELS, WEIGHTS);
+}
+
+static void ref_weighted_nll(const struct op_case *c, double *const *in, double *out)
+{
+    (void)c;
+    out[0] = 0;
+    for (int64_t b = 0; b < 5; b++)
+        out[0] += (double)WEIGHTS[b] * row_nll(K, b, in[0] + b * K) / 5;
+}
+
 static struct tensor *build_kl(struct tape *t, struct tensor *const *in, const struct op_case *c)
 {
     struct tensor *reference = c->inputs > 1 ? in[1] : NULL;
@@ -174,6 +190,14 @@ static void ref_weighted_sum(const struct op_case *c, double *const *in, double 
 
 static const struct op_case CASES[] = {
     NLL("cross entropy", K),
+    {"weighted cross entropy",
+     1,
+     {MATRIX(5, K)},
+     SCALAR,
+     TAPE_TRAIN,
+     {0},
+     1e-6,
+     TABLE(weighted_nll)},
     NLL("Bernoulli nll", 1),
     NLL("Gaussian nll", 2 * NUMBERS),
     KL_UNIFORM("KL(model || uniform)", K, KL_MODEL_REFERENCE),
@@ -229,10 +253,37 @@ static void test_bernoulli_far_out(void **state)
     nn_free(nn);
 }
 
+/* A label that is no class, in the weighted loss as in the plain one. */
+static void test_wrong_label(void **state)
+{
+    static const int32_t wrong[] = {0, 1, K};
+    _Alignas(64) float x[3 * K] = {0};
+    struct nn *nn = ref_nn(1);
+    struct tape *t = NULL;
+    struct err e = {0};
+
+    (void)state;
+    assert_int_equal(tape_new(&t, nn, &e), ERR_OK);
+    for (int weighted = 0; weighted < 2; weighted++) {
+        struct tensor *in;
+
+        tape_begin(t, 0);
+        in = tape_constant(t, 2, (int64_t[]){3, K}, x);
+        assert_null(weighted ? op_weighted_cross_entropy(t, in, wrong, WEIGHTS)
+                             : op_cross_entropy(t, in, wrong));
+        assert_int_equal(tape_error(t, &e), ERR_DATA);
+        assert_string_equal(e.text, "label 7 of batch row 2: must be in 0..6");
+        err_clear(&e);
+    }
+    tape_free(t);
+    nn_free(nn);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_losses),
+        cmocka_unit_test(test_wrong_label),
         cmocka_unit_test(test_bernoulli_far_out),
     };
 

@@ -36,11 +36,22 @@ static const struct {
     {"pid:0.25,0.25,0.25,0.25", "xor-pid", "vanilla", NULL, {"diag.ntk=1"}},
     {"pid:0.25,0.25,0.25,0.25", "xor-pid", "synib", "learned", {"diag.ntk=1", "mask.steps=3"}},
     {"regression:1", "xor-regression", "synib", "random", {"select.metric=loss"}},
-    {"pid:0.25,0.25,0.25,0.25", "xor-pid", "dnr", NULL, {"dnr.times=0"}},
-    {"pid:0.25,0.25,0.25,0.25", "xor-pid", "mmpareto", NULL, {NULL}},
-    {"pid:0.25,0.25,0.25,0.25", "xor-pid", "reconboost", NULL, {"reconboost.epochs=1"}},
-    {"pid:0.25,0.25,0.25,0.25", "xor-pid", "mcr", NULL, {"mcr.permutations=3"}},
-    {"pid:0.25,0.25,0.25,0.25", "xor-pid", "mcr", NULL, {"mcr.game=collaborative"}},
+    {"spurious:0.6", "xor-spurious", "dnr", NULL, {"dnr.times=0"}}, /* resets read the split */
+    {"spurious:0.6", "xor-spurious", "mmpareto", NULL, {NULL}},
+    {"regression:1", "xor-regression", "mmpareto", NULL, {"select.metric=loss"}},
+    {"spurious:0.6", "xor-spurious", "reconboost", NULL, {"reconboost.epochs=1"}},
+    {"spurious:0.6", "xor-spurious", "mcr", NULL, {"mcr.permutations=4"}},
+    {"spurious3:0.6", "xor-spurious", "mcr", NULL, {"mcr.permutations=4", "model.fusion=trunk"}},
+    {"spurious:0.6",
+     "xor-spurious",
+     "mcr",
+     NULL,
+     {"mcr.permutations=4", "mcr.shuffle=other-label"}},
+    {"spurious:0.6",
+     "xor-spurious",
+     "mcr",
+     NULL,
+     {"mcr.permutations=4", "mcr.shuffle=other-sample"}},
 };
 
 static const struct log quiet = {.tool = "test", .level = LOG_QUIET};
@@ -117,9 +128,10 @@ static void test_steps_allocate_nothing(void **state)
 
             assert_true(few > 0);
             if (few != many)
-                fail_msg("%s %s %s, %d threads: %ld allocations in %d steps, %ld in %d",
+                fail_msg("%s %s %s %s, %d threads: %ld allocations in %d steps, %ld in %d",
                          CASES[i].task, CASES[i].method, CASES[i].mask != NULL ? CASES[i].mask : "",
-                         jobs, few, (int)(EPOCHS * (SAMPLES[0] / BATCH + 1)), many,
+                         CASES[i].set[1] != NULL ? CASES[i].set[1] : "", jobs, few,
+                         (int)(EPOCHS * (SAMPLES[0] / BATCH + 1)), many,
                          (int)(EPOCHS * (SAMPLES[1] / BATCH + 1)));
         }
 }

@@ -17,11 +17,13 @@
  * `collaborative` has all modalities raise every divergence. The released code computes all this
  * and does not add it. */
 
-/* Rows that a set of permutations counts: row[i] of the batch with x of row donor[i]. How many
- * differs from step to step unless all count, so the tape meets new sizes for a while. */
+/* Every row of every permutation: row i of the batch with x of row donor[i]. Those that do not
+ * count stay, with weight 0, so that all steps need the same memory; the others' weights have
+ * mean 1. */
 struct pairs {
-    int64_t n;
+    int64_t n, counted;
     int32_t *row, *donor;
+    float *weight;
 };
 
 static bool counts(const struct method_step *s, int32_t row, int32_t donor)
@@ -36,12 +38,17 @@ static bool counts(const struct method_step *s, int32_t row, int32_t donor)
     return true;
 }
 
-/* Tape memory for `count` whole numbers. */
-static int32_t *whole_numbers(const struct method_step *s, int64_t count)
+/* Tape memory for `count` numbers. */
+static float *numbers(const struct method_step *s, int64_t count)
 {
     struct tensor *t = tape_scratch(s->tape, 1, &count);
 
-    return t != NULL ? (int32_t *)(void *)t->data : NULL;
+    return t != NULL ? t->data : NULL;
+}
+
+static int32_t *whole_numbers(const struct method_step *s, int64_t count)
+{
+    return (int32_t *)(void *)numbers(s, count);
 }
 
 static void shuffle(struct rng *r, int32_t *perm, int64_t n)
@@ -57,13 +64,13 @@ static void shuffle(struct rng *r, int32_t *perm, int64_t n)
     }
 }
 
-/* n = 0 on an error of the tape too. */
+/* counted = 0 on an error of the tape too. */
 static struct pairs draw_pairs(const struct method_step *s, int which)
 {
     uint32_t stream =
         rng_stream_in(rng_stream("mcr.permute."), model_opt(s->model)->modality[which].name);
-    int64_t batch = s->batch->n, most = batch * s->config->mcr_permutations;
-    struct pairs p = {0, whole_numbers(s, most), whole_numbers(s, most)};
+    int64_t batch = s->batch->n, n = batch * s->config->mcr_permutations;
+    struct pairs p = {n, 0, whole_numbers(s, n), whole_numbers(s, n), numbers(s, n)};
     int32_t *perm = whole_numbers(s, batch);
 
     if (perm == NULL)
@@ -73,12 +80,16 @@ static struct pairs draw_pairs(const struct method_step *s, int which)
 
         shuffle(&r, perm, batch);
         for (int32_t i = 0; i < batch; i++) {
-            if (!counts(s, i, perm[i]))
-                continue;
-            p.row[p.n] = i;
-            p.donor[p.n++] = perm[i];
+            bool count = counts(s, i, perm[i]);
+
+            p.row[k * batch + i] = i;
+            p.donor[k * batch + i] = perm[i];
+            p.weight[k * batch + i] = count ? 1 : 0;
+            p.counted += count;
         }
     }
+    for (int64_t i = 0; i < n && p.counted > 0; i++)
+        p.weight[i] *= (float)((double)n / (double)p.counted);
     return p;
 }
 
@@ -93,16 +104,21 @@ static void encode_again(const struct method_step *s, struct tensor *z[MODALITIE
     (void)tape_set_training(s->tape, training);
 }
 
-/* The rows of z that pair up when modality `which` is permuted, and the intact predictions. */
+/* The rows of z that pair up when modality `which` is permuted, the intact predictions, and how
+ * much each pair weighs. */
 struct permuted {
     struct tensor *z[MODALITIES_MAX];
     struct tensor *intact;
+    const float *weight;
 };
 
 static struct permuted permute(const struct method_step *s, int which, const struct pairs *p,
                                struct tensor *const z[MODALITIES_MAX], struct tensor *intact)
 {
-    struct permuted out = {.intact = op_gather_rows(s->tape, intact, p->n, p->row)};
+    struct permuted out = {
+        .intact = op_gather_rows(s->tape, intact, p->n, p->row),
+        .weight = p->weight,
+    };
 
     for (int m = 0; m < model_opt(s->model)->modalities; m++)
         out.z[m] = op_gather_rows(s->tape, z[m], p->n, m == which ? p->donor : p->row);
@@ -118,7 +134,7 @@ static struct tensor *divergence(const struct method_step *s, const struct permu
                                     : model_fuse_towards(s->model, s->tape, towards, p->z, NULL);
 
     (void)tape_set_training(s->tape, training);
-    return op_js_divergence(s->tape, class_logits(s, prediction), p->intact);
+    return op_js_divergence(s->tape, class_logits(s, prediction), p->intact, p->weight);
 }
 
 static void play(const struct method_step *s, int which, const struct permuted *p,
@@ -146,7 +162,7 @@ static void add_games(const struct method_step *s, struct loss_sum *sum, struct 
         struct pairs pairs = draw_pairs(s, m);
         struct permuted p;
 
-        if (pairs.n == 0) /* a batch of one label: nothing to tell apart */
+        if (pairs.counted == 0) /* a batch of one label: nothing to tell apart */
             continue;
         p = permute(s, m, &pairs, z, intact);
         play(s, m, &p, sum, report);
