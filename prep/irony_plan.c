@@ -103,17 +103,22 @@ static void add_orphan(struct orphans *o, size_t position)
         snprintf(o->text + at, sizeof o->text - at, " %zu", position);
 }
 
+/* Fails when there are any of the `of` clips that were to get a donor. */
 static enum err_code report_orphans(const struct orphans *o, size_t of, const char *what,
-                                    enum donor_rule rule, const char *rate, struct err *e)
+                                    enum donor_rule rule, bool fallback, const char *rate,
+                                    struct err *e)
 {
+    bool fell = fallback && rule != DONORS_REFERENCE;
+    bool last = fell || rule == DONORS_REFERENCE; /* no option would find a donor */
+
     if (o->count == 0)
         return ERR_OK;
     return err_set(e, ERR_DATA,
-                   "irony: %zu of %zu %s clips have no donor under '%s' (%s positions%s%s): %s%s%s",
-                   o->count, of, what, donor_rule_names[rule], what, o->text,
-                   o->count > 10 ? " ..." : "",
-                   rule == DONORS_REFERENCE ? "lower " : "pass --donor-fallback or lower ", rate,
-                   rule == DONORS_REFERENCE ? " or add clips" : "");
+                   "irony: %zu of %zu %s clips have no donor under '%s'%s (%s positions%s%s): "
+                   "%slower %s%s",
+                   o->count, of, what, donor_rule_names[rule], fell ? " nor any other" : "", what,
+                   o->text, o->count > 10 ? " ..." : "", last ? "" : "pass --donor-fallback or ",
+                   rate, last ? " or add clips" : "");
 }
 
 /* The candidates of clip i in scratch; where the rule leaves none and it may fall back, those of
@@ -153,7 +158,7 @@ static enum err_code draw_donors(struct irony_plan *plan, const struct plan_clip
         mt19937_seed(&g, (uint32_t)(opt->seed + i));
         plan->donor[i] = pools.scratch[mt19937_u32(&g) % m];
     }
-    TRY(report_orphans(&orphans, plan->mutated, "base", opt->rule, "--rate", e));
+    TRY(report_orphans(&orphans, plan->mutated, "base", opt->rule, opt->fallback, "--rate", e));
 out:
     pools_free(&pools);
     return e->code;
@@ -229,7 +234,8 @@ static enum err_code draw_matched(struct irony_plan *plan, const struct plan_cli
         else
             plan->donor[i] = pools.scratch[rng_below(&r, (uint32_t)m)];
     }
-    TRY(report_orphans(&orphans, plan->matched, "matched", opt->matched_rule, "--matched", e));
+    TRY(report_orphans(&orphans, plan->matched, "matched", opt->matched_rule, opt->fallback,
+                       "--matched", e));
 out:
     pools_free(&pools);
     return e->code;

@@ -370,7 +370,8 @@ static void test_matched_orphans(void **state)
     assert_null(plan.is_matched);
     opt.fallback = true;
     ASSERT_FAILS(irony_plan_make(&plan, clips, 5, &opt, &e), e, ERR_DATA,
-                 "1 of 5 matched clips have no donor");
+                 "1 of 5 matched clips have no donor under 'same-actor' nor any other (matched "
+                 "positions 4): lower --matched or add clips");
     ASSERT_OK(irony_plan_make(&plan, clips, 4, &opt, &e), e);
     assert_int_equal(plan.matched_fallbacks, 4);
     assert_int_equal(plan.fallbacks, 0);
