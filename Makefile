@@ -5,6 +5,7 @@
 #   make demo      raw synthetic clips -> trained models, one table, pictures, under demo/
 #   make test      build and run all tests
 #   make figures   the paper's figures on the synthetic tasks: docs/xor-results.md (hours; goes on where it stopped)
+#   make shortcut  DATA=ROOT: is irony told from emotions or from a foreign voice? (docs/shortcut.md)
 #   make bench     measure beside the peers (docs/performance.md)
 #   make asan      the tests under AddressSanitizer and UBSan; likewise make tsan
 #   make coverage  branch coverage of the tests
@@ -19,7 +20,7 @@ PREFIX := /usr/local
 CMAKE_ARGS :=
 SOURCES = $(shell git ls-files '*.c' '*.h')
 
-.PHONY: all packages configure demo test figures bench asan tsan coverage format check-format check-layers \
+.PHONY: all packages configure demo test figures shortcut bench asan tsan coverage format check-format check-layers \
         install clean
 
 all: configure
@@ -42,6 +43,11 @@ GRID := quick
 SWEEPS := sweeps
 figures: all
 	@scripts/figures/run $(BUILD)/bin $(SWEEPS) docs/figures $(GRID)
+
+# DATA: a CREMA-D checkout; without it, a synthetic corpus. OUT: where sets and runs go, and shortcut.tsv.
+shortcut: OUT ?= shortcut
+shortcut: all
+	@BIN=$(BUILD)/bin scripts/shortcut/run $(OUT) $(DATA)
 
 # PYTHON: the interpreter of the peers; CLIPS: folder with real clips of the same names in flv/ and wav-from-flv/.
 bench: all
