@@ -6,6 +6,7 @@
 #   make test      build and run all tests
 #   make figures   the paper's figures on the synthetic tasks: docs/xor-results.md (hours; goes on where it stopped)
 #   make table1    the paper's Table 1: on DATA=/path/to/CREMA-D, or small on a synthetic corpus; goes on where it stopped
+#   make shortcut  DATA=ROOT: is irony told from emotions or from a foreign voice? (docs/shortcut.md)
 #   make bench     measure beside the peers (docs/performance.md)
 #   make asan      the tests under AddressSanitizer and UBSan; likewise make tsan
 #   make coverage  branch coverage of the tests
@@ -20,7 +21,7 @@ PREFIX := /usr/local
 CMAKE_ARGS :=
 SOURCES = $(shell git ls-files '*.c' '*.h')
 
-.PHONY: all packages configure demo test figures table1 bench asan tsan coverage format check-format check-layers \
+.PHONY: all packages configure demo test figures table1 shortcut bench asan tsan coverage format check-format check-layers \
         install clean
 
 all: configure
@@ -44,14 +45,18 @@ SWEEPS := sweeps
 figures: all
 	@scripts/figures/run $(BUILD)/bin $(SWEEPS) docs/figures $(GRID)
 
-# DATA: a CREMA-D checkout; default: the synthetic corpus. PART=i/n: one of n machines (docs/cluster.md). OUT: where
-# the sets, runs and the report go.
+# DATA: a CREMA-D checkout; default: the synthetic corpus. OUT: where sets, runs and results go. PART=i/n: one of n
+# machines (docs/cluster.md).
 DATA :=
 PART :=
-OUT = $(if $(DATA),table1,table1-synthetic)
+table1: OUT ?= $(if $(DATA),table1,table1-synthetic)
 table1: all
 	@cmake --build $(BUILD) -j $(JOBS) --target bench-methods
 	@BIN=$(BUILD)/bin JOBS=$(JOBS) PART=$(PART) scripts/table1 $(OUT) $(if $(DATA),"$(DATA)")
+
+shortcut: OUT ?= shortcut
+shortcut: all
+	@BIN=$(BUILD)/bin scripts/shortcut/run $(OUT) $(if $(DATA),"$(DATA)")
 
 # PYTHON: the interpreter of the peers; CLIPS: folder with real clips of the same names in flv/ and wav-from-flv/.
 bench: all

@@ -42,6 +42,14 @@ static enum err_code check_drops(const struct irony_options *opt, const struct s
     return ERR_OK;
 }
 
+static bool add_matched(json_t *root, const struct plan_options *plan)
+{
+    const char *rule = donor_rule_names[plan->matched_rule];
+
+    return json_object_set_new(root, "matched_rate", json_real(plan->matched_rate)) == 0 &&
+           json_object_set_new(root, "matched_donors", json_string(rule)) == 0;
+}
+
 static enum err_code print_plan(const struct irony_options *opt, const struct irony_part *p,
                                 const struct plan_options *plan, struct err *e)
 {
@@ -54,12 +62,13 @@ static enum err_code print_plan(const struct irony_options *opt, const struct ir
         TRY(irony_part_lines(&text, &len, p, e));
         good = fwrite(text, 1, len, opt->out) == len;
     } else {
-        root = irony_part_json(p, plan->rule != DONORS_REFERENCE);
+        root = irony_part_json(p, plan);
         good =
             root != NULL &&
             json_object_set_new(root, "seed", json_integer((json_int_t)plan->seed)) == 0 &&
             json_object_set_new(root, "rate", json_real(plan->rate)) == 0 &&
             json_object_set_new(root, "donors", json_string(donor_rule_names[plan->rule])) == 0 &&
+            (plan->matched_rate == 0.0 || add_matched(root, plan)) &&
             json_dumpf(root, opt->out, JSON_INDENT(2) | JSON_REAL_PRECISION(15)) == 0 &&
             fputc('\n', opt->out) != EOF;
     }
@@ -129,8 +138,13 @@ out:
 
 enum err_code irony_run(const struct irony_options *opt, struct err *e)
 {
-    struct plan_options plan = {
-        .rate = opt->rate, .rule = (enum donor_rule)opt->donors, .fallback = opt->donor_fallback};
+    struct plan_options plan = {.rate = opt->rate,
+                                .rule = (enum donor_rule)opt->donors,
+                                .fallback = opt->donor_fallback,
+                                .matched_rate = opt->matched,
+                                .matched_rule = opt->matched_donors >= 0
+                                                    ? (enum donor_rule)opt->matched_donors
+                                                    : DONORS_SAME_ACTOR};
     struct split_table t = {0};
 
     TRY(contradiction_read(&plan.map, opt->manifests, e));

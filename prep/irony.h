@@ -18,8 +18,10 @@ struct irony_options {
     const char *scheme;        /* --plan: "reference", NULL = from a split manifest */
     int fold;                  /* -1: not given */
     bool plan;
-    double rate; /* -1: not given */
-    int donors;  /* enum donor_rule */
+    double rate;        /* -1: not given */
+    int donors;         /* enum donor_rule */
+    double matched;     /* rate of matched swaps; 0 = none */
+    int matched_donors; /* enum donor_rule; -1: not given */
     bool donor_fallback;
     bool materialise;
     bool allow_overlap;
@@ -29,9 +31,9 @@ struct irony_options {
     const char *manifests;
     FILE *out; /* the plan, --json; stdout */
 };
-#define IRONY_OPTIONS_DEFAULT    \
-    {                            \
-        .fold = -1, .rate = -1.0 \
+#define IRONY_OPTIONS_DEFAULT                          \
+    {                                                  \
+        .fold = -1, .rate = -1.0, .matched_donors = -1 \
     }
 
 /* Loans from argv, but for the list `drop`, which irony_options_free releases. */
@@ -63,8 +65,8 @@ NODISCARD enum err_code irony_part_plan(struct irony_part *p, const struct plan_
                                         struct err *e);
 void irony_part_free(struct irony_part *p);
 
-/* Lines "<base> <donor>\n" in increasing base position: what the digest is taken over. *text is the
- * caller's. */
+/* Lines "<base> <donor>\n", of a matched swap "<base> <donor> matched\n", in increasing base
+ * position: what the digest is taken over. *text is the caller's. */
 NODISCARD enum err_code irony_part_lines(char **text, size_t *len, const struct irony_part *p,
                                          struct err *e);
 
@@ -72,7 +74,8 @@ NODISCARD enum err_code irony_part_lines(char **text, size_t *len, const struct 
 NODISCARD enum err_code irony_write(const struct irony_options *opt, const struct split_table *t,
                                     const struct plan_options *plan, struct err *e);
 
-/* Counts of a planned part as a JSON object of jansson (json_t *); NULL without memory. */
-struct json_t *irony_part_json(const struct irony_part *p, bool fell_back);
+/* Counts of a part that was planned with `opt` as a JSON object of jansson (json_t *); NULL without
+ * memory. */
+struct json_t *irony_part_json(const struct irony_part *p, const struct plan_options *opt);
 
 #endif

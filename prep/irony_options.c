@@ -18,6 +18,8 @@ enum {
     KEY_PLAN,
     KEY_RATE,
     KEY_DONORS,
+    KEY_MATCHED,
+    KEY_MATCHED_DONORS,
     KEY_FALLBACK,
     KEY_MATERIALISE,
     KEY_ALLOW_OVERLAP,
@@ -35,6 +37,12 @@ static const struct argp_option options[] = {
     {"output", 'o', "DATA", 0, "Folder for the sets train, val and test", 0},
     {"donors", KEY_DONORS, "RULE", 0,
      "reference (any clip of a contradicting emotion, default), same-actor or same-sentence", 0},
+    {"matched", KEY_MATCHED, "R", 0,
+     "Also swap the sound of R clips per mean class size for one of the same emotion; they keep "
+     "their label (default 0)",
+     0},
+    {"matched-donors", KEY_MATCHED_DONORS, "RULE", 0,
+     "Donors of --matched: same-actor (default), reference (any actor) or same-sentence", 0},
     {"donor-fallback", KEY_FALLBACK, NULL, 0,
      "Where the rule leaves no donor, take a reference donor and flag the sample", 0},
     {"drop", KEY_DROP, "CLIP", 0, "Drop a clip before mutation; may be repeated", 0},
@@ -58,6 +66,10 @@ static error_t parse_value(int key, char *arg, struct irony_options *opt)
     switch (key) {
     case KEY_RATE: rc = cli_double(&opt->rate, arg, 0.0, DBL_MAX, "--rate", e); break;
     case KEY_DONORS: rc = cli_choice(&opt->donors, arg, donor_rule_names, "--donors", e); break;
+    case KEY_MATCHED: rc = cli_double(&opt->matched, arg, 0.0, DBL_MAX, "--matched", e); break;
+    case KEY_MATCHED_DONORS:
+        rc = cli_choice(&opt->matched_donors, arg, donor_rule_names, "--matched-donors", e);
+        break;
     case KEY_FOLD:
         rc = cli_int(&number, arg, 0, FOLD_MAX, "--fold", e);
         opt->fold = (int)number;
@@ -115,9 +127,13 @@ static enum err_code check(const struct irony_options *opt, struct err *e)
 {
     if (opt->rate < 0.0)
         return err_set(e, ERR_USAGE, "--rate: missing: a number >= 0, for example 1.0");
-    if (opt->donor_fallback && opt->donors == DONORS_REFERENCE)
+    if (opt->matched_donors >= 0 && opt->matched <= 0.0)
+        return err_set(e, ERR_USAGE, "--matched-donors: only with --matched above 0");
+    if (opt->donor_fallback && opt->donors == DONORS_REFERENCE &&
+        (opt->matched <= 0.0 || opt->matched_donors == DONORS_REFERENCE))
         return err_set(e, ERR_USAGE,
-                       "--donor-fallback: only with --donors same-actor or same-sentence");
+                       "--donor-fallback: only with same-actor or same-sentence for --donors or "
+                       "--matched-donors");
     if (opt->plan)
         return check_plan(opt, e);
     if (opt->scheme != NULL || opt->part != NULL)
@@ -151,6 +167,8 @@ enum err_code irony_options_parse(struct irony_options *opt, int argc, char **ar
         "Examples:\n"
         "  synib-irony --video base/video --audio base/audio --split split.tsv --rate 1.0 -o data\n"
         "  synib-irony --plan --scheme reference --fold 0 --split train --rate 1.0\n"
+        "  synib-irony --plan --scheme reference --split test --rate 1 --donors same-actor "
+        "--matched 1\n"
         "Without --seed, a reference fold takes the authors' seed (109, 19, 337, 42, 7) and every "
         "other split 0.\n\n"
         "Exit codes: 0 done; 1 failed; 2 bad command line; 3 written, but clips of the split are "

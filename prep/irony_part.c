@@ -46,18 +46,22 @@ void irony_part_free(struct irony_part *p)
     *p = (struct irony_part){0};
 }
 
+static const char matched_mark[] = " matched";
+enum { LINE_SIZE = 2 * CLIP_NAME_SIZE + sizeof matched_mark };
+
 enum err_code irony_part_lines(char **text, size_t *len, const struct irony_part *p, struct err *e)
 {
     size_t size;
 
     *len = 0;
-    if (!mem_size(p->plan.mutated, (size_t)2 * CLIP_NAME_SIZE, &size))
+    if (!mem_size(p->plan.mutated + p->plan.matched, LINE_SIZE, &size))
         TRY(err_set(e, ERR_NOMEM, "irony: plan is too large"));
     TRY(mem_array(text, size + 1, 1, "irony", e));
     for (size_t i = 0; i < p->n; i++)
         if (p->plan.donor[i] >= 0)
-            *len += (size_t)snprintf(*text + *len, size + 1 - *len, "%s %s\n", p->row[i]->clip,
-                                     p->row[p->plan.donor[i]]->clip);
+            *len += (size_t)snprintf(*text + *len, size + 1 - *len, "%s %s%s\n", p->row[i]->clip,
+                                     p->row[p->plan.donor[i]]->clip,
+                                     p->plan.is_matched[i] ? matched_mark : "");
 out:
     return e->code;
 }
@@ -79,7 +83,7 @@ out:
 
 enum { DIGEST_SHOWN = 16 };
 
-json_t *irony_part_json(const struct irony_part *p, bool fell_back)
+json_t *irony_part_json(const struct irony_part *p, const struct plan_options *opt)
 {
     json_int_t before[N_LABELS] = {0}, after[N_LABELS] = {0}, from[N_EMOTIONS] = {0};
     json_t *b = json_object(), *a = json_object(), *m = json_object(), *root;
@@ -87,7 +91,7 @@ json_t *irony_part_json(const struct irony_part *p, bool fell_back)
     for (size_t i = 0; i < p->n; i++) {
         before[p->clip[i].label]++;
         after[irony_plan_label(&p->plan, p->clip, i)]++;
-        from[p->clip[i].label] += p->plan.donor[i] >= 0;
+        from[p->clip[i].label] += p->plan.donor[i] >= 0 && !p->plan.is_matched[i];
     }
     for (int l = 0; l < N_EMOTIONS; l++) {
         json_object_set_new(b, emotion_codes[l], json_integer(before[l]));
@@ -99,7 +103,12 @@ json_t *irony_part_json(const struct irony_part *p, bool fell_back)
     root = json_pack("{s:s, s:I, s:I, s:s%, s:o, s:o, s:o}", "split", part_names[p->part], "clips",
                      (json_int_t)p->n, "mutated", (json_int_t)p->plan.mutated, "digest", p->digest,
                      (size_t)DIGEST_SHOWN, "before", b, "mutated_from", m, "after", a);
-    if (root != NULL && fell_back)
+    if (root != NULL && opt->rule != DONORS_REFERENCE)
         json_object_set_new(root, "donor_fallbacks", json_integer((json_int_t)p->plan.fallbacks));
+    if (root != NULL && opt->matched_rate > 0.0) {
+        json_object_set_new(root, "matched", json_integer((json_int_t)p->plan.matched));
+        json_object_set_new(root, "matched_fallbacks",
+                            json_integer((json_int_t)p->plan.matched_fallbacks));
+    }
     return root;
 }

@@ -89,7 +89,7 @@ static size_t count_mutated(const struct plan_clip *clips, size_t n, double rate
     return k < (double)n ? (size_t)k : n;
 }
 
-/* Base positions that have no donor, for one message. */
+/* Positions that have no donor, for one message. */
 struct orphans {
     char text[160];
     size_t count;
@@ -103,45 +103,158 @@ static void add_orphan(struct orphans *o, size_t position)
         snprintf(o->text + at, sizeof o->text - at, " %zu", position);
 }
 
+/* Fails when there are any of the `of` clips that were to get a donor. */
+static enum err_code report_orphans(const struct orphans *o, size_t of, const char *what,
+                                    enum donor_rule rule, bool fallback, const char *rate,
+                                    struct err *e)
+{
+    bool fell = fallback && rule != DONORS_REFERENCE;
+    bool last = fell || rule == DONORS_REFERENCE; /* no option would find a donor */
+
+    if (o->count == 0)
+        return ERR_OK;
+    return err_set(e, ERR_DATA,
+                   "irony: %zu of %zu %s clips have no donor under '%s'%s (%s positions%s%s): "
+                   "%slower %s%s",
+                   o->count, of, what, donor_rule_names[rule], fell ? " nor any other" : "", what,
+                   o->text, o->count > 10 ? " ..." : "", last ? "" : "pass --donor-fallback or ",
+                   rate, last ? " or add clips" : "");
+}
+
+/* The candidates of clip i in scratch; where the rule leaves none and it may fall back, those of
+ * the reference rule, which is noted. */
+static size_t find_candidates(struct irony_plan *plan, const struct plan_clip *clips,
+                              struct pools *pools, size_t i, enum donor_rule rule, bool fallback,
+                              size_t *fallbacks)
+{
+    size_t m = candidates(pools, clips, i, rule);
+
+    if (m == 0 && fallback && rule != DONORS_REFERENCE) {
+        m = candidates(pools, clips, i, DONORS_REFERENCE);
+        plan->fell_back[i] = m > 0;
+        *fallbacks += m > 0;
+    }
+    return m;
+}
+
 static enum err_code draw_donors(struct irony_plan *plan, const struct plan_clip *clips,
-                                 struct pools *pools, const struct plan_options *opt, struct err *e)
+                                 const struct plan_options *opt, struct err *e)
 {
     struct orphans orphans = {0};
+    struct pools pools = {0};
     struct mt19937 g;
 
+    TRY(pools_init(&pools, clips, plan->n, &opt->map, e));
     for (size_t b = 0; b < plan->mutated; b++) {
         size_t i = plan->base[b];
-        size_t m = candidates(pools, clips, i, opt->rule);
+        size_t m =
+            find_candidates(plan, clips, &pools, i, opt->rule, opt->fallback, &plan->fallbacks);
 
-        if (m == 0 && opt->fallback && opt->rule != DONORS_REFERENCE) {
-            m = candidates(pools, clips, i, DONORS_REFERENCE);
-            plan->fell_back[i] = m > 0;
-            plan->fallbacks += m > 0;
-        }
         if (m == 0) {
             add_orphan(&orphans, i);
             continue;
         }
         /* As torch: a 64-bit seed of which MT19937 takes the low half. */
         mt19937_seed(&g, (uint32_t)(opt->seed + i));
-        plan->donor[i] = pools->scratch[mt19937_u32(&g) % m];
+        plan->donor[i] = pools.scratch[mt19937_u32(&g) % m];
     }
-    if (orphans.count > 0)
-        return err_set(e, ERR_DATA,
-                       "irony: %zu of %zu base clips have no donor under '%s' (base positions%s%s)"
-                       "%s",
-                       orphans.count, plan->mutated, donor_rule_names[opt->rule], orphans.text,
-                       orphans.count > 10 ? " ..." : "",
-                       opt->rule == DONORS_REFERENCE ? ": lower --rate or add clips"
-                                                     : ": pass --donor-fallback or lower --rate");
+    TRY(report_orphans(&orphans, plan->mutated, "base", opt->rule, opt->fallback, "--rate", e));
+out:
+    pools_free(&pools);
+    return e->code;
+}
+
+/* ---- matched swaps ---- */
+
+enum { EPOCH_KEY, EPOCH_DONOR }; /* of the stream "irony.matched" */
+
+static struct rng matched_rng(const struct plan_options *opt, uint32_t epoch, size_t i)
+{
+    return rng_at(opt->seed, rng_stream("irony.matched"), epoch, (uint32_t)i);
+}
+
+struct keyed {
+    uint64_t key;
+    size_t position;
+};
+
+static int by_key(const void *a, const void *b)
+{
+    const struct keyed *x = a, *y = b;
+
+    if (x->key != y->key)
+        return x->key < y->key ? -1 : 1;
+    return x->position < y->position ? -1 : x->position > y->position;
+}
+
+/* Marks the clips that get a matched sound: those with the smallest keys that are not irony. */
+static enum err_code choose_matched(struct irony_plan *plan, const struct plan_clip *clips,
+                                    const struct plan_options *opt, struct err *e)
+{
+    size_t wanted = count_mutated(clips, plan->n, opt->matched_rate), left = 0;
+    struct keyed *order = NULL;
+
+    TRY(mem_array(&order, plan->n, sizeof *order, "irony plan", e));
+    for (size_t i = 0; i < plan->n; i++) {
+        struct rng r = matched_rng(opt, EPOCH_KEY, i);
+        uint64_t high = rng_u32(&r);
+
+        if (plan->donor[i] < 0)
+            order[left++] = (struct keyed){high << 32 | rng_u32(&r), i};
+    }
+    qsort(order, left, sizeof *order, by_key);
+    plan->matched = wanted < left ? wanted : left;
+    for (size_t k = 0; k < plan->matched; k++)
+        plan->is_matched[order[k].position] = true;
+out:
+    free(order);
+    return e->code;
+}
+
+static enum err_code draw_matched(struct irony_plan *plan, const struct plan_clip *clips,
+                                  const struct plan_options *opt, struct err *e)
+{
+    struct contradiction same = {0};
+    struct orphans orphans = {0};
+    struct pools pools = {0};
+
+    for (int l = 0; l < N_EMOTIONS; l++)
+        same.allowed[l][l] = true;
+    TRY(pools_init(&pools, clips, plan->n, &same, e));
+    for (size_t i = 0; i < plan->n; i++) {
+        struct rng r = matched_rng(opt, EPOCH_DONOR, i);
+        size_t m;
+
+        if (!plan->is_matched[i])
+            continue;
+        m = find_candidates(plan, clips, &pools, i, opt->matched_rule, opt->fallback,
+                            &plan->matched_fallbacks);
+        if (m == 0)
+            add_orphan(&orphans, i);
+        else
+            plan->donor[i] = pools.scratch[rng_below(&r, (uint32_t)m)];
+    }
+    TRY(report_orphans(&orphans, plan->matched, "matched", opt->matched_rule, opt->fallback,
+                       "--matched", e));
+out:
+    pools_free(&pools);
+    return e->code;
+}
+
+/* ---- the plan ---- */
+
+static enum err_code check_rate(double rate, const char *option, struct err *e)
+{
+    if (!isfinite(rate) || rate < 0.0)
+        return err_set(e, ERR_USAGE, "%s: %g is not a finite number >= 0", option, rate);
     return ERR_OK;
 }
 
 static enum err_code check_input(const struct plan_clip *clips, size_t n,
                                  const struct plan_options *opt, struct err *e)
 {
-    if (!isfinite(opt->rate) || opt->rate < 0.0)
-        return err_set(e, ERR_USAGE, "--rate: %g is not a finite number >= 0", opt->rate);
+    TRY(check_rate(opt->rate, "--rate", e));
+    TRY(check_rate(opt->matched_rate, "--matched", e));
     if (opt->seed > UINT32_MAX)
         return err_set(e, ERR_USAGE, "--seed: %llu is above 4294967295: MT19937 takes 32 bits",
                        (unsigned long long)opt->seed);
@@ -151,13 +264,13 @@ static enum err_code check_input(const struct plan_clip *clips, size_t n,
         if (clips[i].label < 0 || clips[i].label >= N_EMOTIONS)
             return err_set(e, ERR_DATA, "irony plan: label %d at position %zu is not 0 to 5",
                            clips[i].label, i);
-    return ERR_OK;
+out:
+    return e->code;
 }
 
 enum err_code irony_plan_make(struct irony_plan *plan, const struct plan_clip *clips, size_t n,
                               const struct plan_options *opt, struct err *e)
 {
-    struct pools pools = {0};
     uint32_t *perm = NULL;
     struct mt19937 g;
 
@@ -168,16 +281,19 @@ enum err_code irony_plan_make(struct irony_plan *plan, const struct plan_clip *c
     TRY(mem_array(&plan->base, plan->mutated, sizeof *plan->base, "irony plan", e));
     TRY(mem_array(&plan->donor, n, sizeof *plan->donor, "irony plan", e));
     TRY(mem_array(&plan->fell_back, n, sizeof *plan->fell_back, "irony plan", e));
-    TRY(pools_init(&pools, clips, n, &opt->map, e));
+    TRY(mem_array(&plan->is_matched, n, sizeof *plan->is_matched, "irony plan", e));
     for (size_t i = 0; i < n; i++)
         plan->donor[i] = -1;
     mt19937_seed(&g, (uint32_t)opt->seed);
     mt19937_randperm(&g, perm, n);
     for (size_t b = 0; b < plan->mutated; b++)
         plan->base[b] = perm[b];
-    TRY(draw_donors(plan, clips, &pools, opt, e));
+    TRY(draw_donors(plan, clips, opt, e));
+    if (opt->matched_rate > 0.0) {
+        TRY(choose_matched(plan, clips, opt, e));
+        TRY(draw_matched(plan, clips, opt, e));
+    }
 out:
-    pools_free(&pools);
     free(perm);
     if (e->code != ERR_OK)
         irony_plan_free(plan);
@@ -189,12 +305,13 @@ void irony_plan_free(struct irony_plan *plan)
     free(plan->base);
     free(plan->donor);
     free(plan->fell_back);
+    free(plan->is_matched);
     *plan = (struct irony_plan){0};
 }
 
 int32_t irony_plan_label(const struct irony_plan *plan, const struct plan_clip *clips, size_t i)
 {
-    return plan->donor[i] >= 0 ? LABEL_IRONY : clips[i].label;
+    return plan->donor[i] >= 0 && !plan->is_matched[i] ? LABEL_IRONY : clips[i].label;
 }
 
 enum err_code contradiction_read(struct contradiction *map, const char *manifests, struct err *e)

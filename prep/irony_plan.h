@@ -15,7 +15,13 @@
  * prefix of those of a larger one. The donor of base i is candidates[u mod m], where candidates are
  * the m clips of the split, in ascending position and without i, whose label contradicts that of i,
  * and u is the first output of MT19937(seed + i). Donors are drawn with replacement, and a donor
- * may itself be a base. Source: R section 2; equal to the authors' data, clip for clip. */
+ * may itself be a base. Source: R section 2; equal to the authors' data, clip for clip.
+ *
+ * Matched swaps are controls of our own: of the clips that are not irony, min(round_half_even(
+ * matched_rate * (n / C)), all of them) get the sound of another clip of the *same* label and keep
+ * theirs. They are those with the smallest 64-bit keys, so those of a smaller rate are among those
+ * of a larger one; key and donor of clip i come from the stream "irony.matched" of the seed (epoch
+ * 0 and 1, sample i), so that they never touch the draws above. */
 
 struct plan_clip {
     int32_t label; /* 0..5 */
@@ -37,24 +43,30 @@ struct plan_options {
     enum donor_rule rule; /* which of the reference candidates remain */
     bool fallback;        /* an empty restricted pool falls back to the reference pool */
     struct contradiction map;
+    double matched_rate;          /* finite, >= 0; 0 = no matched swaps */
+    enum donor_rule matched_rule; /* which clips of the same label remain */
 };
 
 struct irony_plan {
     size_t n;         /* clips */
     size_t mutated;   /* k */
     size_t *base;     /* [k] positions in the order in which they were drawn */
-    int64_t *donor;   /* [n] position of the donor, -1 = not mutated */
+    int64_t *donor;   /* [n] position of the donor, -1 = its own sound */
     bool *fell_back;  /* [n] the donor lies outside the restricted pool */
-    size_t fallbacks; /* how many */
+    size_t fallbacks; /* how many of the bases */
+    bool *is_matched; /* [n] the donor is of the same label: no irony */
+    size_t matched;   /* how many */
+    size_t matched_fallbacks;
 };
 
-/* Errors: ERR_USAGE for a rate or seed out of range; ERR_DATA when a base has no donor ("base
- * positions ..." up to 10, and how many in all). The plan is zeroed on failure. Threads: any. */
+/* Errors: ERR_USAGE for a rate or seed out of range; ERR_DATA when a base or a matched clip has no
+ * donor ("positions ..." up to 10, and how many in all). The plan is zeroed on failure. Threads:
+ * any. */
 NODISCARD enum err_code irony_plan_make(struct irony_plan *plan, const struct plan_clip *clips,
                                         size_t n, const struct plan_options *opt, struct err *e);
 void irony_plan_free(struct irony_plan *plan);
 
-/* Label of position i after mutation. */
+/* Label of position i after mutation: a matched swap keeps its own. */
 int32_t irony_plan_label(const struct irony_plan *plan, const struct plan_clip *clips, size_t i);
 
 /* The map of manifests/contradiction.tsv; `manifests` as in manifests_find. */

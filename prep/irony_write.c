@@ -13,7 +13,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { MAX_META = 16, VALUE_SIZE = 768 };
+enum { MAX_META = 20, VALUE_SIZE = 768 };
 
 /* Provenance of one set, in the order in which it is written. */
 struct meta {
@@ -164,19 +164,46 @@ static void rate_text(char *out, size_t size, double rate)
     }
 }
 
+/* What synib.config says about matched swaps: nothing without them, so that such sets keep the
+ * bytes that they had before there were any. */
+static void matched_config(char *out, size_t size, const struct plan_options *plan)
+{
+    char rate[40];
+
+    out[0] = '\0';
+    if (plan->matched_rate == 0.0)
+        return;
+    rate_text(rate, sizeof rate, plan->matched_rate);
+    snprintf(out, size, "\"matched\":%s,\"matched_donors\":\"%s\",", rate,
+             donor_rule_names[plan->matched_rule]);
+}
+
+static void add_matched_meta(struct meta *m, const struct plan_options *opt,
+                             const struct irony_plan *plan)
+{
+    char rate[40];
+
+    rate_text(rate, sizeof rate, opt->matched_rate);
+    add_meta(m, "synib.matched.rate", "%s", rate);
+    add_meta(m, "synib.matched.donors", "%s", donor_rule_names[opt->matched_rule]);
+    add_meta(m, "synib.matched", "%zu", plan->matched);
+    add_meta(m, "synib.matched.fallbacks", "%zu", plan->matched_fallbacks);
+}
+
 static void make_meta(struct job *j, int p)
 {
     struct meta *m = &j->meta[p];
     const char *layout = j->opt->materialise ? "materialised" : "overlay";
     const char *donors = donor_rule_names[j->plan->rule];
-    char rate[40];
+    char rate[40], matched[160];
 
     rate_text(rate, sizeof rate, j->plan->rate);
+    matched_config(matched, sizeof matched, j->plan);
     add_meta(m, "synib.tool", "synib-irony");
     add_meta(m, "synib.version", "%s", cli_version);
     add_meta(m, "synib.config",
-             "{\"donor_fallback\":%s,\"donors\":\"%s\",\"layout\":\"%s\",\"rate\":%s}",
-             j->plan->fallback ? "true" : "false", donors, layout, rate);
+             "{\"donor_fallback\":%s,\"donors\":\"%s\",\"layout\":\"%s\",%s\"rate\":%s}",
+             j->plan->fallback ? "true" : "false", donors, layout, matched, rate);
     add_meta(m, "synib.seed", "%" PRIu64, j->plan->seed);
     add_meta(m, "synib.scheme", "%s", j->t->scheme);
     add_meta(m, "synib.fold", "%d", j->t->fold);
@@ -190,6 +217,8 @@ static void make_meta(struct job *j, int p)
     add_meta(m, "synib.parent", "split:%s video:%s audio:%s", j->t->digest,
              shard_set_digest(j->video), shard_set_digest(j->audio));
     add_meta(m, "synib.speaker_overlap", "%zu", j->leaking);
+    if (j->plan->matched_rate > 0.0)
+        add_matched_meta(m, j->plan, &j->part[p].plan);
 }
 
 static bool same(const char *a, const char *b)
@@ -266,6 +295,12 @@ out:
 
 /* ---- writing ---- */
 
+static uint32_t plan_flags(const struct irony_plan *plan, size_t i)
+{
+    return (plan->fell_back[i] ? FLAG_DONOR_FALLBACK : 0) |
+           (plan->is_matched[i] ? FLAG_MATCHED_DONOR : 0);
+}
+
 static enum err_code add_rows(struct job *j, int p, struct err *e)
 {
     const struct irony_part *part = &j->part[p];
@@ -279,7 +314,7 @@ static enum err_code add_rows(struct job *j, int p, struct err *e)
                                 .base_label = part->row[i]->label,
                                 .donor_label = d >= 0 ? part->row[d]->label : -1,
                                 .actor = part->row[i]->actor,
-                                .flags = part->plan.fell_back[i] ? FLAG_DONOR_FALLBACK : 0};
+                                .flags = plan_flags(&part->plan, i)};
 
         TRY(irony_writer_add(j->writer[p], &row, e));
     }
@@ -352,7 +387,7 @@ static enum err_code print_json(const struct job *j, struct err *e)
     int rc = root == NULL;
 
     for (int p = 0; p < N_PARTS && rc == 0; p++) {
-        json_t *part = irony_part_json(&j->part[p], j->plan->rule != DONORS_REFERENCE);
+        json_t *part = irony_part_json(&j->part[p], j->plan);
 
         if (part != NULL && j->digest[p][0] != '\0')
             rc = json_object_set_new(part, "content", json_string(j->digest[p]));
@@ -369,6 +404,7 @@ static void report(const struct job *j)
 {
     enum { SHOWN = 10 };
     const struct log *log = &j->opt->cli.log;
+    char matched[48] = "";
     size_t shown = 0;
 
     for (size_t i = 0; i < j->t->count; i++) {
@@ -381,10 +417,15 @@ static void report(const struct job *j)
         log_warn(log, "dropped %s (%s): %s", j->t->row[i].clip, part_names[j->t->row[i].part],
                  j->dropped[i]);
     }
-    for (int p = 0; p < N_PARTS; p++)
-        log_note(log, "%-5s %5zu clips, %4zu irony, plan %.16s%s", part_names[p], j->part[p].n,
-                 j->part[p].plan.mutated, j->part[p].digest,
+    for (int p = 0; p < N_PARTS; p++) {
+        const struct irony_plan *plan = &j->part[p].plan;
+
+        if (plan->matched > 0)
+            snprintf(matched, sizeof matched, " %4zu matched,", plan->matched);
+        log_note(log, "%-5s %5zu clips, %4zu irony,%s plan %.16s%s", part_names[p], j->part[p].n,
+                 plan->mutated, matched, j->part[p].digest,
                  j->done[p] ? " (was already there)" : "");
+    }
 }
 
 enum err_code irony_write(const struct irony_options *opt, const struct split_table *t,

@@ -15,6 +15,7 @@ struct actor_count {
 
 struct counts {
     int64_t samples, mutated, same_actor_donors;
+    int64_t matched, same_actor_matched; /* swaps that keep their label */
     int64_t label[N_LABELS];
     int64_t moved[N_EMOTIONS][N_EMOTIONS]; /* mutated: [base label][donor label] */
     int64_t flag[32];
@@ -56,9 +57,12 @@ static enum err_code count_sample(struct counts *c, const struct view *v, int64_
         c->label[label]++;
     for (int bit = 0; bit < 32; bit++)
         c->flag[bit] += (uint32_t)flags >> bit & 1;
-    if (donor[0] != '\0') {
+    if (donor[0] != '\0' && label != LABEL_IRONY) {
+        c->matched++;
+        c->same_actor_matched += strncmp(clip, donor, 5) == 0; /* "1001_" */
+    } else if (donor[0] != '\0') {
         c->mutated++;
-        c->same_actor_donors += strncmp(clip, donor, 5) == 0; /* "1001_" */
+        c->same_actor_donors += strncmp(clip, donor, 5) == 0;
         if (base >= 0 && base < N_EMOTIONS && donor_label >= 0 && donor_label < N_EMOTIONS)
             c->moved[base][donor_label]++;
     }
@@ -93,6 +97,9 @@ static void print_counts(FILE *out, const struct target *t, const struct view *v
             fprintf(out, "\n");
         }
     }
+    if (c->matched > 0)
+        fprintf(out, "  matched %" PRId64 ", %" PRId64 " with a donor by the same actor\n",
+                c->matched, c->same_actor_matched);
     fprintf(out, "  flags\n");
     for (int bit = 0; bit < 32; bit++) {
         if (c->flag[bit] == 0)
@@ -131,10 +138,12 @@ static json_t *counts_json(const struct target *t, const struct view *v, const s
             (void)json_object_set_new(row, label_names[d], json_integer(c->moved[b][d]));
         (void)json_object_set_new(moved, label_names[b], row);
     }
-    return json_pack("{s:s, s:s, s:I, s:o, s:I, s:I, s:o, s:o, s:o}", "path", t->path, "split",
-                     v->name, "samples", (json_int_t)c->samples, "classes", classes, "mutated",
-                     (json_int_t)c->mutated, "same_actor_donors", (json_int_t)c->same_actor_donors,
-                     "face_voice", moved, "flags", flags, "actors", actors);
+    return json_pack("{s:s, s:s, s:I, s:o, s:I, s:I, s:I, s:I, s:o, s:o, s:o}", "path", t->path,
+                     "split", v->name, "samples", (json_int_t)c->samples, "classes", classes,
+                     "mutated", (json_int_t)c->mutated, "same_actor_donors",
+                     (json_int_t)c->same_actor_donors, "matched", (json_int_t)c->matched,
+                     "same_actor_matched", (json_int_t)c->same_actor_matched, "face_voice", moved,
+                     "flags", flags, "actors", actors);
 }
 
 enum err_code inspect_stat(const struct inspect_options *opt, struct err *e)

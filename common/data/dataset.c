@@ -92,18 +92,18 @@ static enum err_code check_samples(const struct dataset *d, struct err *e)
 
     for (int64_t i = 0; i < n; i++) {
         struct sample s;
+        bool has_donor;
         int32_t donor;
-        bool irony;
 
         TRY(dataset_describe(d, i, &s, e));
         TRY(field_i32(d->set, i, IRONY_DONOR_INDEX, &donor, e));
-        irony = s.label == LABEL_IRONY;
+        has_donor = s.donor[0] != '\0';
         if (s.clip[0] == '\0' || s.label < 0 || s.label >= N_LABELS || s.base_label < 0 ||
             s.base_label >= N_EMOTIONS)
             TRY(bad_sample(d, i, &s, "has no clip, or a label that does not exist", e));
-        if (irony != (s.donor[0] != '\0') || (!irony && s.label != s.base_label) ||
-            (irony ? s.donor_label < 0 || s.donor_label >= N_EMOTIONS || donor < 0 || donor >= n
-                   : s.donor_label != -1 || donor != -1))
+        if (!irony_labels_fit(s.label, s.base_label, s.donor_label, s.flags) ||
+            has_donor != (s.donor_label >= 0) ||
+            (has_donor ? donor < 0 || donor >= n : donor != -1))
             TRY(bad_sample(d, i, &s, "label and donor do not fit together", e));
         if (d->video != NULL)
             TRY(check_bases(d, i, &s, e));

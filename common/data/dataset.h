@@ -32,7 +32,8 @@ enum sample_flag {
     FLAG_REENCODED = 1 << 7,      /* video codec is not VP6 */
     FLAG_CLIPPED_AUDIO = 1 << 8,
     FLAG_ODD_STRUCTURE = 1 << 9,   /* the official bytes, but the FLV breaks a rule of its format */
-    FLAG_DONOR_FALLBACK = 1 << 10, /* irony: the restricted donor pool was empty */
+    FLAG_DONOR_FALLBACK = 1 << 10, /* the restricted donor pool was empty */
+    FLAG_MATCHED_DONOR = 1 << 11,  /* another clip's sound of the same emotion: no irony */
 };
 /* Name of one bit, e.g. "short_video"; NULL for unknown bits. */
 const char *sample_flag_name(enum sample_flag bit);

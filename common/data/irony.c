@@ -127,6 +127,15 @@ int64_t clip_index_find(const struct clip_index *x, const char *clip)
 
 /* ---- writing ---- */
 
+bool irony_labels_fit(int32_t label, int32_t base_label, int32_t donor_label, uint32_t flags)
+{
+    bool matched = (flags & FLAG_MATCHED_DONOR) != 0;
+
+    if (label == LABEL_IRONY)
+        return !matched && donor_label >= 0 && donor_label < N_EMOTIONS;
+    return label == base_label && donor_label == (matched ? base_label : -1);
+}
+
 struct irony_writer {
     struct shard_writer *out;
     const struct shard_set *video, *audio; /* borrowed */
@@ -208,14 +217,14 @@ enum err_code irony_writer_meta(struct irony_writer *w, const char *key, const c
 /* The rules of one row that do not depend on the bases. */
 static enum err_code check_row(const struct irony_row *r, struct err *e)
 {
-    bool irony = r->label == LABEL_IRONY, donor = r->donor != NULL;
+    bool donor = r->donor != NULL;
 
     if (r->label < 0 || r->label >= N_LABELS || r->base_label < 0 || r->base_label >= N_EMOTIONS)
         return err_set(e, ERR_DATA,
                        "clip %s: label %" PRId32 " or base label %" PRId32 " does not exist",
                        r->clip, r->label, r->base_label);
-    if (irony != donor || donor != (r->donor_index >= 0) || donor != (r->donor_label >= 0) ||
-        r->donor_label >= N_EMOTIONS || (!irony && r->label != r->base_label))
+    if (donor != (r->donor_index >= 0) || donor != (r->donor_label >= 0) ||
+        !irony_labels_fit(r->label, r->base_label, r->donor_label, r->flags))
         return err_set(e, ERR_DATA, "clip %s: label and donor do not fit together", r->clip);
     return ERR_OK;
 }

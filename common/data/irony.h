@@ -46,6 +46,11 @@ NODISCARD enum err_code irony_writer_add(struct irony_writer *w, const struct ir
 NODISCARD enum err_code irony_writer_commit(struct irony_writer *w, char digest[65], struct err *e);
 void irony_writer_abort(struct irony_writer *w);
 
+/* True when a sample's labels and flags fit together (docs/formats/irony.md): irony has a donor,
+ * whose label is donor_label; a sample of another label has its base label and none (-1), or a
+ * donor of that label and FLAG_MATCHED_DONOR. label and base_label exist. */
+bool irony_labels_fit(int32_t label, int32_t base_label, int32_t donor_label, uint32_t flags);
+
 /* Finds samples of a base set by clip name. */
 struct clip_index;
 /* Reads every clip name of field `field` (U8 [24]) of a set; ERR_DATA when a name stands twice. */

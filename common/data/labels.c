@@ -19,6 +19,7 @@ const char *sample_flag_name(enum sample_flag bit)
     case FLAG_CLIPPED_AUDIO: return "clipped_audio";
     case FLAG_ODD_STRUCTURE: return "odd_structure";
     case FLAG_DONOR_FALLBACK: return "donor_fallback";
+    case FLAG_MATCHED_DONOR: return "matched_donor";
     }
     return NULL;
 }

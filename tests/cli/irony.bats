@@ -159,6 +159,56 @@ irony() {
     [ -z "$(find data -name index.jsonl)" ]
 }
 
+@test "matched swaps: marked in the plan, the irony as without them" {
+    plan="$BIN/synib-irony --plan --scheme reference --fold 0 --split test --rate 1"
+    $plan >plain
+    for rule in same-actor reference same-sentence; do
+        $plan --matched 0.5 --matched-donors $rule >$rule
+        grep -v ' matched$' $rule | cmp - plain
+        [ "$(grep -c ' matched$' $rule)" -eq 75 ] # round(0.5 * 899 / 6)
+        awk 'NF == 3 && substr($1, 10, 3) != substr($2, 10, 3)' $rule >odd
+        [ ! -s odd ]
+    done
+    # The same clips, whatever the rule.
+    cmp <(grep ' matched$' reference | cut -d' ' -f1) <(grep ' matched$' same-actor | cut -d' ' -f1)
+    [ "$(awk 'NF == 3 && substr($1, 1, 4) != substr($2, 1, 4)' same-actor | wc -l)" -eq 0 ]
+    [ "$(awk 'NF == 3 && substr($1, 6, 3) != substr($2, 6, 3)' same-sentence | wc -l)" -eq 0 ]
+    # The digest is that of the lines; without matched swaps the published one.
+    $plan --matched 0.5 --json >json
+    [ "$(sha256sum <same-actor | cut -c1-16)" = "$(jq -r .digest json)" ]
+    [ "$(jq -r '"\(.mutated) \(.matched) \(.matched_fallbacks) \(.matched_donors) \(.after.irony)"' json)" = \
+        "150 75 0 same-actor 150" ]
+    [ "$(jq -r .digest json)" = 2d3c9c0de3bb33c1 ]
+    [ "$($plan --matched 0 --json | jq -r .digest)" = 915a378e4403af98 ]
+}
+
+@test "matched swaps in a set: label kept, flag, provenance, the same twin; without them no trace" {
+    irony -q --split "$F/split.tsv" --rate 1 --matched 1 -o data --json >json
+    irony -q --split "$F/split.tsv" --rate 1 --matched 1 -o whole --materialise --json | jq .train.content |
+        cmp - <(jq .train.content json)
+    stat=$("$BIN/synib-shard" stat data --base "$F" --split train --json | jq -c '.sets[0]')
+    n=$(jq .train.mutated json)
+    [ "$(jq -c '[.mutated, .matched, .same_actor_matched, .classes.irony, .flags.matched_donor]' <<<"$stat")" = \
+        "[$n,$n,$n,$n,$n]" ]
+    "$BIN/synib-shard" stat data --base "$F" --split train | grep -q "^  matched $n, $n with a donor by the same actor"
+    [ "$(head -1 data/train/index.jsonl | jq -c '.meta | [.["synib.matched", "synib.matched.rate",
+        "synib.matched.donors", "synib.matched.fallbacks"]]')" = '["'"$n"'","1","same-actor","0"]' ]
+    clip=$("$BIN/synib-irony" --plan --split "$F/split.tsv" --part train --rate 1 --matched 1 | grep -m1 matched)
+    "$BIN/synib-shard" dump data --base "$F" --split train --clip "${clip%% *}" --json |
+        jq -e --arg d "$(cut -d' ' -f2 <<<"$clip")" \
+            '.fields | .donor == $d and .label == .base_label and .donor_label == .label' >/dev/null
+    "$BIN/synib-shard" verify -q data --base "$F"
+    # Same command: there already. Without matched swaps: another set, and no key of theirs.
+    run irony --split "$F/split.tsv" --rate 1 --matched 1 -o data
+    [ "$status" -eq 0 ]
+    run irony --split "$F/split.tsv" --rate 1 -o data
+    [ "$status" -eq 1 ]
+    irony -q --split "$F/split.tsv" --rate 1 -o plain
+    run ! grep -q matched plain/*/index.jsonl
+    irony -q --split "$F/split.tsv" --rate 1 --matched 0 -o zero
+    diff -r plain zero
+}
+
 @test "bad input and command lines" {
     head -2 "$F/split.tsv" >none.tsv
     sed '3s/	kfold	0$/	kfold/' "$F/split.tsv" >cells.tsv
@@ -180,6 +230,11 @@ irony() {
 2|--drop: '1001_XXX' is not in the split|$ref --rate 1 --drop 1001_XXX
 2|--donors|$ref --rate 1 --donors same-gender
 2|--donor-fallback: only with|$ref --rate 1 --donor-fallback
+2|--donor-fallback: only with|$ref --rate 1 --donor-fallback --matched 1 --matched-donors reference
+2|--matched-donors: only with|$ref --rate 1 --matched-donors same-actor
+2|--matched-donors|$ref --rate 1 --matched 1 --matched-donors other
+2|--matched|$ref --rate 1 --matched -1
+2|--matched|$ref --rate 1 --matched inf
 2|--plan: takes no|$ref --rate 1 -o out
 2|--split|--plan --scheme reference --split dev --rate 1
 2|--scheme: 'kfold' is not reference|--plan --scheme kfold --split train --rate 1

@@ -134,6 +134,7 @@ struct row {
     int32_t donor_index, label, base_label, donor_label, actor;
     int64_t video, audio;
     const char *message; /* NULL: fine */
+    int32_t flags;
 };
 
 /* An overlay of one sample that obeys the shard format, whatever the row says. */
@@ -143,7 +144,6 @@ static void write_row(const char *dir, const char *video_digest, const char *aud
     struct shard_options opt = {.prefix = "irony", .force = true};
     struct shard_field fields[N_OVERLAY_FIELDS];
     char clip[CLIP_NAME_SIZE], donor[CLIP_NAME_SIZE] = "";
-    const int32_t flags = 0;
     struct shard_writer *w = NULL;
     struct err e = {0};
 
@@ -158,7 +158,7 @@ static void write_row(const char *dir, const char *video_digest, const char *aud
         [IRONY_BASE_LABEL] = {&r->base_label, 4},
         [IRONY_DONOR_LABEL] = {&r->donor_label, 4},
         [IRONY_ACTOR] = {&r->actor, 4},
-        [IRONY_FLAGS] = {&flags, 4},
+        [IRONY_FLAGS] = {&r->flags, 4},
         [OVERLAY_VIDEO_SAMPLE] = {&r->video, 8},
         [OVERLAY_AUDIO_SAMPLE] = {&r->audio, 8},
     };
@@ -175,26 +175,33 @@ static void write_row(const char *dir, const char *video_digest, const char *aud
 
 static void test_broken_overlays(void **state)
 {
+    enum { MATCHED = FLAG_MATCHED_DONOR };
     static const struct row rows[] = {
         /* clip donor index label base donor_label actor video audio */
-        {1, -1, -1, 1, 1, -1, 1002, 1, 1, NULL},
-        {1, 2, 0, 6, 1, 2, 1002, 1, 2, NULL},
-        {1, -1, -1, 7, 1, -1, 1002, 1, 1, "a label that does not exist"},
-        {1, -1, -1, -1, 1, -1, 1002, 1, 1, "a label that does not exist"},
-        {1, -1, -1, 6, 6, -1, 1002, 1, 1, "a label that does not exist"},
-        {1, -1, -1, 2, 1, -1, 1002, 1, 1, "do not fit together"},
-        {1, -1, -1, 6, 1, -1, 1002, 1, 1, "do not fit together"},
-        {1, 2, 0, 1, 1, 2, 1002, 1, 2, "do not fit together"},
-        {1, 2, 1, 6, 1, 2, 1002, 1, 2, "do not fit together"},
-        {1, 2, -1, 6, 1, 2, 1002, 1, 2, "do not fit together"},
-        {1, 2, 0, 6, 1, -1, 1002, 1, 2, "do not fit together"},
-        {1, -1, -1, 1, 1, -1, 1002, 3, 1, "points outside its base sets"},
-        {1, -1, -1, 1, 1, -1, 1002, -1, 1, "points outside its base sets"},
-        {1, -1, -1, 1, 1, -1, 1002, 1, INT64_MAX, "points outside its base sets"},
-        {1, -1, -1, 1, 1, -1, 1002, 2, 1, "points at another clip"},
-        {1, 2, 0, 6, 1, 2, 1002, 1, 1, "points at another clip"},
-        {1, -1, -1, 2, 2, -1, 1002, 1, 1, "label or actor differ"},
-        {1, -1, -1, 1, 1, -1, 1003, 1, 1, "label or actor differ"},
+        {1, -1, -1, 1, 1, -1, 1002, 1, 1, NULL, 0},
+        {1, 2, 0, 6, 1, 2, 1002, 1, 2, NULL, 0},
+        {1, 2, 0, 1, 1, 1, 1002, 1, 2, NULL, MATCHED},
+        {1, -1, -1, 7, 1, -1, 1002, 1, 1, "a label that does not exist", 0},
+        {1, -1, -1, -1, 1, -1, 1002, 1, 1, "a label that does not exist", 0},
+        {1, -1, -1, 6, 6, -1, 1002, 1, 1, "a label that does not exist", 0},
+        {1, -1, -1, 2, 1, -1, 1002, 1, 1, "do not fit together", 0},
+        {1, -1, -1, 6, 1, -1, 1002, 1, 1, "do not fit together", 0},
+        {1, 2, 0, 1, 1, 2, 1002, 1, 2, "do not fit together", 0},
+        {1, 2, 1, 6, 1, 2, 1002, 1, 2, "do not fit together", 0},
+        {1, 2, -1, 6, 1, 2, 1002, 1, 2, "do not fit together", 0},
+        {1, 2, 0, 6, 1, -1, 1002, 1, 2, "do not fit together", 0},
+        {1, 2, 0, 1, 1, 1, 1002, 1, 2, "do not fit together", 0},
+        {1, 2, 0, 1, 1, 2, 1002, 1, 2, "do not fit together", MATCHED},
+        {1, 2, 1, 1, 1, 1, 1002, 1, 2, "do not fit together", MATCHED},
+        {1, 2, 0, 6, 1, 2, 1002, 1, 2, "do not fit together", MATCHED},
+        {1, -1, -1, 1, 1, -1, 1002, 1, 1, "do not fit together", MATCHED},
+        {1, -1, -1, 1, 1, -1, 1002, 3, 1, "points outside its base sets", 0},
+        {1, -1, -1, 1, 1, -1, 1002, -1, 1, "points outside its base sets", 0},
+        {1, -1, -1, 1, 1, -1, 1002, 1, INT64_MAX, "points outside its base sets", 0},
+        {1, -1, -1, 1, 1, -1, 1002, 2, 1, "points at another clip", 0},
+        {1, 2, 0, 6, 1, 2, 1002, 1, 1, "points at another clip", 0},
+        {1, -1, -1, 2, 2, -1, 1002, 1, 1, "label or actor differ", 0},
+        {1, -1, -1, 1, 1, -1, 1003, 1, 1, "label or actor differ", 0},
     };
     char *video_dir = scratch_path(*state, "video"), *audio_dir = scratch_path(*state, "audio"),
          *out = scratch_path(*state, "train");
@@ -264,6 +271,10 @@ static void test_writer_refuses(void **state)
     ASSERT_FAILS(irony_writer_add(w, &row, &e), e, ERR_DATA, "does not exist");
     row.label = LABEL_IRONY;
     ASSERT_FAILS(irony_writer_add(w, &row, &e), e, ERR_DATA, "do not fit together");
+    row.label = 1;
+    row.flags = FLAG_MATCHED_DONOR;
+    ASSERT_FAILS(irony_writer_add(w, &row, &e), e, ERR_DATA, "do not fit together");
+    row.flags = 0;
     row.label = row.base_label = 2;
     ASSERT_FAILS(irony_writer_add(w, &row, &e), e, ERR_DATA, "differ from the video set's");
     row.label = row.base_label = 1;

@@ -226,6 +226,163 @@ static void test_orphans(void **state)
                  "2 of 2 base clips have no donor under 'reference' (base positions");
 }
 
+/* ---- matched swaps ---- */
+
+/* As make_clips, with two clips of every label at least: no matched clip is without a donor. */
+static size_t make_pairs(struct plan_clip *clips, struct rng *r, int labels)
+{
+    size_t n = make_clips(clips, r, labels);
+
+    for (int l = 0; l < labels; l++)
+        clips[n++] = (struct plan_clip){.label = l, .actor = 1001, .sentence = 0};
+    return n;
+}
+
+static bool obeys(enum donor_rule rule, const struct plan_clip *a, const struct plan_clip *b)
+{
+    return rule == DONORS_REFERENCE || (rule == DONORS_SAME_ACTOR && a->actor == b->actor) ||
+           (rule == DONORS_SAME_SENTENCE && a->sentence == b->sentence);
+}
+
+/* Every matched swap is one, and everything else is as in `plain`, the plan without them. */
+static void check_matched(const struct irony_plan *plan, const struct irony_plan *plain,
+                          const struct plan_clip *clips, const struct plan_options *opt)
+{
+    size_t matched = 0, fallbacks = 0;
+
+    assert_int_equal(plan->mutated, plain->mutated);
+    assert_memory_equal(plan->base, plain->base, plan->mutated * sizeof *plan->base);
+    assert_int_equal(plan->fallbacks, plain->fallbacks);
+    for (size_t i = 0; i < plan->n; i++) {
+        int64_t d = plan->donor[i];
+
+        if (!plan->is_matched[i]) {
+            assert_int_equal(d, plain->donor[i]);
+            assert_int_equal(plan->fell_back[i], plain->fell_back[i]);
+            continue;
+        }
+        matched++;
+        fallbacks += plan->fell_back[i];
+        assert_int_equal(plain->donor[i], -1); /* no irony */
+        assert_int_equal(irony_plan_label(plan, clips, i), clips[i].label);
+        assert_in_range(d, 0, plan->n - 1);
+        assert_true((size_t)d != i);
+        assert_int_equal(clips[d].label, clips[i].label);
+        assert_true(plan->fell_back[i] != obeys(opt->matched_rule, &clips[i], &clips[d]));
+    }
+    assert_int_equal(matched, plan->matched);
+    assert_int_equal(fallbacks, plan->matched_fallbacks);
+}
+
+static void test_matched_properties(void **state)
+{
+    static struct plan_clip clips[2 * MAX_CLIPS];
+    size_t fallbacks = 0;
+
+    (void)state;
+    for (uint32_t trial = 0; trial < 3000; trial++) {
+        struct rng r = rng_at(12, rng_stream("test.plan"), 0, trial);
+        struct plan_options opt = {.map = shipped_map(), .seed = rng_u32(&r), .fallback = true};
+        int labels = 3 + (int)rng_below(&r, 4);
+        size_t n = make_pairs(clips, &r, labels), left;
+        double rates[2] = {2.0 * rng_double(&r) + 0.01, 0.0};
+        struct irony_plan plain, plan[2];
+        struct err e = {0};
+
+        opt.rate = 3.0 * rng_double(&r);
+        opt.rule = (enum donor_rule)rng_below(&r, 3);
+        opt.matched_rule = (enum donor_rule)rng_below(&r, 3);
+        rates[1] = rates[0] + 4.0 * rng_double(&r);
+        ASSERT_OK(irony_plan_make(&plain, clips, n, &opt, &e), e);
+        assert_int_equal(plain.matched, 0);
+        left = n - plain.mutated;
+        for (int k = 0; k < 2; k++) {
+            size_t want = round_half_even(rates[k] * ((double)n / labels));
+
+            opt.matched_rate = rates[k];
+            ASSERT_OK(irony_plan_make(&plan[k], clips, n, &opt, &e), e);
+            assert_int_equal(plan[k].matched, want < left ? want : left);
+            check_matched(&plan[k], &plain, clips, &opt);
+        }
+        for (size_t i = 0; i < n; i++)
+            if (plan[0].is_matched[i]) { /* those of the smaller rate are among the larger's */
+                assert_true(plan[1].is_matched[i]);
+                assert_int_equal(plan[0].donor[i], plan[1].donor[i]);
+            }
+        fallbacks += plan[1].matched_fallbacks;
+        irony_plan_free(&plain);
+        irony_plan_free(&plan[0]);
+        irony_plan_free(&plan[1]);
+    }
+    assert_true(fallbacks > 0); /* both sides were seen */
+}
+
+/* Over many seeds every clip is as likely to be swapped, and gets each of its donors as often. */
+static void test_matched_uniform(void **state)
+{
+    enum { N = 24, SEEDS = 4000 };
+    struct plan_options opt = {
+        .matched_rate = 3.0, .matched_rule = DONORS_REFERENCE, .map = shipped_map()};
+    static int chosen[N], hits[N][N];
+    struct plan_clip clips[N];
+    struct err e = {0};
+
+    (void)state;
+    for (int i = 0; i < N; i++)
+        clips[i] = (struct plan_clip){.label = i % 6, .actor = 1001};
+    for (int s = 0; s < SEEDS; s++) {
+        struct irony_plan plan;
+
+        opt.seed = (uint64_t)s; /* neighbouring seeds are independent here */
+        ASSERT_OK(irony_plan_make(&plan, clips, N, &opt, &e), e);
+        assert_int_equal(plan.matched, N / 2);
+        for (int i = 0; i < N; i++)
+            if (plan.is_matched[i]) {
+                chosen[i]++;
+                hits[i][plan.donor[i]]++;
+            }
+        irony_plan_free(&plan);
+    }
+    for (int i = 0; i < N; i++) {
+        /* Five standard deviations of a binomial: 4000 of 1/2, then about 2000 of 1/3. */
+        if (abs(chosen[i] - SEEDS / 2) > 158)
+            fail_msg("clip %d was swapped %d times of %d", i, chosen[i], SEEDS);
+        for (int d = 0; d < N; d++)
+            if (d != i && d % 6 == i % 6 && fabs(hits[i][d] - chosen[i] / 3.0) > 105)
+                fail_msg("clip %d got donor %d %d times of %d", i, d, hits[i][d], chosen[i]);
+    }
+}
+
+static void test_matched_orphans(void **state)
+{
+    /* Two clips each of neutral and happy, by other actors; one sad. */
+    const struct plan_clip clips[] = {
+        {0, 1001, 0}, {0, 1002, 0}, {1, 1001, 1}, {1, 1002, 1}, {2, 1003, 2}};
+    struct plan_options opt = {
+        .matched_rate = 9.0, .matched_rule = DONORS_SAME_ACTOR, .map = shipped_map()};
+    struct irony_plan plan;
+    struct err e = {0};
+
+    (void)state;
+    ASSERT_FAILS(irony_plan_make(&plan, clips, 5, &opt, &e), e, ERR_DATA,
+                 "5 of 5 matched clips have no donor under 'same-actor' (matched positions 0 1 2 3 "
+                 "4): pass --donor-fallback or lower --matched");
+    assert_null(plan.is_matched);
+    opt.fallback = true;
+    ASSERT_FAILS(irony_plan_make(&plan, clips, 5, &opt, &e), e, ERR_DATA,
+                 "1 of 5 matched clips have no donor under 'same-actor' nor any other (matched "
+                 "positions 4): lower --matched or add clips");
+    ASSERT_OK(irony_plan_make(&plan, clips, 4, &opt, &e), e);
+    assert_int_equal(plan.matched_fallbacks, 4);
+    assert_int_equal(plan.fallbacks, 0);
+    assert_int_equal(plan.donor[2], 3);
+    irony_plan_free(&plan);
+    opt.matched_rate = -1.0;
+    ASSERT_FAILS(irony_plan_make(&plan, clips, 4, &opt, &e), e, ERR_USAGE, "--matched: -1");
+    opt.matched_rate = NAN;
+    ASSERT_FAILS(irony_plan_make(&plan, clips, 4, &opt, &e), e, ERR_USAGE, "--matched");
+}
+
 static void test_edges(void **state)
 {
     const struct plan_clip clips[] = {{1, 1001, 0}, {2, 1001, 0}, {7, 1001, 0}};
@@ -260,9 +417,15 @@ static void test_edges(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_map),           cmocka_unit_test(test_properties),
-        cmocka_unit_test(test_by_definition), cmocka_unit_test(test_uniform_donors),
-        cmocka_unit_test(test_orphans),       cmocka_unit_test(test_edges),
+        cmocka_unit_test(test_map),
+        cmocka_unit_test(test_properties),
+        cmocka_unit_test(test_by_definition),
+        cmocka_unit_test(test_uniform_donors),
+        cmocka_unit_test(test_orphans),
+        cmocka_unit_test(test_edges),
+        cmocka_unit_test(test_matched_properties),
+        cmocka_unit_test(test_matched_uniform),
+        cmocka_unit_test(test_matched_orphans),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
