@@ -3,8 +3,8 @@
 
 #include "common/base/atomic_file.h"
 #include "common/base/mem.h"
+#include "common/data/canvas.h"
 #include "common/data/jpeg.h"
-#include "prep/shard_canvas.h"
 
 #include <inttypes.h>
 #include <stdlib.h>

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 #include "common/base/file.h"
+#include "common/data/canvas.h"
 #include "common/data/jpeg.h"
 #include "prep/shard.h"
-#include "prep/shard_canvas.h"
 #include "prep/shard_commands.h"
 #include "tests/support/check.h"
 #include "tests/support/scratch.h"

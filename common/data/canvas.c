@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-#include "prep/shard_canvas.h"
+#include "common/data/canvas.h"
 
 #include "common/base/mem.h"
 

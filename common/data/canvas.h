@@ -1,13 +1,13 @@
 /* SPDX-License-Identifier: MIT */
-#ifndef PREP_SHARD_CANVAS_H
-#define PREP_SHARD_CANVAS_H
+#ifndef COMMON_DATA_CANVAS_H
+#define COMMON_DATA_CANVAS_H
 
 #include "common/base/err.h"
 
 #include <stddef.h>
 #include <stdint.h>
 
-/* A picture in memory to draw contact sheets on. Whatever falls outside is left out. */
+/* A picture in memory to draw on: contact sheets, a gallery. Whatever falls outside is left out. */
 
 struct rgb {
     uint8_t r, g, b;

@@ -1,0 +1,198 @@
+/* SPDX-License-Identifier: MIT */
+#include "train/report/sets.h"
+
+#include "common/base/cli.h"
+#include "common/base/mem.h"
+#include "common/data/fields.h"
+
+#include <float.h>
+#include <jansson.h>
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+const char *const report_split_names[REPORT_SPLITS] = {"train", "val", "test"};
+
+void report_set_free(struct report_set *s)
+{
+    free(s->dir);
+    free(s->kind);
+    free(s->facts);
+    free(s->origin);
+    memset(s, 0, sizeof *s);
+}
+
+static const char *meta_or(const struct shard_set *s, const char *key, const char *otherwise)
+{
+    const char *value = shard_set_meta(s, key);
+
+    return value != NULL ? value : otherwise;
+}
+
+static bool is_vectors(const struct shard_set *s)
+{
+    return strcmp(meta_or(s, "synib.layout", ""), vectors_layout) == 0;
+}
+
+/* Content digest of DIR/SPLIT as runs record it. */
+static enum err_code read_digest(char out[SHA256_HEX_SIZE], const char *dir, const char *split,
+                                 struct err *e)
+{
+    struct shard_set *s = NULL;
+    char *path = NULL;
+
+    TRY(path_join(&path, dir, split, e));
+    TRY(shard_set_open(&s, path, e));
+    snprintf(out, SHA256_HEX_SIZE, "%s",
+             is_vectors(s) ? shard_set_digest(s) : meta_or(s, "synib.content", ""));
+out:
+    shard_set_close(s);
+    free(path);
+    return e->code;
+}
+
+/* True when DIR holds the very train and val splits of the run. */
+static bool is_of(const char *dir, const struct report_run *r)
+{
+    char train[SHA256_HEX_SIZE] = "", val[SHA256_HEX_SIZE] = "";
+    struct err quiet = {0};
+
+    return read_digest(val, dir, "val", &quiet) == ERR_OK && strcmp(val, r->val) == 0 &&
+           read_digest(train, dir, "train", &quiet) == ERR_OK && strcmp(train, r->train) == 0;
+}
+
+/* ---- what a set says of itself ---- */
+
+static void put_value(FILE *f, const json_t *value)
+{
+    char number[32];
+
+    if (json_is_string(value)) {
+        fputs(json_string_value(value), f);
+    } else if (json_is_number(value)) {
+        cli_format_double(number, sizeof number, json_number_value(value));
+        fputs(number, f);
+    } else if (json_is_array(value)) {
+        for (size_t i = 0; i < json_array_size(value); i++) {
+            fputs(i > 0 ? "/" : "", f);
+            put_value(f, json_array_get(value, i));
+        }
+    }
+}
+
+/* kind and facts of vectors, from the task in synib.config. */
+static enum err_code describe_task(struct report_set *d, const struct shard_set *s, struct err *e)
+{
+    json_t *root = json_loads(meta_or(s, "synib.config", "{}"), 0, NULL), *value;
+    const char *task = json_string_value(json_object_get(root, "task")), *key;
+    size_t size = 0;
+    FILE *f = NULL;
+
+    TRY(mem_string(&d->kind, task != NULL ? task : "vectors", e));
+    f = open_memstream(&d->facts, &size);
+    if (f == NULL)
+        TRY(err_sys(e, "dataset"));
+    json_object_foreach(root, key, value)
+    {
+        if (strcmp(key, "task") == 0)
+            continue;
+        fprintf(f, "%s = ", key);
+        put_value(f, value);
+        fputs("\n", f);
+    }
+out:
+    json_decref(root);
+    if (f != NULL && fclose(f) != 0)
+        err_set(e, ERR_NOMEM, "dataset: no memory");
+    return e->code;
+}
+
+static enum err_code describe(struct report_set *d, struct err *e)
+{
+    struct shard_set *s = NULL;
+    char *path = NULL;
+    const char *rate;
+    struct err quiet = {0};
+
+    TRY(path_join(&path, d->dir, "test", e));
+    TRY(shard_set_open(&s, path, e));
+    d->vectors = is_vectors(s);
+    d->rate = NAN;
+    rate = meta_or(s, "synib.rate", "?");
+    if (asprintf(&d->origin, "%s%s%sseed %s", d->vectors ? "" : "fold ",
+                 d->vectors ? "" : meta_or(s, "synib.fold", "?"), d->vectors ? "" : ", ",
+                 meta_or(s, "synib.seed", "?")) < 0)
+        d->origin = NULL;
+    if (d->vectors) {
+        TRY(describe_task(d, s, e));
+        goto out;
+    }
+    if (cli_double(&d->rate, rate, 0, DBL_MAX, "rate", &quiet) != ERR_OK)
+        d->rate = NAN;
+    if (asprintf(&d->kind, "rate %s", rate) < 0)
+        d->kind = NULL;
+    if (asprintf(&d->facts, "donors = %s\nscheme = %s\n", meta_or(s, "synib.donors", "?"),
+                 meta_or(s, "synib.scheme", "?")) < 0)
+        d->facts = NULL;
+out:
+    if (e->code == ERR_OK && (d->kind == NULL || d->facts == NULL || d->origin == NULL))
+        err_set(e, ERR_NOMEM, "dataset: no memory");
+    shard_set_close(s);
+    free(path);
+    return e->code;
+}
+
+/* ---- finding ---- */
+
+static enum err_code add_set(struct report_set **sets, size_t *n, size_t *cap, const char *dir,
+                             struct err *e)
+{
+    struct report_set d = {0};
+
+    TRY(mem_string(&d.dir, dir, e));
+    for (int s = 0; s < REPORT_SPLITS; s++)
+        TRY(read_digest(d.digest[s], dir, report_split_names[s], e));
+    TRY(describe(&d, e));
+    TRY(mem_grow(sets, cap, *n + 1, sizeof **sets, "datasets", e));
+    (*sets)[(*n)++] = d;
+    d = (struct report_set){0};
+out:
+    report_set_free(&d);
+    return e->code;
+}
+
+static int find_known(const struct report_set *sets, size_t n, const struct report_run *r)
+{
+    for (size_t i = 0; i < n; i++)
+        if (strcmp(sets[i].digest[SPLIT_TRAIN], r->train) == 0 &&
+            strcmp(sets[i].digest[SPLIT_VAL], r->val) == 0)
+            return (int)i;
+    return -1;
+}
+
+enum err_code report_sets_find(int *index, struct report_set **sets, size_t *n, size_t *cap,
+                               const struct report_run *r, const struct name_list *folders,
+                               struct err *e)
+{
+    const char *dir = NULL;
+
+    *index = find_known(*sets, *n, r);
+    if (*index < 0) {
+        if (r->places.data != NULL && is_of(r->places.data, r))
+            dir = r->places.data;
+        for (size_t i = 0; i < folders->count && dir == NULL; i++)
+            if (is_of(folders->name[i], r))
+                dir = folders->name[i];
+        if (dir == NULL)
+            return ERR_OK;
+        TRY(add_set(sets, n, cap, dir, e));
+        *index = (int)*n - 1;
+    }
+    if (r->missing == NULL && strcmp((*sets)[*index].digest[SPLIT_TEST], r->test) != 0)
+        err_set(e, ERR_DATA,
+                "%s/test/metrics.json: was measured on other data than the test split of %s: run "
+                "synib-eval again",
+                r->path, (*sets)[*index].dir);
+out:
+    return e->code;
+}

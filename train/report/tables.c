@@ -1,0 +1,298 @@
+/* SPDX-License-Identifier: MIT */
+#include "train/report/report.h"
+#include "train/report/text.h"
+
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* Tables of scores, of differences and of confusions. */
+
+static const char interval_note[] =
+    "Mean ± sample standard deviation (ddof 1) over runs (folds and seeds); in brackets the 95 % "
+    "percentile bootstrap interval over test clips (2000 replicates).";
+
+static void heading_row(const struct report *r, struct grid *g, const char *corner)
+{
+    grid_set(g, 0, 0, "%s", corner);
+    for (int column = 0; column < r->columns; column++)
+        grid_set(g, 0, column + 1, "%s", r->column[column].label);
+    for (int row = 0; row < r->rows; row++)
+        grid_set(g, row + 1, 0, "%s", r->row[row].label);
+}
+
+/* ---- Table 1 ---- */
+
+/* Two metrics (or one: second < 0) of a cell, their intervals, and the number of runs. */
+static void set_scores(struct grid *g, int y, int x, const struct summary *first,
+                       const struct summary *second, size_t runs)
+{
+    char a[SCORE_TEXT], b[SCORE_TEXT], ai[SCORE_TEXT], bi[SCORE_TEXT];
+
+    if (runs == 0) {
+        grid_set(g, y, x, "—\n(0 runs)");
+        return;
+    }
+    text_score(a, first);
+    text_interval(ai, first, false);
+    if (second != NULL) {
+        text_score(b, second);
+        text_interval(bi, second, false);
+        grid_set(g, y, x, "%s / %s\n%s / %s\n(%zu run%s)", a, b, ai, bi, runs,
+                 runs == 1 ? "" : "s");
+    } else {
+        grid_set(g, y, x, "%s\n%s\n(%zu run%s)", a, ai, runs, runs == 1 ? "" : "s");
+    }
+}
+
+static enum err_code add_main(const struct report *r, struct doc *d, struct err *e)
+{
+    char caption[512];
+    struct grid *g;
+
+    snprintf(caption, sizeof caption, "%s in per cent on test. %s",
+             r->irony ? "Irony F1 / macro F1" : "Accuracy / macro F1", interval_note);
+    TRY(doc_grid(d, &g, "scores", r->rows + 1, r->columns + 1, caption, e));
+    heading_row(r, g, "method");
+    for (int row = 0; row < r->rows; row++)
+        for (int column = 0; column < r->columns; column++)
+            set_scores(g, row + 1, column + 1,
+                       report_cell(r, row, column, r->irony ? METRIC_IRONY_F1 : METRIC_ACCURACY),
+                       report_cell(r, row, column, METRIC_MACRO_F1),
+                       report_cell_runs(r, row, column, NULL));
+out:
+    return e->code;
+}
+
+/* ---- what else was measured: one line per row and column that has runs, one metric per column
+ * ---- */
+
+static const char *metric_title(int metric)
+{
+    static const char *const titles[METRIC_PART] = {
+        "irony F1", "macro F1", "accuracy", "Cohen's kappa", "ECE", "synergy accuracy"};
+
+    return titles[metric];
+}
+
+static void set_metric(struct grid *g, int y, int x, const struct summary *s, bool percent)
+{
+    char score[SCORE_TEXT], interval[SCORE_TEXT];
+
+    text_score_as(score, s, percent);
+    text_interval_as(interval, s, percent, false);
+    if (s->n == 0)
+        grid_set(g, y, x, "—");
+    else if (isnan(s->low))
+        grid_set(g, y, x, "%s", score);
+    else
+        grid_set(g, y, x, "%s\n%s", score, interval);
+}
+
+static void set_line(const struct report *r, struct grid *g, int y, int row, int column,
+                     const int *metric, int n)
+{
+    size_t runs = report_cell_runs(r, row, column, NULL);
+
+    grid_set(g, y, 0, "%s", r->row[row].label);
+    grid_set(g, y, 1, "%s", r->column[column].label);
+    grid_set(g, y, 2, "%zu", runs);
+    for (int k = 0; k < n; k++)
+        set_metric(g, y, k + 3, report_cell(r, row, column, metric[k]), metric[k] != METRIC_KAPPA);
+}
+
+/* Lines in the order of columns, then rows, so that what is compared stands together. */
+static enum err_code add_metrics(const struct report *r, struct doc *d, const char *name,
+                                 const char *caption, const int *metric, int n, struct err *e)
+{
+    struct grid *g;
+    int y = 1;
+
+    TRY(doc_grid(d, &g, name, r->rows * r->columns + 1, n + 3, caption, e));
+    grid_set(g, 0, 0, "method");
+    grid_set(g, 0, 1, "data");
+    grid_set(g, 0, 2, "runs");
+    for (int k = 0; k < n; k++)
+        grid_set(g, 0, k + 3, "%s",
+                 metric[k] < METRIC_PART ? metric_title(metric[k])
+                                         : report_part_name(r, metric[k] - METRIC_PART));
+    for (int column = 0; column < r->columns; column++)
+        for (int row = 0; row < r->rows; row++)
+            set_line(r, g, y++, row, column, metric, n);
+out:
+    return e->code;
+}
+
+/* Methods of the paper's table that no run is of. */
+static void tell_absent(const struct report *r, struct doc *d)
+{
+    static const char *const paper[] = {"uni-video", "uni-audio",  "ensemble", "vanilla", "dnr",
+                                        "mmpareto",  "reconboost", "mcr",      "synib"};
+    char list[256] = "";
+
+    for (size_t i = 0; i < sizeof paper / sizeof paper[0]; i++)
+        if (report_find_row(r, paper[i]) < 0)
+            snprintf(list + strlen(list), sizeof list - strlen(list), "%s%s",
+                     list[0] != '\0' ? ", " : "", paper[i]);
+    if (list[0] != '\0' && r->irony)
+        doc_add(d, DOC_TEXT, "Rows of the paper's Table 1 without any run here: %s.", list);
+}
+
+enum err_code report_add_tables(const struct report *r, struct doc *d, struct err *e)
+{
+    static const int rest[] = {METRIC_ACCURACY, METRIC_KAPPA, METRIC_ECE, METRIC_SYNERGY};
+    int part[REPORT_PARTS];
+    int parts = r->metrics - METRIC_PART;
+
+    doc_add(d, DOC_SECTION, "Scores");
+    TRY(add_main(r, d, e));
+    tell_absent(r, d);
+    TRY(add_metrics(r, d, "more",
+                    "Accuracy, expected calibration error (ECE) and accuracy on the samples that "
+                    "both unimodal models get wrong (synergy accuracy) in per cent, and Cohen's "
+                    "kappa. Mean ± sample standard deviation over runs, 95 % bootstrap interval.",
+                    rest, 4, e));
+    for (int k = 0; k < parts; k++)
+        part[k] = METRIC_PART + k;
+    if (parts > 0)
+        TRY(add_metrics(r, d, r->irony ? "irony-recall" : "sources",
+                        r->irony ? "Irony recall by what the face shows, in per cent: mean ± "
+                                   "sample standard deviation over runs."
+                                 : "Accuracy by source of information, in per cent: mean ± "
+                                   "sample standard deviation over runs.",
+                        part, parts, e));
+out:
+    return e->code;
+}
+
+/* ---- differences ---- */
+
+static enum err_code add_difference(const struct report *r, struct grid *g, int y, int row,
+                                    int against, int column, struct err *e)
+{
+    char score[SCORE_TEXT], interval[SCORE_TEXT];
+    struct summary s;
+    int x = 3;
+
+    grid_set(g, y, 0, "%s − %s", r->row[row].label, r->row[against].label);
+    grid_set(g, y, 1, "%s", r->column[column].label);
+    for (int m = r->irony ? METRIC_IRONY_F1 : METRIC_MACRO_F1; m < PAIR_METRICS; m++) {
+        TRY(report_difference(r, row, against, column, m, &s, e));
+        grid_set(g, y, 2, "%zu", s.n);
+        text_difference(score, &s);
+        text_interval(interval, &s, true);
+        if (s.n == 0)
+            grid_set(g, y, x++, "—");
+        else
+            grid_set(g, y, x++, "%s\n%s%s", score, interval,
+                     s.low <= 0 && s.high >= 0 ? " covers 0" : "");
+    }
+out:
+    return e->code;
+}
+
+enum err_code report_add_pairs(const struct report *r, struct doc *d, struct err *e)
+{
+    int pairs = 0, row, against, first = r->irony ? METRIC_IRONY_F1 : METRIC_MACRO_F1, y = 1;
+    struct grid *g;
+
+    while (report_pair(r, pairs, &row, &against))
+        pairs++;
+    doc_add(d, DOC_SECTION, "Paired differences");
+    if (pairs == 0) {
+        doc_add(d, DOC_TEXT, "No run of vanilla or synib beside others: nothing to compare.");
+        goto out;
+    }
+    doc_add(d, DOC_TEXT,
+            "Pairs are runs on the same test set with the same seed. In brackets the 95 %% "
+            "bootstrap interval of the mean difference, the same resampled clips for both. An "
+            "interval that covers 0 is no evidence of a difference, in either direction; one that "
+            "does not speaks of these runs on other clips, not of other training runs.");
+    TRY(doc_grid(d, &g, "pairs", pairs * r->columns + 1, 3 + PAIR_METRICS - first,
+                 "Differences in percentage points: mean ± sample standard deviation over pairs, "
+                 "95 % bootstrap interval.",
+                 e));
+    grid_set(g, 0, 0, "difference");
+    grid_set(g, 0, 1, "data");
+    grid_set(g, 0, 2, "pairs");
+    for (int m = first; m < PAIR_METRICS; m++)
+        grid_set(g, 0, 3 + m - first, "%s", metric_title(m));
+    for (int column = 0; column < r->columns; column++)
+        for (int k = 0; report_pair(r, k, &row, &against); k++)
+            TRY(add_difference(r, g, y++, row, against, column, e));
+out:
+    return e->code;
+}
+
+/* ---- confusions ---- */
+
+/* Mean over runs of the share of each class's samples that got each prediction; runs without the
+ * class are left out. */
+static double mean_share(const struct report *r, const size_t *index, size_t n, int label,
+                         int guess)
+{
+    double sum = 0;
+    size_t have = 0;
+
+    for (size_t k = 0; k < n; k++) {
+        const struct confusion *c = &r->run[index[k]].confusion;
+        int64_t total = 0;
+
+        for (int j = 0; j < c->classes; j++)
+            total += c->count[label][j];
+        if (total == 0)
+            continue;
+        sum += (double)c->count[label][guess] / (double)total;
+        have++;
+    }
+    return have > 0 ? sum / (double)have : NAN;
+}
+
+static enum err_code add_confusion(const struct report *r, struct doc *d, int row, int column,
+                                   size_t *index, struct err *e)
+{
+    size_t n = report_cell_runs(r, row, column, index);
+    const struct report_run *run = &r->run[index[0]];
+    char caption[1024];
+    struct grid *g;
+
+    snprintf(caption, sizeof caption, "%s, %s: mean over %zu run%s", r->row[row].label,
+             r->column[column].label, n, n == 1 ? "" : "s");
+    TRY(doc_grid(d, &g, NULL, run->classes + 1, run->classes + 1, caption, e));
+    grid_set(g, 0, 0, "true class");
+    for (int k = 0; k < run->classes; k++) {
+        grid_set(g, 0, k + 1, "%s", run->class_name[k]);
+        grid_set(g, k + 1, 0, "%s", run->class_name[k]);
+        for (int j = 0; j < run->classes; j++) {
+            double share = mean_share(r, index, n, k, j);
+
+            if (isnan(share)) {
+                grid_set(g, k + 1, j + 1, "—");
+                continue;
+            }
+            grid_set(g, k + 1, j + 1, "%.0f", 100 * share);
+            grid_shade(g, k + 1, j + 1, share);
+        }
+    }
+out:
+    return e->code;
+}
+
+enum err_code report_add_confusions(const struct report *r, struct doc *d, struct err *e)
+{
+    size_t *index = calloc(r->n + 1, sizeof *index);
+
+    if (index == NULL)
+        return err_set(e, ERR_NOMEM, "report: no memory");
+    doc_add(d, DOC_SECTION, "Confusion matrices");
+    doc_add(d, DOC_TEXT,
+            "Of the test samples of each true class (row), the per cent that were predicted as "
+            "each class (column).");
+    for (int column = 0; column < r->columns; column++)
+        for (int row = 0; row < r->rows; row++)
+            if (report_cell_runs(r, row, column, NULL) > 0)
+                TRY(add_confusion(r, d, row, column, index, e));
+out:
+    free(index);
+    return e->code;
+}
