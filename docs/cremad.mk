@@ -98,7 +98,7 @@ $(foreach g,$(groups),$(foreach m,$(METHODS),$(eval $(call run_rule,$(call group
 
 # The paper's Table 1 and what goes with it, from all runs under OUT (docs/formats/report.md).
 report: runs
-	$(BIN)/synib-report $(OUT) --force -o $(OUT)/report
+	$(BIN)/synib-report $(OUT) --force -o $(OUT)/report $(or_rejected)
 
 # fold, rate, method, seed, then accuracy, macro F1 and irony F1 on the test split.
 columns := [($$cell | split("/") | .[0][4:], .[1][4:], .[-1]), .seed, .n, .accuracy, .macro_f1, .f1.irony] | @tsv
