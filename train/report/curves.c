@@ -110,7 +110,8 @@ out:
     doc_add(d, DOC_SECTION, "Learning curves");
     doc_add(d, DOC_TEXT,
             "At each epoch the mean over the runs that got so far; report.html has the plots. The "
-            "training loss is that of the fused prediction (of unimodal methods, of their own).");
+            "training loss is that of the fused prediction (of unimodal methods, of their own). A "
+            "method that trains nothing (ensemble) is a level line.");
     doc_add_html(d, html);
     return ERR_OK;
 }

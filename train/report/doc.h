@@ -32,7 +32,9 @@ struct grid {
     struct doc *doc;
     char *caption;
     const char *name; /* borrowed literal: part of the LaTeX label; NULL: not in report.tex */
+    int number;       /* follows the name, where several have it; 0 = none */
     int rows, columns;
+    bool narrow;            /* on the page beside its neighbours that are, where there is room */
     struct grid_cell *cell; /* [rows][columns] */
 };
 

@@ -14,7 +14,7 @@ static const char style[] =
     "overflow-wrap:anywhere}\n"
     ".scroll{overflow-x:auto;margin:1rem 0 1.5rem}\n"
     "table{border-collapse:collapse;font-size:.9rem;font-variant-numeric:tabular-nums}\n"
-    "caption{text-align:left;padding:.3rem 0;font-weight:600}\n"
+    "caption{text-align:left;padding:.3rem 0;color:#444}\n"
     "th,td{padding:.3rem .6rem;border-bottom:1px solid #ddd;text-align:center;vertical-align:top}\n"
     "td{white-space:nowrap}\n"
     "thead th{border-top:2px solid #1c1c1f;border-bottom:1px solid #1c1c1f}\n"
@@ -22,6 +22,8 @@ static const char style[] =
     "th:first-child{text-align:left;font-weight:500}\n"
     "td.wide{white-space:normal;overflow-wrap:anywhere;text-align:left;min-width:16rem}\n"
     ".row{display:flex;flex-wrap:wrap;gap:1rem;margin:1rem 0}\n"
+    ".row .scroll{margin:0}\n"
+    ".row td,.row th{padding:.2rem .35rem}\n"
     "figure{margin:0;flex:1 1 20rem;max-width:30rem}\n"
     "figcaption{font-size:.9rem;overflow-wrap:anywhere}\n"
     "svg{width:100%;height:auto;display:block}\n"
@@ -108,6 +110,23 @@ static void write_head(const struct doc *d, FILE *f)
     fprintf(f, "<style>\n%s</style>\n</head>\n<body>\n", style);
 }
 
+static bool is_narrow(const struct doc *d, size_t i)
+{
+    return i < d->n && d->block[i].part == DOC_GRID && d->block[i].grid->narrow;
+}
+
+/* Neighbours that are narrow share a row. */
+static void write_grid_block(const struct doc *d, size_t i, FILE *f)
+{
+    bool narrow = is_narrow(d, i);
+
+    if (narrow && (i == 0 || !is_narrow(d, i - 1)))
+        fputs("<div class=\"row\">\n", f);
+    write_grid(d->block[i].grid, f);
+    if (narrow && !is_narrow(d, i + 1))
+        fputs("</div>\n", f);
+}
+
 enum err_code doc_write_html(const struct doc *d, FILE *f, struct err *e)
 {
     write_head(d, f);
@@ -121,7 +140,7 @@ enum err_code doc_write_html(const struct doc *d, FILE *f, struct err *e)
         case DOC_WARNING:
             write_element("<p class=\"warning\"><strong>Warning:</strong> ", b->text, "</p>\n", f);
             break;
-        case DOC_GRID: write_grid(b->grid, f); break;
+        case DOC_GRID: write_grid_block(d, i, f); break;
         case DOC_HTML: fputs(b->text, f); break;
         }
     }

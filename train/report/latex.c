@@ -71,7 +71,10 @@ static void write_grid(const struct grid *g, FILE *f)
 {
     fputs("\\begin{table*}\n\\centering\n\\footnotesize\n\\caption{", f);
     latex_escape(f, g->caption);
-    fprintf(f, "}\n\\label{tab:synib-%s}\n\\begin{tabular}{l", g->name);
+    fprintf(f, "}\n\\label{tab:synib-%s", g->name);
+    if (g->number > 0)
+        fprintf(f, "-%d", g->number);
+    fputs("}\n\\begin{tabular}{l", f);
     for (int c = 1; c < g->columns; c++)
         fputc('c', f);
     fputs("}\n\\toprule\n", f);
@@ -82,7 +85,10 @@ static void write_grid(const struct grid *g, FILE *f)
             fputs(c > 0 ? " & " : "", f);
             write_cell(text != NULL ? text : "", f);
         }
-        fputs(row == 0 ? " \\\\\n\\midrule\n" : " \\\\\n", f);
+        fputs(row == 0            ? " \\\\\n\\midrule\n"
+              : row + 1 < g->rows ? " \\\\\n\\addlinespace\n"
+                                  : " \\\\\n",
+              f);
     }
     fputs("\\bottomrule\n\\end{tabular}\n\\end{table*}\n\n", f);
 }

@@ -14,9 +14,9 @@ enum {
     TOP = 30,
     PLOT_W = WIDTH - LEFT - RIGHT,
     PLOT_H = 230,
-    AXIS_H = 42, /* tick labels and the x label */
+    AXIS_H = 48, /* tick labels and the x label */
     LEGEND_COLUMNS = 3,
-    LEGEND_H = 18, /* of one line of it */
+    LEGEND_H = 20, /* of one line of it */
     MOST_TICKS_X = 8,
     MOST_TICKS_Y = 6,
 };
@@ -108,7 +108,7 @@ static void write_y_axis(FILE *f, const struct frame *fr)
 
         snprintf(label, sizeof label, "%.*f", decimals, fabs(y) < fr->y_step / 2 ? 0.0 : y);
         line(f, LEFT, y_at(fr, y), LEFT + PLOT_W, y_at(fr, y), "#e4e4e4");
-        text(f, LEFT - 6, y_at(fr, y) + 4, "end", 12, label);
+        text(f, LEFT - 6, y_at(fr, y) + 5, "end", 14, label);
     }
 }
 
@@ -119,10 +119,10 @@ static void write_x_axis(FILE *f, const struct frame *fr, const char *name)
     for (double x = fr->x_step > 1 ? fr->x_step : 1; x <= fr->x_max; x += fr->x_step) {
         snprintf(label, sizeof label, "%.0f", x);
         line(f, x_at(fr, x), TOP + PLOT_H, x_at(fr, x), TOP + PLOT_H + 4, "#1c1c1f");
-        text(f, x_at(fr, x), TOP + PLOT_H + 17, "middle", 12, label);
+        text(f, x_at(fr, x), TOP + PLOT_H + 19, "middle", 14, label);
     }
     line(f, LEFT, TOP + PLOT_H, LEFT + PLOT_W, TOP + PLOT_H, "#1c1c1f");
-    text(f, LEFT + PLOT_W / 2.0, TOP + PLOT_H + 34, "middle", 13, name);
+    text(f, LEFT + PLOT_W / 2.0, TOP + PLOT_H + 38, "middle", 15, name);
 }
 
 static void stroke(FILE *f, int style)
@@ -130,9 +130,21 @@ static void stroke(FILE *f, int style)
     fprintf(f, " stroke=\"%s\"%s", colours[style % COLOURS], dashes[style / COLOURS % DASHES]);
 }
 
+static void write_level(FILE *f, const struct frame *fr, const struct svg_line *l)
+{
+    fprintf(f,
+            "<line x1=\"%d\" y1=\"%.1f\" x2=\"%d\" y2=\"%.1f\" stroke-width=\"1.8\" "
+            "stroke=\"%s\" stroke-dasharray=\"1 4\"/>\n",
+            LEFT, y_at(fr, l->y[0]), LEFT + PLOT_W, y_at(fr, l->y[0]), colours[l->style % COLOURS]);
+}
+
 /* Stretches of finite values; one that stands alone is a dot. */
 static void write_line(FILE *f, const struct frame *fr, const struct svg_line *l)
 {
+    if (l->n == 1 && fr->x_max > 1 && isfinite(l->y[0])) {
+        write_level(f, fr, l);
+        return;
+    }
     for (size_t i = 0; i < l->n;) {
         size_t end = i;
 
@@ -165,9 +177,9 @@ static void write_legend(FILE *f, const struct svg_plot *p)
                 y, x + 22, y);
         stroke(f, p->line[k].style);
         fputs("/>\n", f);
-        snprintf(name, sizeof name, "%.20s%s", p->line[k].name,
-                 strlen(p->line[k].name) > 20 ? "…" : "");
-        text(f, x + 27, y + 4, "start", 12, name);
+        snprintf(name, sizeof name, "%.16s%s", p->line[k].name,
+                 strlen(p->line[k].name) > 16 ? "…" : "");
+        text(f, x + 27, y + 5, "start", 14, name);
     }
 }
 
@@ -182,7 +194,7 @@ void svg_write(FILE *f, const struct svg_plot *p)
             WIDTH, TOP + PLOT_H + AXIS_H + legend + 8);
     html_escape(f, p->title);
     fputs("</title>\n", f);
-    text(f, LEFT, 18, "start", 14, p->title);
+    text(f, LEFT, 18, "start", 17, p->title);
     write_y_axis(f, &fr);
     write_x_axis(f, &fr, p->x_label);
     for (int k = 0; k < p->lines; k++)

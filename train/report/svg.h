@@ -11,7 +11,8 @@
 
 struct svg_line {
     const char *name;
-    const double *y; /* [n], of x = 1 ... n; a NaN breaks the line */
+    const double *y; /* [n], of x = 1 ... n; a NaN breaks the line. One point alone where others
+                      * have more is a level line. */
     size_t n;
     int style; /* colour and dashes, from 0: the same number looks the same in every plot */
 };

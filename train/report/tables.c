@@ -64,15 +64,14 @@ out:
     return e->code;
 }
 
-/* ---- what else was measured: one line per row and column that has runs, one metric per column
- * ---- */
+/* ---- what else was measured: a table per kind of data ---- */
 
-static const char *metric_title(int metric)
+static const char *metric_title(const struct report *r, int metric)
 {
     static const char *const titles[METRIC_PART] = {
         "irony F1", "macro F1", "accuracy", "Cohen's kappa", "ECE", "synergy accuracy"};
 
-    return titles[metric];
+    return metric < METRIC_PART ? titles[metric] : report_part_name(r, metric - METRIC_PART);
 }
 
 static void set_metric(struct grid *g, int y, int x, const struct summary *s, bool percent)
@@ -81,44 +80,39 @@ static void set_metric(struct grid *g, int y, int x, const struct summary *s, bo
 
     text_score_as(score, s, percent);
     text_interval_as(interval, s, percent, false);
-    if (s->n == 0)
-        grid_set(g, y, x, "—");
-    else if (isnan(s->low))
-        grid_set(g, y, x, "%s", score);
-    else
-        grid_set(g, y, x, "%s\n%s", score, interval);
+    grid_set(g, y, x, "%s%s%s", score, interval[0] != '\0' ? "\n" : "", interval);
 }
 
-static void set_line(const struct report *r, struct grid *g, int y, int row, int column,
-                     const int *metric, int n)
+static enum err_code add_column_metrics(const struct report *r, struct doc *d, const char *name,
+                                        const char *what, int column, const int *metric, int n,
+                                        struct err *e)
 {
-    size_t runs = report_cell_runs(r, row, column, NULL);
-
-    grid_set(g, y, 0, "%s", r->row[row].label);
-    grid_set(g, y, 1, "%s", r->column[column].label);
-    grid_set(g, y, 2, "%zu", runs);
-    for (int k = 0; k < n; k++)
-        set_metric(g, y, k + 3, report_cell(r, row, column, metric[k]), metric[k] != METRIC_KAPPA);
-}
-
-/* Lines in the order of columns, then rows, so that what is compared stands together. */
-static enum err_code add_metrics(const struct report *r, struct doc *d, const char *name,
-                                 const char *caption, const int *metric, int n, struct err *e)
-{
+    char caption[1024];
     struct grid *g;
-    int y = 1;
 
-    TRY(doc_grid(d, &g, name, r->rows * r->columns + 1, n + 3, caption, e));
+    snprintf(caption, sizeof caption, "%s: %s", r->column[column].label, what);
+    TRY(doc_grid(d, &g, name, r->rows + 1, n + 2, caption, e));
+    g->number = column + 1;
     grid_set(g, 0, 0, "method");
-    grid_set(g, 0, 1, "data");
-    grid_set(g, 0, 2, "runs");
+    grid_set(g, 0, 1, "runs");
     for (int k = 0; k < n; k++)
-        grid_set(g, 0, k + 3, "%s",
-                 metric[k] < METRIC_PART ? metric_title(metric[k])
-                                         : report_part_name(r, metric[k] - METRIC_PART));
+        grid_set(g, 0, k + 2, "%s", metric_title(r, metric[k]));
+    for (int row = 0; row < r->rows; row++) {
+        grid_set(g, row + 1, 0, "%s", r->row[row].label);
+        grid_set(g, row + 1, 1, "%zu", report_cell_runs(r, row, column, NULL));
+        for (int k = 0; k < n; k++)
+            set_metric(g, row + 1, k + 2, report_cell(r, row, column, metric[k]),
+                       metric[k] != METRIC_KAPPA);
+    }
+out:
+    return e->code;
+}
+
+static enum err_code add_metrics(const struct report *r, struct doc *d, const char *name,
+                                 const char *what, const int *metric, int n, struct err *e)
+{
     for (int column = 0; column < r->columns; column++)
-        for (int row = 0; row < r->rows; row++)
-            set_line(r, g, y++, row, column, metric, n);
+        TRY(add_column_metrics(r, d, name, what, column, metric, n, e));
 out:
     return e->code;
 }
@@ -148,17 +142,17 @@ enum err_code report_add_tables(const struct report *r, struct doc *d, struct er
     TRY(add_main(r, d, e));
     tell_absent(r, d);
     TRY(add_metrics(r, d, "more",
-                    "Accuracy, expected calibration error (ECE) and accuracy on the samples that "
-                    "both unimodal models get wrong (synergy accuracy) in per cent, and Cohen's "
-                    "kappa. Mean ± sample standard deviation over runs, 95 % bootstrap interval.",
+                    "accuracy, expected calibration error (ECE) and accuracy on the samples that "
+                    "all unimodal models get wrong (synergy accuracy) in per cent; Cohen's kappa. "
+                    "Mean ± sample standard deviation over runs, 95 % bootstrap interval.",
                     rest, 4, e));
     for (int k = 0; k < parts; k++)
         part[k] = METRIC_PART + k;
     if (parts > 0)
         TRY(add_metrics(r, d, r->irony ? "irony-recall" : "sources",
-                        r->irony ? "Irony recall by what the face shows, in per cent: mean ± "
+                        r->irony ? "irony recall by what the face shows, in per cent. Mean ± "
                                    "sample standard deviation over runs."
-                                 : "Accuracy by source of information, in per cent: mean ± "
+                                 : "accuracy by source of information, in per cent. Mean ± "
                                    "sample standard deviation over runs.",
                         part, parts, e));
 out:
@@ -167,18 +161,22 @@ out:
 
 /* ---- differences ---- */
 
+static int first_metric(const struct report *r)
+{
+    return r->irony ? METRIC_IRONY_F1 : METRIC_MACRO_F1;
+}
+
 static enum err_code add_difference(const struct report *r, struct grid *g, int y, int row,
                                     int against, int column, struct err *e)
 {
     char score[SCORE_TEXT], interval[SCORE_TEXT];
     struct summary s;
-    int x = 3;
+    int x = 2;
 
     grid_set(g, y, 0, "%s − %s", r->row[row].label, r->row[against].label);
-    grid_set(g, y, 1, "%s", r->column[column].label);
-    for (int m = r->irony ? METRIC_IRONY_F1 : METRIC_MACRO_F1; m < PAIR_METRICS; m++) {
+    for (int m = first_metric(r); m < PAIR_METRICS; m++) {
         TRY(report_difference(r, row, against, column, m, &s, e));
-        grid_set(g, y, 2, "%zu", s.n);
+        grid_set(g, y, 1, "%zu", s.n);
         text_difference(score, &s);
         text_interval(interval, &s, true);
         if (s.n == 0)
@@ -191,10 +189,32 @@ out:
     return e->code;
 }
 
+static enum err_code add_column_pairs(const struct report *r, struct doc *d, int pairs, int column,
+                                      struct err *e)
+{
+    int row, against;
+    char caption[1024];
+    struct grid *g;
+
+    snprintf(caption, sizeof caption,
+             "%s: differences in percentage points. Mean ± sample standard deviation over pairs, "
+             "95 %% bootstrap interval.",
+             r->column[column].label);
+    TRY(doc_grid(d, &g, "pairs", pairs + 1, 2 + PAIR_METRICS - first_metric(r), caption, e));
+    g->number = column + 1;
+    grid_set(g, 0, 0, "difference");
+    grid_set(g, 0, 1, "pairs");
+    for (int m = first_metric(r); m < PAIR_METRICS; m++)
+        grid_set(g, 0, 2 + m - first_metric(r), "%s", metric_title(r, m));
+    for (int k = 0; report_pair(r, k, &row, &against); k++)
+        TRY(add_difference(r, g, k + 1, row, against, column, e));
+out:
+    return e->code;
+}
+
 enum err_code report_add_pairs(const struct report *r, struct doc *d, struct err *e)
 {
-    int pairs = 0, row, against, first = r->irony ? METRIC_IRONY_F1 : METRIC_MACRO_F1, y = 1;
-    struct grid *g;
+    int pairs = 0, row, against;
 
     while (report_pair(r, pairs, &row, &against))
         pairs++;
@@ -208,18 +228,8 @@ enum err_code report_add_pairs(const struct report *r, struct doc *d, struct err
             "bootstrap interval of the mean difference, the same resampled clips for both. An "
             "interval that covers 0 is no evidence of a difference, in either direction; one that "
             "does not speaks of these runs on other clips, not of other training runs.");
-    TRY(doc_grid(d, &g, "pairs", pairs * r->columns + 1, 3 + PAIR_METRICS - first,
-                 "Differences in percentage points: mean ± sample standard deviation over pairs, "
-                 "95 % bootstrap interval.",
-                 e));
-    grid_set(g, 0, 0, "difference");
-    grid_set(g, 0, 1, "data");
-    grid_set(g, 0, 2, "pairs");
-    for (int m = first; m < PAIR_METRICS; m++)
-        grid_set(g, 0, 3 + m - first, "%s", metric_title(m));
     for (int column = 0; column < r->columns; column++)
-        for (int k = 0; report_pair(r, k, &row, &against); k++)
-            TRY(add_difference(r, g, y++, row, against, column, e));
+        TRY(add_column_pairs(r, d, pairs, column, e));
 out:
     return e->code;
 }
@@ -259,6 +269,7 @@ static enum err_code add_confusion(const struct report *r, struct doc *d, int ro
     snprintf(caption, sizeof caption, "%s, %s: mean over %zu run%s", r->row[row].label,
              r->column[column].label, n, n == 1 ? "" : "s");
     TRY(doc_grid(d, &g, NULL, run->classes + 1, run->classes + 1, caption, e));
+    g->narrow = true;
     grid_set(g, 0, 0, "true class");
     for (int k = 0; k < run->classes; k++) {
         grid_set(g, 0, k + 1, "%s", run->class_name[k]);
