@@ -109,6 +109,29 @@ END
     [ ! -e runs/synib/pretrain ]
 }
 
+@test "a checkpoint that does not fit: exit 4, nothing trained, nothing overwritten" {
+    mkdir -p other
+    cp -r runs/uni-audio runs/uni-video other
+    cp runs/uni-video/best.safetensors other/uni-audio/best.safetensors
+    before=$(cat other/*/*.safetensors | sha256sum)
+    for method in synib dnr ensemble; do
+        # shellcheck disable=SC2086
+        run --separate-stderr "$BIN/synib-train" -q data -m $method $SMALL --pretrained other -o fits-$method
+        echo "$status: $stderr"
+        [ "$status" -eq 4 ]
+        [ "${#stderr_lines[@]}" -eq 1 ]
+        [[ "$stderr" == *"other/uni-audio/best.safetensors"* ]]
+        [ -z "$(find fits-$method -name '*.safetensors')" ]
+    done
+    [ "$(cat other/*/*.safetensors | sha256sum)" = "$before" ]
+    # another experiment's checkpoint in the place of a run's own
+    cp -r runs/synib swapped
+    cp runs/vanilla/best.safetensors swapped/best.safetensors
+    run --separate-stderr "$BIN/synib-report" swapped -o swapped-report
+    [ "$status" -ne 0 ]
+    [ ! -e swapped-report/report.md ]
+}
+
 @test "stopped by a signal: exit 75, resumable, same bytes" {
     # shellcheck disable=SC2086
     "$BIN/synib-train" -q data -m uni-audio $SMALL --set pretrain.epochs=4000 \
