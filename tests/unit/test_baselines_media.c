@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #include "tests/support/check.h"
 #include "tests/support/drawn_dataset.h"
+#include "tests/support/malloc_count.h"
 #include "tests/support/scratch.h"
 #include "tests/support/step_rig.h"
 
@@ -9,9 +10,16 @@
 #include <string.h>
 
 /* What pictures and sound add to the tests of tests/unit/test_baselines.c and test_mcr.c: running
- * statistics, and the ensemble. */
+ * statistics, memory (of vectors: test_step_memory.c), and the ensemble. */
 
 enum { N = 5 };
+
+static void media_config(struct config *c, const char *method)
+{
+    rig_config(c, "demo", method, NULL);
+    c->audio_pool = 4;
+    c->video_size = 32;
+}
 
 static char *drawn(void **state, struct config *c, const char *method)
 {
@@ -19,9 +27,7 @@ static char *drawn(void **state, struct config *c, const char *method)
     struct err e = {0};
 
     ASSERT_OK(drawn_dataset_make(dir, &drawn_options_default, &e), e);
-    rig_config(c, "demo", method, NULL);
-    c->audio_pool = 4;
-    c->video_size = 32;
+    media_config(c, method);
     return dir;
 }
 
@@ -104,6 +110,40 @@ static void test_reconboost_statistics(void **state)
     free(dir);
 }
 
+/* Once two steps have been seen, further ones allocate nothing: ReconBoost's stages and MCR's pairs
+ * of rows among them. */
+static void test_steps_allocate_nothing(void **state)
+{
+    static const struct method *const baselines[] = {&method_dnr, &method_mmpareto,
+                                                     &method_reconboost, &method_mcr};
+    struct config c;
+    char *dir;
+
+    if (malloc_count() < 0) {
+        print_message("skipped: a sanitizer owns the allocator\n");
+        skip();
+    }
+    dir = drawn(state, &c, "dnr");
+    for (size_t i = 0; i < sizeof baselines / sizeof baselines[0]; i++) {
+        struct step_rig r;
+        long before;
+
+        media_config(&c, baselines[i]->name);
+        c.mcr_shuffle = SHUFFLE_OTHER_LABEL;
+        c.mcr_permutations = 4;
+        rig_open_media(&r, baselines[i], &c, dir, N);
+        for (int64_t epoch = 0; epoch < 4; epoch++)
+            rig_step(&r, (uint32_t)epoch, epoch);
+        before = malloc_count();
+        for (int64_t epoch = 4; epoch < 10; epoch++)
+            rig_step(&r, (uint32_t)epoch, epoch);
+        if (malloc_count() != before)
+            fail_msg("%s: %ld allocations", baselines[i]->name, malloc_count() - before);
+        rig_close(&r);
+    }
+    free(dir);
+}
+
 /* ---- ensemble ---- */
 
 /* Predictions of the first n clips in one batch, and the heads' logits. */
@@ -176,6 +216,8 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(test_mcr_statistics, scratch_setup, scratch_teardown),
         cmocka_unit_test_setup_teardown(test_reconboost_statistics, scratch_setup,
+                                        scratch_teardown),
+        cmocka_unit_test_setup_teardown(test_steps_allocate_nothing, scratch_setup,
                                         scratch_teardown),
         cmocka_unit_test_setup_teardown(test_ensemble, scratch_setup, scratch_teardown),
     };

@@ -15,8 +15,8 @@
  * cluster better by class on the training split than on validation, and resets the modality towards
  * its initial weights, the more the larger this gap is:
  *
- *   w_m = tanh(alpha |purity_m(train) - purity_m(val)|),  theta_m = w_m theta_m,0 + (1 - w_m)
- * theta_m
+ *   w_m = tanh(alpha |purity_m(train) - purity_m(val)|)
+ *   theta_m = w_m theta_m,0 + (1 - w_m) theta_m
  *
  * Running statistics and Adam's moments stay. Both splits are encoded in evaluation mode without
  * augmentation (there the training split with it). Two faults of the released code are settings:
