@@ -15,7 +15,8 @@ enum {
     PLOT_W = WIDTH - LEFT - RIGHT,
     PLOT_H = 230,
     AXIS_H = 48, /* tick labels and the x label */
-    LEGEND_COLUMNS = 3,
+    LEGEND_SHORT = 16, /* characters of a name that fit into a third of the width, */
+    LEGEND_LONG = 60,  /* and into all of it; what is longer is cut */
     LEGEND_H = 20, /* of one line of it */
     MOST_TICKS_X = 8,
     MOST_TICKS_Y = 6,
@@ -166,19 +167,34 @@ static void write_line(FILE *f, const struct frame *fr, const struct svg_line *l
     }
 }
 
+/* As many columns as the longest name leaves room for. */
+static int legend_columns(const struct svg_plot *p)
+{
+    size_t longest = 0;
+
+    for (int k = 0; k < p->lines; k++)
+        longest = strlen(p->line[k].name) > longest ? strlen(p->line[k].name) : longest;
+    return longest <= LEGEND_SHORT ? 3 : 1;
+}
+
 static void write_legend(FILE *f, const struct svg_plot *p)
 {
-    for (int k = 0; k < p->lines; k++) {
-        double x = 8 + k % LEGEND_COLUMNS * ((WIDTH - 16) / LEGEND_COLUMNS);
-        double y = TOP + PLOT_H + AXIS_H + LEGEND_H * (k / LEGEND_COLUMNS + 0.6);
-        char name[24];
+    int columns = legend_columns(p);
 
+    for (int k = 0; k < p->lines; k++) {
+        double x = 8 + k % columns * ((WIDTH - 16) / columns);
+        double y = TOP + PLOT_H + AXIS_H + LEGEND_H * (k / columns + 0.6);
+        size_t len = strlen(p->line[k].name);
+        char name[LEGEND_LONG + 1];
+
+        if (len > LEGEND_LONG)
+            for (len = LEGEND_LONG; len > 0 && (p->line[k].name[len] & 0xc0) == 0x80;)
+                len--; /* not inside a character */
+        snprintf(name, sizeof name, "%.*s", (int)len, p->line[k].name);
         fprintf(f, "<line x1=\"%.1f\" y1=\"%.1f\" x2=\"%.1f\" y2=\"%.1f\" stroke-width=\"2.5\"", x,
                 y, x + 22, y);
         stroke(f, p->line[k].style);
         fputs("/>\n", f);
-        snprintf(name, sizeof name, "%.16s%s", p->line[k].name,
-                 strlen(p->line[k].name) > 16 ? "…" : "");
         text(f, x + 27, y + 5, "start", 14, name);
     }
 }
@@ -186,7 +202,7 @@ static void write_legend(FILE *f, const struct svg_plot *p)
 void svg_write(FILE *f, const struct svg_plot *p)
 {
     struct frame fr = find_frame(p);
-    int legend = (p->lines + LEGEND_COLUMNS - 1) / LEGEND_COLUMNS * LEGEND_H;
+    int columns = legend_columns(p), legend = (p->lines + columns - 1) / columns * LEGEND_H;
 
     fprintf(f,
             "<svg xmlns=\"http://www.w3.org/2000/svg\" viewBox=\"0 0 %d %d\" role=\"img\" "
