@@ -14,10 +14,10 @@ enum {
     TOP = 30,
     PLOT_W = WIDTH - LEFT - RIGHT,
     PLOT_H = 230,
-    AXIS_H = 48, /* tick labels and the x label */
+    AXIS_H = 48,       /* tick labels and the x label */
     LEGEND_SHORT = 16, /* characters of a name that fit into a third of the width, */
     LEGEND_LONG = 60,  /* and into all of it; what is longer is cut */
-    LEGEND_H = 20, /* of one line of it */
+    LEGEND_H = 20,     /* of one line of it */
     MOST_TICKS_X = 8,
     MOST_TICKS_Y = 6,
 };
