@@ -468,6 +468,19 @@ out:
     return e->code;
 }
 
+static enum err_code check_samples(const struct trainer_options *o, struct err *e)
+{
+    int64_t least = o->method->least_samples != NULL ? o->method->least_samples(&o->config) : 1;
+    int64_t train = data_count(o->train), val = data_count(o->val);
+
+    if (train < least || val < least)
+        return err_set(e, ERR_DATA,
+                       "method %s: needs at least %lld samples in train and in val, there are %lld "
+                       "and %lld",
+                       o->method->name, (long long)least, (long long)train, (long long)val);
+    return ERR_OK;
+}
+
 /* go_on: from last.safetensors of the folder. */
 static enum err_code set_up(struct trainer *t, bool go_on, struct err *e)
 {
@@ -475,6 +488,7 @@ static enum err_code set_up(struct trainer *t, bool go_on, struct err *e)
     char *identity = NULL;
 
     TRY(data_same_shape(o->train, o->val, "the validation split", e));
+    TRY(check_samples(o, e));
     TRY(run_identity(&identity, o, e));
     set_schedule(t);
     TRY(network_init(&t->net, o->method, &o->config, o->seed, o->train, o->jobs, e));

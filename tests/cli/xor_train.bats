@@ -229,6 +229,13 @@ TABLE
     [ "$n" -eq 12 ]
 }
 
+@test "fewer samples than D&R has clusters: exit 4 before the first step" {
+    run --separate-stderr "$BIN/synib-train" -q sp -p xor-spurious -m dnr --set dnr.clusters=1000 -o clusters
+    [ "$status" -eq 4 ]
+    [[ "$stderr" == *"method dnr: needs at least 1000 samples in train and in val, there are "* ]]
+    [ -z "$(find clusters -name '*.safetensors')" ]
+}
+
 @test "bad masks: exit 2, one line, nothing written" {
     n=0
     while IFS='|' read -r args want; do

@@ -131,6 +131,11 @@ static unsigned dnr_stage(const struct config *c, const struct model *m, struct 
     return c->dnr_eval_epoch && resets_before(c, epoch) ? PASS_EVALUATION : PASS_TRAINING;
 }
 
+static int64_t dnr_least_samples(const struct config *c)
+{
+    return c->dnr_times > 0 ? c->dnr_clusters : 1;
+}
+
 const struct method method_dnr = {
     .name = "dnr",
     .help = "Diagnosing & Re-learning: resets modalities whose features overfit",
@@ -140,6 +145,7 @@ const struct method method_dnr = {
     .trains = true,
     .loss = fusion_loss,
     .stage = dnr_stage,
+    .least_samples = dnr_least_samples,
     .renew = dnr_renew,
     .predict = fusion_predict,
 };

@@ -31,7 +31,8 @@ static struct moments moments_of(const float *x, int64_t count)
         m.mean += (double)x[i] / (double)count;
     for (int64_t i = 0; i < count; i++)
         squares += ((double)x[i] - m.mean) * ((double)x[i] - m.mean);
-    m.deviation = sqrt(squares / (double)(count - 1));
+    m.deviation =
+        squares > 0 ? sqrt(squares / (double)(count - 1)) : 1; /* equal logits say nothing */
     return m;
 }
 

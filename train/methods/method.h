@@ -104,6 +104,8 @@ struct method {
      * a run goes on inside an epoch. NULL: everything learns in every epoch, in training mode. */
     unsigned (*stage)(const struct config *c, const struct model *m, struct params *ps,
                       int64_t epoch);
+    /* Samples that train and val must have each, known before the run begins. NULL: one. */
+    int64_t (*least_samples)(const struct config *c);
     /* Alters weights before the first step of an epoch, once. NULL: does not. */
     enum err_code (*renew)(const struct epoch_start *at, struct err *e);
     /* readout [B, width]: the prediction in evaluation mode, as the objective reads it out. Errors
