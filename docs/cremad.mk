@@ -41,7 +41,7 @@ group_dir = fold$(call field,$(1),1)/rate$(call field,$(1),2)$(if $(SEEDS),/seed
 groups  := $(foreach f,$(FOLDS),$(foreach r,$(RATES),$(foreach s,$(or $(SEEDS),$(call seed,$(f))),$(f),$(r),$(s))))
 ifneq ($(PART),)
 groups  := $(shell printf '%s\n' $(groups) | awk -v part='$(PART)' \
-               'BEGIN { split(part, p, "/") } (NR - 1) % p[2] + 1 == p[1]')
+               'BEGIN { split(part, p, "/") } p[2] > 0 && (NR - 1) % p[2] + 1 == p[1]')
 ifeq ($(groups),)
 $(error PART=$(PART): write i/n, and there is no i-th group of runs)
 endif
