@@ -108,7 +108,7 @@ static enum err_code add_row(struct report *r, const struct report_run *run, con
         return ERR_OK;
     TRY(mem_string(&row->label, label, e));
     snprintf(row->method, sizeof row->method, "%s", run->method);
-    row->plain = strcmp(label, run->method) == 0;
+    row->plain = label[strlen(run->method)] != ' ';
     r->rows++;
 out:
     return e->code;
@@ -158,27 +158,16 @@ out:
 
 /* ---- runs ---- */
 
-/* Stable: there are few runs, and their order as given must stay within a cell. */
-static void sort_runs(struct report *r)
+static int by_place(const void *a, const void *b)
 {
-    for (size_t i = 1; i < r->all; i++) {
-        struct report_run one = r->run[i];
-        size_t to = i;
+    const struct report_run *x = a, *y = b;
+    int order = (x->missing != NULL) - (y->missing != NULL);
 
-        for (; to > 0; to--) {
-            const struct report_run *o = &r->run[to - 1];
-            int before = (o->missing != NULL) - (one.missing != NULL);
-
-            if (before == 0)
-                before = o->row - one.row;
-            if (before == 0)
-                before = o->column - one.column;
-            if (before <= 0)
-                break;
-            r->run[to] = *o;
-        }
-        r->run[to] = one;
-    }
+    if (order == 0)
+        order = x->row - y->row;
+    if (order == 0)
+        order = x->column - y->column;
+    return order != 0 ? order : (x->given > y->given) - (x->given < y->given);
 }
 
 /* Runs of one cell stand beside each other. */
@@ -241,11 +230,12 @@ static enum err_code check_parts(struct report *r, struct err *e)
 enum err_code report_arrange(struct report *r, struct err *e)
 {
     for (size_t i = 0; i < r->all; i++) {
+        r->run[i].given = i;
         r->n += r->run[i].missing == NULL;
         r->irony = r->irony || r->run[i].irony >= 0;
     }
     TRY(place_runs(r, e));
-    sort_runs(r);
+    qsort(r->run, r->all, sizeof *r->run, by_place);
     TRY(check_classes(r, e));
     TRY(check_parts(r, e));
     TRY(check_twins(r, e));

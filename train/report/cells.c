@@ -141,32 +141,46 @@ bool report_pair(const struct report *r, int k, int *row, int *against)
     return false;
 }
 
+/* Of the runs plus[0..n) and minus[0..m) those with a partner, in place; returns their number. */
+static size_t pair_up(const struct report *r, size_t *plus, size_t n, size_t *minus, size_t m,
+                      size_t *partner)
+{
+    size_t pairs = 0;
+
+    for (size_t i = 0; i < n; i++)
+        for (size_t j = 0; j < m; j++) {
+            const struct report_run *a = &r->run[plus[i]], *b = &r->run[minus[j]];
+
+            if (a->seed != b->seed || strcmp(a->test, b->test) != 0)
+                continue;
+            plus[pairs] = plus[i]; /* pairs <= i: a cell holds (test set, seed) once */
+            partner[pairs++] = minus[j];
+            break;
+        }
+    return pairs;
+}
+
 enum err_code report_difference(const struct report *r, int row, int against, int column,
                                 int metric, struct summary *s, struct err *e)
 {
-    size_t *plus = NULL, *minus = NULL, n = 0;
+    size_t *plus = NULL, *minus = NULL, *partner = NULL, n;
     double *value = NULL;
 
     TRY(mem_array(&plus, r->n, sizeof *plus, "pairs", e));
     TRY(mem_array(&minus, r->n, sizeof *minus, "pairs", e));
+    TRY(mem_array(&partner, r->n, sizeof *partner, "pairs", e));
     TRY(mem_array(&value, r->n, sizeof *value, "pairs", e));
-    for (size_t i = 0; i < r->n; i++)
-        for (size_t j = 0; j < r->n; j++) {
-            const struct report_run *a = &r->run[i], *b = &r->run[j];
-
-            if (a->row != row || a->column != column || b->row != against || b->column != column ||
-                a->seed != b->seed || strcmp(a->test, b->test) != 0)
-                continue;
-            plus[n] = i;
-            minus[n] = j;
-            value[n++] = a->value[metric] - b->value[metric];
-        }
+    n = pair_up(r, plus, report_cell_runs(r, row, column, plus), minus,
+                report_cell_runs(r, against, column, minus), partner);
+    for (size_t k = 0; k < n; k++)
+        value[k] = r->run[plus[k]].value[metric] - r->run[partner[k]].value[metric];
     *s = stats_summary(value, n);
     if (n > 0)
-        TRY(boot_interval(&r->boot, s, plus, minus, n, metric, e));
+        TRY(boot_interval(&r->boot, s, plus, partner, n, metric, e));
 out:
     free(plus);
     free(minus);
+    free(partner);
     free(value);
     return e->code;
 }

@@ -175,7 +175,15 @@ static enum err_code put_gallery(FILE *f, const struct report *r, const struct m
     for (size_t i = 0; i < n && *count < r->opt->gallery_count; i++) {
         const struct report_run *run = &r->run[m[i].run];
 
-        TRY(open_data(&data, &opened, r, run, e));
+        if (open_data(&data, &opened, r, run, e) == ERR_DATA) {
+            /* an overlay whose base sets are elsewhere */
+            log_warn(&r->opt->cli.log, "%s: no gallery", e->text);
+            err_clear(e);
+            *count = 0;
+            break;
+        }
+        if (e->code != ERR_OK)
+            goto out;
         TRY(dataset_describe(data, m[i].sample, &s, e));
         if (s.label != run->label[m[i].sample])
             TRY(err_set(e, ERR_DATA, "%s: clip %s has another label than in the predictions of %s",

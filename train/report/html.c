@@ -12,9 +12,10 @@ static const char style[] =
     "p{max-width:48rem}\n"
     ".warning{border-left:.3rem solid #b3261e;background:#fdf1f0;padding:.6rem 1rem;"
     "overflow-wrap:anywhere}\n"
-    ".scroll{overflow-x:auto;margin:1rem 0 1.5rem}\n"
+    ".scroll{overflow-x:auto}\n"
     "table{border-collapse:collapse;font-size:.9rem;font-variant-numeric:tabular-nums}\n"
-    "caption{text-align:left;padding:.3rem 0;color:#444}\n"
+    ".caption{font-size:.9rem;color:#444;margin:0 0 .3rem}\n"
+    ".table{margin:1rem 0 1.5rem;max-width:100%}\n"
     "th,td{padding:.3rem .6rem;border-bottom:1px solid #ddd;text-align:center;vertical-align:top}\n"
     "td{white-space:nowrap}\n"
     "thead th{border-top:2px solid #1c1c1f;border-bottom:1px solid #1c1c1f}\n"
@@ -22,7 +23,7 @@ static const char style[] =
     "th:first-child{text-align:left;font-weight:500}\n"
     "td.wide{white-space:normal;overflow-wrap:anywhere;text-align:left;min-width:16rem}\n"
     ".row{display:flex;flex-wrap:wrap;gap:1rem;margin:1rem 0}\n"
-    ".row .scroll{margin:0}\n"
+    ".row .table{margin:0}\n"
     ".row td,.row th{padding:.2rem .35rem}\n"
     "figure{margin:0;flex:1 1 20rem;max-width:30rem}\n"
     "figcaption{font-size:.9rem;overflow-wrap:anywhere}\n"
@@ -77,16 +78,16 @@ static void write_cell(const struct grid *g, int row, int c, FILE *f)
 
 static void write_grid(const struct grid *g, FILE *f)
 {
-    fputs("<div class=\"scroll\"><table>\n<caption>", f);
+    fputs("<div class=\"table\"><p class=\"caption\">", f);
     html_escape(f, g->caption);
-    fputs("</caption>\n", f);
+    fputs("</p>\n<div class=\"scroll\"><table>\n", f);
     for (int row = 0; row < g->rows; row++) {
         fputs(row == 0 ? "<thead>\n<tr>" : row == 1 ? "<tbody>\n<tr>" : "<tr>", f);
         for (int c = 0; c < g->columns; c++)
             write_cell(g, row, c, f);
         fputs(row == 0 ? "</tr>\n</thead>\n" : "</tr>\n", f);
     }
-    fputs(g->rows > 1 ? "</tbody>\n</table></div>\n" : "</table></div>\n", f);
+    fputs(g->rows > 1 ? "</tbody>\n</table></div></div>\n" : "</table></div></div>\n", f);
 }
 
 static void write_element(const char *open, const char *text, const char *close, FILE *f)

@@ -46,6 +46,7 @@ static enum err_code add_runs(struct report *r, size_t *cap, char ***reals, size
             TRY(err_sys(e, "%s", found.name[i]));
         if (is_known(r, real, *reals)) {
             free(real);
+            real = NULL;
             continue;
         }
         TRY(mem_grow(&r->run, cap, r->all + 1, sizeof *r->run, "runs", e));
@@ -90,9 +91,8 @@ static void read_one(void *ctx, int64_t i, int worker)
     struct reading *c = ctx;
 
     (void)worker;
-    if (report_run_read(&c->report->run[i], &c->err[i]) != ERR_OK)
-        err_in(&c->err[i], "%s", c->report->run[i].path);
-    progress_step(&c->progress, 1);
+    if (report_run_read(&c->report->run[i], &c->err[i]) == ERR_OK)
+        progress_step(&c->progress, 1);
 }
 
 static enum err_code read_runs(struct report *r, struct err *e)
@@ -232,6 +232,9 @@ static enum err_code write_report(const struct report *r, struct output *out, st
         TRY(atomic_file_put(out[i].path, out[i].text, out[i].size, r->opt->cli.force, e));
     log_note(&r->opt->cli.log, "%s: %zu runs of %zu in %d rows and %d columns", r->opt->out, r->n,
              r->all, r->rows, r->columns);
+    if (r->opt->cli.json)
+        printf("{\"runs\": %zu, \"left_out\": %zu, \"rows\": %d, \"columns\": %d}\n", r->n,
+               r->all - r->n, r->rows, r->columns);
 out:
     doc_free(&d);
     return e->code;

@@ -29,7 +29,7 @@ NODISCARD enum err_code report_make(const struct report_options *opt, struct err
 struct report_row {
     char *label;
     char method[REPORT_NAME];
-    bool plain; /* the label is the method's name alone */
+    bool plain; /* no mask in the label */
 };
 
 struct report_column {

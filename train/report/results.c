@@ -6,6 +6,7 @@
 #include "common/base/mem.h"
 #include "common/data/dataset.h"
 #include "common/data/tsv.h"
+#include "train/report/label.h"
 
 #include <inttypes.h>
 #include <jansson.h>
@@ -61,6 +62,14 @@ static double maybe_number(const json_t *root, const char *key)
     return json_is_number(value) ? json_number_value(value) : NAN;
 }
 
+static bool is_media(const struct report_run *r)
+{
+    size_t len;
+    const char *kind = label_find(r->identity, "data.kind", strlen("data.kind"), &len);
+
+    return kind != NULL && len == strlen("media") && strncmp(kind, "media", len) == 0;
+}
+
 static enum err_code read_classes(struct report_run *r, const json_t *root, struct err *e)
 {
     const json_t *names = json_object_get(root, "classes");
@@ -72,12 +81,11 @@ static enum err_code read_classes(struct report_run *r, const json_t *root, stru
     for (int k = 0; k < r->classes; k++) {
         const char *name = json_string_value(json_array_get(names, (size_t)k));
 
-        if (name == NULL || strlen(name) >= REPORT_NAME || strchr(name, '\t') != NULL ||
-            strchr(name, '\n') != NULL)
+        if (name == NULL || strlen(name) >= REPORT_NAME || !tsv_cell_ok(name))
             return err_set(e, ERR_FORMAT, "'classes' holds something that is no name");
         strcpy(r->class_name[k], name);
     }
-    r->irony = class_find(r, label_names[LABEL_IRONY]);
+    r->irony = is_media(r) ? class_find(r, label_names[LABEL_IRONY]) : -1;
     return ERR_OK;
 }
 
@@ -108,7 +116,7 @@ static void read_sources(struct report_run *r, json_t *root)
         return;
     json_object_foreach(json_object_get(root, "sources"), name, one)
     {
-        if (r->parts == REPORT_PARTS || strlen(name) >= REPORT_NAME)
+        if (r->parts == REPORT_PARTS || strlen(name) >= REPORT_NAME || !tsv_cell_ok(name))
             return;
         snprintf(r->part_name[r->parts], REPORT_NAME, "%s", name);
         r->value[METRIC_PART + r->parts++] = maybe_number(one, "accuracy");
@@ -138,11 +146,8 @@ out:
     return e->code;
 }
 
-static enum err_code read_metrics(struct report_run *r, const char *path, struct err *e)
+static enum err_code read_results(struct report_run *r, json_t *root, struct err *e)
 {
-    json_t *root = NULL;
-
-    TRY(json_load(&root, path, e));
     TRY(check_owner(r, root, e));
     TRY(need_text(root, "data", r->test, sizeof r->test, e));
     if (json_object_get(root, "mse") != NULL) {
@@ -155,8 +160,19 @@ static enum err_code read_metrics(struct report_run *r, const char *path, struct
     r->value[METRIC_ECE] = maybe_number(root, "ece");
     r->value[METRIC_SYNERGY] = maybe_number(json_object_get(root, "synergy"), "accuracy");
 out:
+    return e->code;
+}
+
+static enum err_code read_metrics(struct report_run *r, const char *path, struct err *e)
+{
+    json_t *root = NULL;
+
+    TRY(json_load(&root, path, e));
+    if (read_results(r, root, e) != ERR_OK)
+        err_in(e, "%s", path);
+out:
     json_decref(root);
-    return err_in(e, "%s", path);
+    return e->code;
 }
 
 /* ---- predictions.tsv ---- */

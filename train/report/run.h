@@ -55,9 +55,10 @@ struct report_run { /* zeroed = empty */
     double *curve[REPORT_CURVES]; /* [points]; NaN = none */
 
     int data, row, column; /* set by the report; data -1 = not found */
+    size_t given;          /* its place in the order of the command line */
 };
 
-/* Fills everything but name, path (given) and the last line. Unfinished or untested runs set
+/* Fills everything but name, path (given) and the last two lines. Unfinished or untested runs set
  * `missing` and are no error. */
 NODISCARD enum err_code report_run_read(struct report_run *r, struct err *e);
 void report_run_free(struct report_run *r);
