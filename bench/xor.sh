@@ -98,6 +98,7 @@ END {
 echo "test accuracy, seed 0 to 2, strength 1 (ours, theirs):"
 for arm in vanilla oracle random learned; do
     printf '  %-8s' $arm
-    awk -F '\t' -v arm=$arm 'NR > 2 && $1 ~ "^" arm "_1_" { printf " %.3f", $14 }' "$tmp/out-figure6/results.tsv"
+    awk -F '\t' -v arm=$arm 'NR == 2 { for (i = 1; i <= NF; i++) at[$i] = i }
+        NR > 2 && $1 ~ "^" arm "_1_" { printf " %.3f", $at["last_accuracy"] }' "$tmp/out-figure6/results.tsv"
     awk -F '\t' -v arm=$arm '$2 == "spurious:1" && $3 == arm { t = t sprintf(" %.3f", $5) } END { print " ," t }' "$tmp/peer-figure6"
 done
