@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 #include "common/nn/ops.h"
+#include "common/nn/scalar.h"
 #include "common/nn/tape_impl.h"
 
 #include <math.h>
@@ -106,24 +107,13 @@ static bool same_matrices(struct tape *t, const char *op, const struct tensor *a
 
 /* ---- Jensen-Shannon ---- */
 
-/* log probabilities of a row. */
-static double log_norm(int64_t classes, const float *x)
-{
-    double top = (double)x[0], sum = 0;
-
-    for (int64_t k = 1; k < classes; k++)
-        top = (double)x[k] > top ? (double)x[k] : top;
-    for (int64_t k = 0; k < classes; k++)
-        sum += exp((double)x[k] - top);
-    return top + log(sum);
-}
-
 /* d (KL(p || m) + KL(q || m)) / 2 / dp_k = log(p_k / m_k) / 2; through the softmax p_k (g_k - p.g).
  * Adds p's half of the divergence to *sum. */
 static void js_half(int64_t classes, const float *x, const float *other, double scale, double *sum,
                     float *d)
 {
-    double norm = log_norm(classes, x), other_norm = log_norm(classes, other), inner = 0;
+    double norm = scalar_log_sum_exp(classes, x), other_norm = scalar_log_sum_exp(classes, other),
+           inner = 0;
 
     for (int64_t k = 0; k < classes; k++) {
         double log_p = (double)x[k] - norm, p = exp(log_p);

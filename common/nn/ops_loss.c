@@ -7,23 +7,11 @@
 
 static const double LOG_2PI = 1.83787706640934548356;
 
-/* log of the sum of exponentials of a row. */
-static double log_sum_exp(int64_t classes, const float *x)
-{
-    double top = (double)x[0], sum = 0;
-
-    for (int64_t k = 1; k < classes; k++)
-        top = (double)x[k] > top ? (double)x[k] : top;
-    for (int64_t k = 0; k < classes; k++)
-        sum += exp((double)x[k] - top);
-    return top + log(sum);
-}
-
 void softmax_rows(int64_t rows, int64_t classes, const float *logits, float *prob)
 {
     for (int64_t i = 0; i < rows; i++) {
         const float *x = logits + i * classes;
-        double norm = log_sum_exp(classes, x);
+        double norm = scalar_log_sum_exp(classes, x);
 
         for (int64_t k = 0; k < classes; k++)
             prob[i * classes + k] = (float)exp((double)x[k] - norm);
@@ -102,7 +90,7 @@ static double cross_entropy_row(int64_t classes, const float *x, const void *aim
                                 double scale, float *d)
 {
     int32_t label = ((const int32_t *)aim)[row];
-    double norm = log_sum_exp(classes, x);
+    double norm = scalar_log_sum_exp(classes, x);
 
     for (int64_t k = 0; k < classes; k++)
         d[k] = (float)((exp((double)x[k] - norm) - (k == label ? 1 : 0)) * scale);
@@ -220,8 +208,8 @@ static double kl_row(int64_t classes, const float *x, const void *aim, int64_t r
 {
     const struct kl_aim *a = aim;
     const float *ref = a->reference != NULL ? a->reference + row * classes : NULL;
-    double norm = log_sum_exp(classes, x);
-    double ref_norm = ref != NULL ? log_sum_exp(classes, ref) : log((double)classes);
+    double norm = scalar_log_sum_exp(classes, x);
+    double ref_norm = ref != NULL ? scalar_log_sum_exp(classes, ref) : log((double)classes);
     double kl = 0;
 
     for (int64_t k = 0; k < classes; k++) {

@@ -3,8 +3,9 @@
 #define COMMON_NN_SCALAR_H
 
 #include <math.h>
+#include <stdint.h>
 
-/* Functions of one number, in double, that neither overflow nor lose small results. */
+/* Functions of one number or of a row, in double, that neither overflow nor lose small results. */
 
 /* log(1 + exp(f)). */
 static inline double scalar_softplus(double f)
@@ -15,6 +16,18 @@ static inline double scalar_softplus(double f)
 static inline double scalar_sigmoid(double f)
 {
     return 1 / (1 + exp(-f));
+}
+
+/* log of the sum of exp(x[0]), ..., exp(x[n - 1]); n > 0. */
+static inline double scalar_log_sum_exp(int64_t n, const float *x)
+{
+    double top = (double)x[0], sum = 0;
+
+    for (int64_t k = 1; k < n; k++)
+        top = (double)x[k] > top ? (double)x[k] : top;
+    for (int64_t k = 0; k < n; k++)
+        sum += exp((double)x[k] - top);
+    return top + log(sum);
 }
 
 #endif
