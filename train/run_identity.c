@@ -64,6 +64,25 @@ out:
     return e->code;
 }
 
+enum err_code run_identity_line(const char **text, char *line, size_t size, const char **value,
+                                struct err *e)
+{
+    size_t len = strcspn(*text, "\n");
+    char *equals;
+
+    if (len >= size)
+        return err_set(e, ERR_FORMAT, "synib.config: a line is too long");
+    memcpy(line, *text, len);
+    line[len] = '\0';
+    equals = strstr(line, " = ");
+    if (equals == NULL)
+        return err_set(e, ERR_FORMAT, "synib.config: '%s' is not of the form key = value", line);
+    *equals = '\0';
+    *value = equals + 3;
+    *text += len + ((*text)[len] == '\n');
+    return ERR_OK;
+}
+
 enum err_code run_matches(const char *dir, const struct trainer_options *opt,
                           struct run_state *state, struct err *e)
 {

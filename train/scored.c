@@ -6,6 +6,7 @@
 #include "common/base/hash.h"
 #include "train/checkpoint.h"
 #include "train/run_dir.h"
+#include "train/trainer.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -39,24 +40,13 @@ static enum err_code identity_line(struct scored *s, struct config *c, const str
 static enum err_code read_identity(struct scored *s, struct config *c, const struct data *data,
                                    const char *text, struct err *e)
 {
+    const char *value;
     char line[256];
 
     memset(c, 0, sizeof *c);
-    for (const char *p = text; *p != '\0';) {
-        size_t len = strcspn(p, "\n");
-        char *equals;
-
-        if (len >= sizeof line)
-            return err_set(e, ERR_FORMAT, "synib.config: a line is too long");
-        memcpy(line, p, len);
-        line[len] = '\0';
-        equals = strstr(line, " = ");
-        if (equals == NULL)
-            return err_set(e, ERR_FORMAT, "synib.config: '%s' is not of the form key = value",
-                           line);
-        *equals = '\0';
-        TRY(identity_line(s, c, data, line, equals + 3, e));
-        p += len + (p[len] == '\n');
+    while (*text != '\0') {
+        TRY(run_identity_line(&text, line, sizeof line, &value, e));
+        TRY(identity_line(s, c, data, line, value, e));
     }
     TRY(method_find(&s->method_def, s->method, e));
 out:

@@ -67,6 +67,10 @@ double selection_score(const struct config *c, const struct data *data,
  * settings that the method depends on. Stored as metadata synib.config. Caller frees. */
 NODISCARD enum err_code run_identity(char **out, const struct trainer_options *opt, struct err *e);
 
+/* Cuts the next line off such a text: `line` gets the key, *value is in it. ERR_FORMAT. */
+NODISCARD enum err_code run_identity_line(const char **text, char *line, size_t size,
+                                          const char **value, struct err *e);
+
 /* Compares the identity of the run in dir with what opt would give: ERR_DATA lists the differences.
  * *state is where that run stands. */
 NODISCARD enum err_code run_matches(const char *dir, const struct trainer_options *opt,

@@ -5,6 +5,7 @@
 #include "common/base/file.h"
 #include "common/base/mem.h"
 #include "train/checkpoint.h"
+#include "train/trainer.h"
 
 #include <float.h>
 #include <inttypes.h>
@@ -74,23 +75,12 @@ static enum err_code identity_line(struct report_run *r, const char *key, const 
 
 static enum err_code read_identity(struct report_run *r, struct err *e)
 {
+    const char *text = r->identity, *value;
     char line[512];
 
-    for (const char *p = r->identity; *p != '\0';) {
-        size_t len = strcspn(p, "\n");
-        char *equals;
-
-        if (len >= sizeof line)
-            return err_set(e, ERR_FORMAT, "synib.config: a line is too long");
-        memcpy(line, p, len);
-        line[len] = '\0';
-        equals = strstr(line, " = ");
-        if (equals == NULL)
-            return err_set(e, ERR_FORMAT, "synib.config: '%s' is not of the form key = value",
-                           line);
-        *equals = '\0';
-        TRY(identity_line(r, line, equals + 3, e));
-        p += len + (p[len] == '\n');
+    while (*text != '\0') {
+        TRY(run_identity_line(&text, line, sizeof line, &value, e));
+        TRY(identity_line(r, line, value, e));
     }
     if (r->method[0] == '\0' || r->val[0] == '\0')
         err_set(e, ERR_FORMAT, "synib.config: names no method or no data");
