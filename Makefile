@@ -14,7 +14,8 @@
 #   make install   PREFIX=/usr/local
 #   make clean
 
-PRESET := release
+# A preset of CMakePresets.json; PRESET is a preset of manifests/presets, for the makefiles of docs/ that start here.
+CMAKE_PRESET := release
 BUILD := build
 JOBS := $(shell nproc)
 PREFIX := /usr/local
@@ -31,7 +32,7 @@ packages:
 	@scripts/install-packages
 
 configure: packages
-	@[ -f $(BUILD)/CTestTestfile.cmake ] || cmake --preset $(PRESET) -B $(BUILD) $(CMAKE_ARGS) >/dev/null
+	@[ -f $(BUILD)/CTestTestfile.cmake ] || cmake --preset $(CMAKE_PRESET) -B $(BUILD) $(CMAKE_ARGS) >/dev/null
 
 demo: all
 	@BIN=$(BUILD)/bin scripts/demo demo
@@ -65,14 +66,14 @@ bench: all
 
 asan:
 	@scripts/install-packages
-	@$(MAKE) --no-print-directory test PRESET=asan BUILD=build-asan
+	@$(MAKE) --no-print-directory test CMAKE_PRESET=asan BUILD=build-asan
 
 tsan:
-	@$(MAKE) --no-print-directory test PRESET=tsan BUILD=build-tsan
+	@$(MAKE) --no-print-directory test CMAKE_PRESET=tsan BUILD=build-tsan
 
 coverage:
 	@scripts/install-packages gcovr
-	@$(MAKE) --no-print-directory test PRESET=coverage BUILD=build-coverage
+	@$(MAKE) --no-print-directory test CMAKE_PRESET=coverage BUILD=build-coverage
 	@gcovr --root . --object-directory build-coverage --exclude tests --branches --print-summary
 
 format:
