@@ -141,6 +141,15 @@ out:
     return e->code;
 }
 
+enum err_code record_check(const struct record *r, const struct run_state *s, struct err *e)
+{
+    TRY(run_log_check(r->dir, "epochs.csv", s->epochs_bytes, s->epochs_crc, e));
+    TRY(run_log_check(r->dir, "ntk.csv", s->ntk_bytes, s->ntk_crc, e));
+    TRY(run_log_check(r->dir, "metrics.jsonl", s->metrics_bytes, s->metrics_crc, e));
+out:
+    return e->code;
+}
+
 enum err_code record_start(struct record *r, const struct run_state *s, struct err *e)
 {
     TRY(open_table(r, &r->epochs, "epochs.csv", s->epochs_bytes, s->epochs_crc, epochs_header, e));

@@ -24,6 +24,9 @@ struct record {
 NODISCARD enum err_code record_open(struct record *r, const char *dir, char *identity,
                                     const struct network *net, const struct data *data,
                                     struct err *e);
+/* Compares the logs in the folder with what `state` says of them; nothing is written. */
+NODISCARD enum err_code record_check(const struct record *r, const struct run_state *state,
+                                     struct err *e);
 /* Opens the logs as `state` says they were (a zeroed one: new ones), and writes their headers. */
 NODISCARD enum err_code record_start(struct record *r, const struct run_state *state,
                                      struct err *e);

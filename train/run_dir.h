@@ -37,6 +37,14 @@ struct run_log {
  * ERR_CHECKSUM when it does not. bytes < 0: no check, append to what is there. */
 NODISCARD enum err_code run_log_open(struct run_log *log, const char *dir, const char *name,
                                      int64_t bytes, int64_t crc, struct err *e);
+/* The same check alone, before anything is written: nothing is made or cut. ERR_CHECKSUM also when
+ * the file is missing. */
+NODISCARD enum err_code run_log_check(const char *dir, const char *name, int64_t bytes, int64_t crc,
+                                      struct err *e);
+/* The first `bytes` bytes of DIR/NAME as a string, for who reads a log; free() it. ERR_CHECKSUM
+ * when the file is shorter or they are not of this CRC: the log is damaged. */
+NODISCARD enum err_code run_log_read(char **text, const char *dir, const char *name, int64_t bytes,
+                                     int64_t crc, struct err *e);
 /* A log that stays in memory, in `text`. */
 NODISCARD enum err_code run_log_memory(struct run_log *log, struct err *e);
 /* Appends text with one write(); on failure the file keeps its old length. */

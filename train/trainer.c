@@ -501,8 +501,10 @@ static enum err_code set_up(struct trainer *t, bool go_on, struct err *e)
         TRY(read_unimodal(t, e));
     if (o->method->renew != NULL)
         TRY(keep_initial(t, e));
-    if (go_on)
+    if (go_on) {
         TRY(load_last(t, e));
+        TRY(record_check(&t->record, &t->state, e));
+    }
     if (o->dir != NULL)
         TRY(run_places_save(o->places, o->dir, e));
     TRY(record_start(&t->record, &t->state, e));
