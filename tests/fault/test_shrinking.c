@@ -5,6 +5,8 @@
 #include "common/base/lost_mapping.h"
 #include "common/data/shard.h"
 #include "tests/support/check.h"
+#include "tests/support/drawn_dataset.h"
+#include "tests/support/runs.h"
 #include "tests/support/scratch.h"
 
 #include <signal.h>
@@ -14,6 +16,7 @@
 #include <sys/resource.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
+#include <time.h>
 #include <unistd.h>
 
 enum { SAMPLES = 250, BLOB = 800 };
@@ -138,6 +141,90 @@ static void test_cut_while_mapped(void **state)
     free(shard);
 }
 
+/* ---- a training run whose data shrink under it ---- */
+
+/* Waits until the log holds a few lines. */
+static void wait_for_steps(const char *log)
+{
+    const struct timespec pause = {.tv_nsec = 10 * 1000 * 1000};
+    struct stat st;
+
+    for (int i = 0; i < 6000; i++) {
+        if (stat(log, &st) == 0 && st.st_size > 500)
+            return;
+        nanosleep(&pause, NULL);
+    }
+    fail_msg("%s: no step within a minute", log);
+}
+
+static pid_t train_in_child(const struct train_options *o, const char *messages)
+{
+    pid_t child = fork();
+
+    assert_true(child >= 0);
+    if (child == 0) {
+        struct err e = {0};
+
+        if (freopen(messages, "w", stderr) == NULL)
+            _exit(98);
+        lost_mapping_explain();
+        if (train_run(o, &e) != ERR_OK)
+            fprintf(stderr, "%s\n", e.text);
+        fflush(stderr);
+        _exit(err_exit_status(e.code));
+    }
+    return child;
+}
+
+/* The run ends with one line that names the shard, its checkpoints are whole, and once the shard is
+ * back it goes on. */
+static void test_training(void **state)
+{
+    char *root = scratch_path(*state, "drawn"), *data = scratch_path(*state, "drawn/data"),
+         *audio = scratch_path(*state, "drawn/audio"), *preset = scratch_path(*state, "tiny.conf"),
+         *run = scratch_path(*state, "run"), *log = scratch_path(*state, "run/metrics.jsonl"),
+         *messages = scratch_path(*state, "messages"), *shard;
+    struct train_options o = runs_train_options(data, preset, "uni-audio", run);
+    struct file_view whole = {0}, said = {0};
+    struct name_list names = {0};
+    struct err e = {0};
+    pid_t child;
+    int status;
+
+    ASSERT_OK(drawn_dataset_make(root, &drawn_options_default, &e), e);
+    ASSERT_OK(runs_write_preset(preset, SOURCE_DIR, &e), e);
+    ASSERT_OK(dir_list(&names, audio, ".safetensors", &e), e);
+    shard = scratch_path(audio, names.name[0]);
+    ASSERT_OK(file_read(&whole, shard, 1 << 26, &e), e);
+    o.set[0] = "pretrain.epochs=100000";
+    o.set[1] = "pretrain.patience=100000";
+    o.set[2] = "checkpoint.steps=1";
+    child = train_in_child(&o, messages);
+    wait_for_steps(log);
+    assert_int_equal(truncate(shard, 5000), 0);
+    assert_int_equal(waitpid(child, &status, 0), child);
+    ASSERT_OK(file_read(&said, messages, 1 << 16, &e), e);
+    if (!WIFEXITED(status) || WEXITSTATUS(status) != 4 ||
+        strstr((const char *)said.data, names.name[0]) == NULL ||
+        strchr((const char *)said.data, '\n') != (const char *)said.data + said.len - 1)
+        fail_msg("status %x: %s", (unsigned)status, (const char *)said.data);
+    restore(shard, &whole);
+    o.resume = true;
+    o.max_steps = 3;
+    ASSERT_FAILS(train_run(&o, &e), e, ERR_STOPPED, "go on with --resume");
+    file_view_free(&whole);
+    file_view_free(&said);
+    name_list_free(&names);
+    free(root);
+    free(data);
+    free(audio);
+    free(preset);
+    free(run);
+    free(log);
+    free(messages);
+    free(shard);
+}
+
 /* A SIGBUS that is of no file stays what it is. */
 static void test_other_bus_error(void **state)
 {
@@ -219,9 +306,8 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
 #define IN_SCRATCH(test) cmocka_unit_test_setup_teardown(test, scratch_setup, scratch_teardown)
-        IN_SCRATCH(test_cut_while_mapped),
-        cmocka_unit_test(test_other_bus_error),
-        IN_SCRATCH(test_changed_after_first_use),
+        IN_SCRATCH(test_cut_while_mapped),      IN_SCRATCH(test_training),
+        cmocka_unit_test(test_other_bus_error), IN_SCRATCH(test_changed_after_first_use),
         IN_SCRATCH(test_changed_offsets),
     };
 
