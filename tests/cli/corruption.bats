@@ -46,20 +46,17 @@ damage() {
     case $1 in
     header) poke "$2" 30 ;;
     middle) poke "$2" $((size / 2)) ;;
-    trailer) poke "$2" $((size - 40)) ;;
     end) poke "$2" $((size - 1)) ;;
     cut) truncate -s $((size / 2)) "$2" ;;
-    short) truncate -s -1 "$2" ;;
     empty) truncate -s 0 "$2" ;;
     longer) echo >>"$2" ;;
-    doubled) cat before >>"$2" ;;
     turned) { tail -c $((size - size / 2)) before; head -c $((size / 2)) before; } >"$2" ;;
     zeros) dd if=/dev/zero of="$2" bs=64 seek=$((size / 128)) count=2 conv=notrunc status=none ;;
     other) head -c "$size" /dev/zero | tr '\0' x >"$2" ;;
     esac
     ! cmp -s before "$2"
 }
-kinds="header middle trailer end cut short empty longer doubled turned zeros other"
+kinds="header middle end cut empty longer turned zeros other"
 
 # poke FILE OFFSET: the byte there becomes another one.
 poke() {
