@@ -236,6 +236,87 @@ static void test_other_base(void **state)
     free(old);
 }
 
+/* ---- whole shards in each other's place ---- */
+
+/* Two shards of one size each; values and provenance from the seeds. */
+static void write_pair(const char *dir, uint32_t content, const char *provenance)
+{
+    static const struct shard_field field = {
+        .name = "x", .dtype = DTYPE_U8, .rank = 1, .dim = {100}};
+    struct shard_options opt = {.prefix = "x", .target_bytes = 250};
+    struct shard_writer *w = NULL;
+    struct err e = {0};
+    uint8_t x[100];
+
+    ASSERT_OK(shard_writer_open(&w, dir, &opt, &field, 1, &e), e);
+    ASSERT_OK(shard_writer_meta(w, "synib.seed", provenance, &e), e);
+    for (int i = 0; i < 6; i++) {
+        const struct shard_value value = {x, sizeof x};
+
+        memset(x, (int)content + i, sizeof x);
+        ASSERT_OK(shard_writer_add(w, &value, &e), e);
+    }
+    ASSERT_OK(shard_writer_commit(w, &e), e);
+}
+
+static char *shard_of(const char *dir, size_t i)
+{
+    struct name_list names = {0};
+    struct err e = {0};
+    char *path;
+
+    ASSERT_OK(dir_list(&names, dir, ".safetensors", &e), e);
+    assert_int_equal(names.count, 2);
+    path = scratch_path(dir, names.name[i]);
+    name_list_free(&names);
+    return path;
+}
+
+static void test_exchanged_shards(void **state)
+{
+    char *dir = scratch_path(*state, "a"), *seed = scratch_path(*state, "b"),
+         *twin = scratch_path(*state, "c");
+    const struct {
+        const char *dir;
+        size_t shard;
+        const char *message; /* on opening; NULL: by verify alone */
+    } others[] = {{dir, 1, "says that its first sample is 3, not 0"},
+                  {seed, 0, "metadata 'synib.seed' differs from its set's"},
+                  {twin, 0, NULL}};
+    char *victim;
+
+    write_pair(dir, 10, "1");
+    write_pair(seed, 90, "2");
+    write_pair(twin, 50, "1");
+    victim = shard_of(dir, 0);
+    for (int i = 0; i < 3; i++) {
+        char *path = shard_of(others[i].dir, others[i].shard);
+        struct damage_victim v, other;
+        struct shard_set *s = NULL;
+        struct err e = {0};
+
+        damage_open(&v, victim);
+        damage_open(&other, path);
+        assert_int_equal(v.len, other.len);
+        memcpy(v.map, other.good, v.len);
+        if (others[i].message != NULL) {
+            ASSERT_FAILS(shard_set_open(&s, dir, &e), e, ERR_DATA, others[i].message);
+        } else {
+            ASSERT_OK(shard_set_open(&s, dir, &e), e);
+            ASSERT_FAILS(shard_set_verify(s, 1, &e), e, ERR_CHECKSUM, "sha256 differs from the");
+            shard_set_close(s);
+        }
+        memcpy(v.map, v.good, v.len);
+        damage_close(&v);
+        damage_close(&other);
+        free(path);
+    }
+    free(victim);
+    free(dir);
+    free(seed);
+    free(twin);
+}
+
 /* ---- vectors ---- */
 
 static bool same_vectors(const struct vectors *a, const struct vectors *b)
@@ -345,9 +426,8 @@ int main(int argc, char **argv)
 {
     const struct CMUnitTest tests[] = {
 #define IN_SCRATCH(test) cmocka_unit_test_setup_teardown(test, scratch_setup, scratch_teardown)
-        IN_SCRATCH(test_overlay),
-        IN_SCRATCH(test_materialised),
-        IN_SCRATCH(test_other_base),
+        IN_SCRATCH(test_overlay),    IN_SCRATCH(test_materialised),
+        IN_SCRATCH(test_other_base), IN_SCRATCH(test_exchanged_shards),
         IN_SCRATCH(test_vectors),
     };
 

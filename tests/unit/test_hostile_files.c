@@ -533,7 +533,8 @@ static int run_tool(const char *command, const char *path, char *out, size_t siz
     assert_int_equal(posix_spawn_file_actions_init(&actions), 0);
     assert_int_equal(posix_spawn_file_actions_adddup2(&actions, pipes[1], 1), 0);
     assert_int_equal(posix_spawn_file_actions_adddup2(&actions, pipes[1], 2), 0);
-    assert_int_equal(posix_spawn(&child, argv[0], &actions, NULL, argv, environ), 0);
+    if (posix_spawn(&child, argv[0], &actions, NULL, argv, environ) != 0)
+        fail_msg("%s does not start: build it first", argv[0]);
     posix_spawn_file_actions_destroy(&actions);
     close(pipes[1]);
     while (got < size - 1 && (n = read(pipes[0], out + got, size - 1 - got)) > 0)
