@@ -18,14 +18,15 @@
 #include <unistd.h>
 
 const char run_last_name[] = "last.safetensors";
+const char run_prev_name[] = "prev.safetensors";
 const char run_best_name[] = "best.safetensors";
 const char run_lock_name[] = ".lock";
 
 enum { MAX_LOG = 256 << 20 };
 static const char places_name[] = "run.json";
 static const char *const file_names[] = {
-    run_last_name, run_best_name,  places_name, "metrics.jsonl",
-    "epochs.csv",  "timing.jsonl", "ntk.csv",
+    run_last_name,   run_prev_name, run_best_name,  places_name,
+    "metrics.jsonl", "epochs.csv",  "timing.jsonl", "ntk.csv",
 };
 
 bool run_has(const char *dir, const char *name)
@@ -38,21 +39,23 @@ bool run_has(const char *dir, const char *name)
     return has;
 }
 
-enum err_code run_clear(const char *dir, struct err *e)
+enum err_code run_remove(const char *dir, const char *name, struct err *e)
 {
     char *path = NULL;
 
-    for (size_t i = 0; i < sizeof file_names / sizeof file_names[0]; i++) {
-        free(path);
-        path = NULL;
-        TRY(path_join(&path, dir, file_names[i], e));
-        if (unlink(path) != 0 && errno != ENOENT) {
-            err_sys(e, "%s: cannot be removed", path);
-            goto out;
-        }
-    }
+    TRY(path_join(&path, dir, name, e));
+    if (unlink(path) != 0 && errno != ENOENT)
+        err_sys(e, "%s: cannot be removed", path);
 out:
     free(path);
+    return e->code;
+}
+
+enum err_code run_clear(const char *dir, struct err *e)
+{
+    for (size_t i = 0; i < sizeof file_names / sizeof file_names[0]; i++)
+        TRY(run_remove(dir, file_names[i], e));
+out:
     return e->code;
 }
 

@@ -9,7 +9,7 @@
 
 /* The folder of one training run (docs/formats/run.md). */
 
-extern const char run_last_name[], run_best_name[]; /* checkpoints */
+extern const char run_last_name[], run_prev_name[], run_best_name[]; /* checkpoints */
 
 /* ---- one process at a time ---- */
 /* Takes the folder, making it if needed, by locking its file `name`; the lock ends with the
@@ -69,6 +69,8 @@ void run_places_free(struct run_places *p);
 
 /* True when DIR/NAME exists. */
 bool run_has(const char *dir, const char *name);
+/* Removes DIR/NAME; fine if it is not there. */
+NODISCARD enum err_code run_remove(const char *dir, const char *name, struct err *e);
 /* Removes the files of a run, not its folder and not pretrain/. */
 NODISCARD enum err_code run_clear(const char *dir, struct err *e);
 

@@ -592,6 +592,7 @@ enum err_code trainer_run(const struct trainer_options *opt, struct run_summary 
                           opt->dir);
         if (out->state.done) {
             out->was_done = true;
+            TRY(run_remove(opt->dir, run_prev_name, e)); /* left by a kill in the last moment */
             return check_best(opt->dir, &out->state, e);
         }
         if (!opt->resume)

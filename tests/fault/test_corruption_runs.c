@@ -2,6 +2,7 @@
 /* Training runs: whatever is changed in a checkpoint, a log or run.json is found before training,
  * measuring or reporting uses it, and nothing is written then. Full strength:
  * nice build/bin/test_corruption_runs --full */
+#include "common/base/atomic_file.h"
 #include "common/base/file.h"
 #include "common/base/parallel.h"
 #include "prep/xor.h"
@@ -17,6 +18,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 static struct strength strength;
 
@@ -213,7 +215,9 @@ static void test_resume(void **state)
                                         "epochs.csv", "ntk.csv"};
     struct rng r = rng_at(strength.seed, rng_stream("test.corruption.resume"), 0, 0);
     struct place p = place_new(state, false);
+    struct err e = {0};
 
+    ASSERT_OK(run_remove(p.run, run_prev_name, &e), e); /* test_falls_back is with it */
     for (size_t i = 0; i < sizeof files / sizeof files[0]; i++) {
         char *path = scratch_path(p.run, files[i]);
         bool checkpoint = i < 2;
@@ -234,11 +238,95 @@ static void test_resume(void **state)
     }
     {
         struct train_options o = options_of(&p); /* all damage is undone */
-        struct err e = {0};
 
         o.resume = true;
         ASSERT_OK(train_run(&o, &e), e);
     }
+    place_free(&p);
+}
+
+/* ---- the checkpoint before ---- */
+
+static const char *const result_files[] = {"last.safetensors", "best.safetensors", "metrics.jsonl",
+                                           "epochs.csv",       "ntk.csv",          NULL};
+
+static void copy_folder(const char *from, const char *to)
+{
+    struct name_list names = {0};
+    struct err e = {0};
+
+    ASSERT_OK(dir_make(to, &e), e);
+    ASSERT_OK(dir_list(&names, from, "", &e), e);
+    for (size_t i = 0; i < names.count; i++) {
+        char *a = scratch_path(from, names.name[i]), *b = scratch_path(to, names.name[i]);
+        struct file_view v = {0};
+
+        ASSERT_OK(file_read(&v, a, 1 << 24, &e), e);
+        ASSERT_OK(atomic_file_put(b, v.data, v.len, true, &e), e);
+        file_view_free(&v);
+        free(a);
+        free(b);
+    }
+    name_list_free(&names);
+}
+
+/* Changes one byte, or cuts the file there. */
+static void hurt(const char *path, struct rng *r, bool cut)
+{
+    struct damage_victim v;
+
+    damage_open(&v, path);
+    v.from = rng_below(r, (uint32_t)v.len);
+    if (cut)
+        assert_int_equal(ftruncate(v.fd, (off_t)v.from), 0);
+    else
+        v.map[v.from] ^= (uint8_t)(1 + rng_below(r, 255));
+    damage_close(&v);
+}
+
+/* A stopped run whose last checkpoint is damaged goes on from the one before and ends in the bytes
+ * of an undisturbed run; with both damaged it stops where it is. */
+static void test_falls_back(void **state)
+{
+    struct rng r = rng_at(strength.seed, rng_stream("test.corruption.prev"), 0, 0);
+    struct place p = place_new(state, false);
+    char *stopped = scratch_path(*state, "stopped"), *whole = scratch_path(*state, "whole"),
+         *last = scratch_path(p.run, run_last_name), *prev = scratch_path(p.run, run_prev_name);
+    struct train_options o = options_of(&p);
+    int times = strength.full ? 400 : 6;
+    struct err e = {0};
+
+    copy_folder(p.run, stopped);
+    o.resume = true;
+    ASSERT_OK(train_run(&o, &e), e);
+    assert_false(run_has(p.run, run_prev_name)); /* a finished run needs none */
+    copy_folder(p.run, whole);
+    for (int i = 0; i < times; i++) {
+        copy_folder(stopped, p.run);
+        hurt(last, &r, i % 2 == 1);
+        if (i % 3 == 2) { /* stopped once more: then there are two again */
+            o.max_steps = 1;
+            ASSERT_FAILS(train_run(&o, &e), e, ERR_STOPPED, "--resume");
+            hurt(last, &r, false);
+        }
+        o.max_steps = -1;
+        ASSERT_OK(train_run(&o, &e), e);
+        assert_same_files(whole, p.run, result_files);
+        assert_false(run_has(p.run, run_prev_name));
+        copy_folder(stopped, p.run);
+        hurt(last, &r, i % 2 == 0);
+        hurt(prev, &r, i % 4 == 0);
+        if (err_exit_status(train_run(&o, &e)) != 4 || strstr(e.text, last) == NULL)
+            fail_msg("both damaged: %d: %s", e.code, e.text);
+        err_clear(&e);
+    }
+    printf("%d runs with a damaged last checkpoint went on from the one before, %d with both "
+           "damaged stopped\n",
+           times, times);
+    free(stopped);
+    free(whole);
+    free(last);
+    free(prev);
     place_free(&p);
 }
 
@@ -372,10 +460,8 @@ int main(int argc, char **argv)
 {
     const struct CMUnitTest tests[] = {
 #define IN_SCRATCH(test) cmocka_unit_test_setup_teardown(test, scratch_setup, scratch_teardown)
-        IN_SCRATCH(test_checkpoint),
-        IN_SCRATCH(test_resume),
-        IN_SCRATCH(test_report),
-        IN_SCRATCH(test_run_json),
+        IN_SCRATCH(test_checkpoint), IN_SCRATCH(test_resume),   IN_SCRATCH(test_falls_back),
+        IN_SCRATCH(test_report),     IN_SCRATCH(test_run_json),
     };
 
     parallel_sleep_when_idle(argv);
