@@ -173,3 +173,20 @@ untrained() {
     done
     train xor run --resume
 }
+
+@test "a stopped run: --resume goes on from the checkpoint before, and says so" {
+    train xor undisturbed --set optim.batch=8 --set checkpoint.epochs=1
+    for kind in header cut zeros; do
+        rm -rf out
+        run train xor out --set optim.batch=8 --set checkpoint.epochs=1 --max-steps 12
+        [ "$status" -eq 75 ]
+        damage $kind out/last.safetensors
+        run --separate-stderr train xor out --set optim.batch=8 --set checkpoint.epochs=1 --resume
+        [ "$status" -eq 0 ]
+        [[ "$stderr" == *"out/last.safetensors: "*": going on from out/prev.safetensors, step 8"* ]]
+        for file in last.safetensors best.safetensors metrics.jsonl epochs.csv; do
+            cmp undisturbed/$file out/$file
+        done
+        [ ! -e out/prev.safetensors ]
+    done
+}
