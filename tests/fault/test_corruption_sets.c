@@ -167,55 +167,63 @@ static void damage_media(const char *root, const char *set, const char *suffix, 
     free(dir);
 }
 
+/* Base sets are looked for in the three folders above as well: here they hold nothing else. */
+static const char deep[] = "a/b/c";
+
 /* The overlay's own files are all of use; a base set holds clips and fields that it does not use.
  */
 static void test_overlay(void **state)
 {
+    char *root = scratch_path(*state, deep);
     struct media m;
     struct err e = {0};
     char digest[65];
 
-    ASSERT_OK(tiny_bases_write(*state, CLIPS + FIRST, SIDE, &e), e);
-    ASSERT_OK(tiny_split_write(*state, "train", FIRST, CLIPS, false, digest, &e), e);
-    media_new(&m, *state, "train");
-    damage_media(*state, "train", ".safetensors", &m, false);
-    damage_media(*state, "train", ".jsonl", &m, false);
-    damage_media(*state, "video", ".safetensors", &m, true);
-    damage_media(*state, "video", ".jsonl", &m, false);
-    damage_media(*state, "audio", ".safetensors", &m, true);
-    damage_media(*state, "audio", ".jsonl", &m, false);
+    ASSERT_OK(tiny_bases_write(root, CLIPS + FIRST, SIDE, &e), e);
+    ASSERT_OK(tiny_split_write(root, "train", FIRST, CLIPS, false, digest, &e), e);
+    media_new(&m, root, "train");
+    damage_media(root, "train", ".safetensors", &m, false);
+    damage_media(root, "train", ".jsonl", &m, false);
+    damage_media(root, "video", ".safetensors", &m, true);
+    damage_media(root, "video", ".jsonl", &m, false);
+    damage_media(root, "audio", ".safetensors", &m, true);
+    damage_media(root, "audio", ".jsonl", &m, false);
     media_free(&m);
+    free(root);
 }
 
 static void test_materialised(void **state)
 {
+    char *root = scratch_path(*state, deep);
     struct media m;
     struct err e = {0};
     char digest[65];
 
-    ASSERT_OK(tiny_bases_write(*state, CLIPS + FIRST, SIDE, &e), e);
-    ASSERT_OK(tiny_split_write(*state, "val", FIRST, CLIPS, true, digest, &e), e);
-    media_new(&m, *state, "val");
-    damage_media(*state, "val", ".safetensors", &m, false);
-    damage_media(*state, "val", ".jsonl", &m, false);
+    ASSERT_OK(tiny_bases_write(root, CLIPS + FIRST, SIDE, &e), e);
+    ASSERT_OK(tiny_split_write(root, "val", FIRST, CLIPS, true, digest, &e), e);
+    media_new(&m, root, "val");
+    damage_media(root, "val", ".safetensors", &m, false);
+    damage_media(root, "val", ".jsonl", &m, false);
     media_free(&m);
+    free(root);
 }
 
 /* A base set that was made again with other content is another set: the overlay does not take it
  * for the one that it was made from. */
 static void test_other_base(void **state)
 {
-    char *train = scratch_path(*state, "train"), *video = scratch_path(*state, "video"),
-         *old = scratch_path(*state, "video-old");
+    char *root = scratch_path(*state, deep);
+    char *train = scratch_path(root, "train"), *video = scratch_path(root, "video"),
+         *old = scratch_path(root, "video-old");
     struct dataset *d = NULL;
     struct err e = {0};
     char digest[65];
 
-    ASSERT_OK(tiny_bases_write(*state, CLIPS + FIRST, SIDE, &e), e);
-    ASSERT_OK(tiny_split_write(*state, "train", FIRST, CLIPS, false, digest, &e), e);
+    ASSERT_OK(tiny_bases_write(root, CLIPS + FIRST, SIDE, &e), e);
+    ASSERT_OK(tiny_split_write(root, "train", FIRST, CLIPS, false, digest, &e), e);
     assert_int_equal(rename(video, old), 0);
     {
-        char *other = scratch_path(*state, "other"), *made = scratch_path(*state, "other/video");
+        char *other = scratch_path(root, "other"), *made = scratch_path(root, "other/video");
 
         ASSERT_OK(tiny_bases_write(other, CLIPS + FIRST, SIDE + 1, &e), e);
         assert_int_equal(rename(made, video), 0);
@@ -228,12 +236,13 @@ static void test_other_base(void **state)
 
         assert_non_null(stale);
         assert_int_equal(scratch_teardown(&stale), 0);
-        ASSERT_FAILS(dataset_open(&d, *state, "train", NULL, &clean), clean, ERR_DATA,
+        ASSERT_FAILS(dataset_open(&d, root, "train", NULL, &clean), clean, ERR_DATA,
                      "its video base set (content digest");
     }
     free(train);
     free(video);
     free(old);
+    free(root);
 }
 
 /* ---- whole shards in each other's place ---- */

@@ -115,6 +115,7 @@ void damage_report(const struct damage_victim *v, const char *what)
     printf("%s, %zu bytes: %" PRId64 " cases: %" PRId64 " found on opening, %" PRId64
            " on reading, %" PRId64 " in bytes of no use to the reader and found by verify\n",
            what, v->len, v->cases, v->at_open, v->at_read, v->rested);
+    fflush(stdout); /* the next campaign may take minutes */
 }
 
 /* ---- campaigns ---- */
