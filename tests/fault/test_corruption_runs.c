@@ -203,7 +203,7 @@ static enum err_code resume(void *ctx, const struct damage_victim *v, struct dam
     if (train_run(&o, e) == ERR_STOPPED)
         err_clear(e); /* it would go on */
     after = listing(p->run);
-    seen->wrong = e->code != ERR_OK && strcmp(before, after) != 0;
+    seen->wrong = e->code != ERR_OK && strcmp(before, after) != 0; /* refused, yet it has written */
     free(before);
     free(after);
     return e->code;

@@ -27,8 +27,10 @@ struct strength strength_parse(int argc, char **argv)
             s.full = true;
         else if (strcmp(argv[i], "--seed") == 0 && i + 1 < argc)
             seed = argv[++i];
+        else if (strcmp(argv[i], "--only") == 0 && i + 1 < argc)
+            cmocka_set_test_filter(argv[++i]);
         else
-            (void)err_set(&e, ERR_USAGE, "'%s': only --full and --seed N", argv[i]);
+            (void)err_set(&e, ERR_USAGE, "'%s': only --full, --seed N and --only TEST", argv[i]);
     }
     if (e.code != ERR_OK || (seed != NULL && cli_u64(&s.seed, seed, "seed", &e) != ERR_OK)) {
         fprintf(stderr, "%s\n", e.text);

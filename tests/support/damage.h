@@ -12,7 +12,7 @@
  * is changed must be found before it is used, with exit status 4 and a message that names the file.
  *
  * A program that uses this runs its short form by default; `PROGRAM --full` runs all it can, and
- * `--seed N` (or TEST_SEED) replays its random part. */
+ * `--seed N` (or TEST_SEED) replays its random part; `--only TEST` runs one test. */
 
 struct strength {
     bool full;
