@@ -9,6 +9,7 @@
 #   make shortcut  DATA=ROOT: is irony told from emotions or from a foreign voice? (docs/shortcut.md)
 #   make bench     measure beside the peers (docs/performance.md)
 #   make asan      the tests under AddressSanitizer and UBSan; likewise make tsan
+#   make corruption  shards, sets and runs damaged in every way (docs/reliability/corruption.md; half an hour)
 #   make coverage  branch coverage of the tests
 #   make format    clang-format over everything
 #   make install   PREFIX=/usr/local
@@ -22,7 +23,7 @@ PREFIX := /usr/local
 CMAKE_ARGS :=
 SOURCES = $(shell git ls-files '*.c' '*.h')
 
-.PHONY: all packages configure demo test figures table1 shortcut bench asan tsan coverage format check-format check-layers \
+.PHONY: all packages configure demo test figures table1 shortcut bench asan tsan corruption coverage format check-format check-layers \
         install clean
 
 all: configure
@@ -70,6 +71,12 @@ asan:
 
 tsan:
 	@$(MAKE) --no-print-directory test CMAKE_PRESET=tsan BUILD=build-tsan
+
+# SEED: of the random part.
+SEED := 1
+corruption: all
+	@for test in corruption corruption_sets corruption_runs; do \
+	    nice $(BUILD)/bin/test_$$test --full --seed $(SEED) || exit 1; done
 
 coverage:
 	@scripts/install-packages gcovr

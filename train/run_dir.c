@@ -18,13 +18,15 @@
 #include <unistd.h>
 
 const char run_last_name[] = "last.safetensors";
+const char run_prev_name[] = "prev.safetensors";
 const char run_best_name[] = "best.safetensors";
 const char run_lock_name[] = ".lock";
 
+enum { MAX_LOG = 256 << 20 };
 static const char places_name[] = "run.json";
 static const char *const file_names[] = {
-    run_last_name, run_best_name,  places_name, "metrics.jsonl",
-    "epochs.csv",  "timing.jsonl", "ntk.csv",
+    run_last_name,   run_prev_name, run_best_name,  places_name,
+    "metrics.jsonl", "epochs.csv",  "timing.jsonl", "ntk.csv",
 };
 
 bool run_has(const char *dir, const char *name)
@@ -37,21 +39,23 @@ bool run_has(const char *dir, const char *name)
     return has;
 }
 
-enum err_code run_clear(const char *dir, struct err *e)
+enum err_code run_remove(const char *dir, const char *name, struct err *e)
 {
     char *path = NULL;
 
-    for (size_t i = 0; i < sizeof file_names / sizeof file_names[0]; i++) {
-        free(path);
-        path = NULL;
-        TRY(path_join(&path, dir, file_names[i], e));
-        if (unlink(path) != 0 && errno != ENOENT) {
-            err_sys(e, "%s: cannot be removed", path);
-            goto out;
-        }
-    }
+    TRY(path_join(&path, dir, name, e));
+    if (unlink(path) != 0 && errno != ENOENT)
+        err_sys(e, "%s: cannot be removed", path);
 out:
     free(path);
+    return e->code;
+}
+
+enum err_code run_clear(const char *dir, struct err *e)
+{
+    for (size_t i = 0; i < sizeof file_names / sizeof file_names[0]; i++)
+        TRY(run_remove(dir, file_names[i], e));
+out:
     return e->code;
 }
 
@@ -140,11 +144,43 @@ static enum err_code prefix_crc(const struct run_log *log, int64_t bytes, uint32
     return ERR_OK;
 }
 
-enum err_code run_log_open(struct run_log *log, const char *dir, const char *name, int64_t bytes,
-                           int64_t crc, struct err *e)
+static enum err_code check_prefix(const struct run_log *log, int64_t bytes, int64_t crc,
+                                  struct err *e)
 {
     uint32_t have;
 
+    TRY(prefix_crc(log, bytes, &have, e));
+    if (have != crc)
+        err_set(e, ERR_CHECKSUM,
+                "%s: differs from what the checkpoint says: start again with "
+                "--force",
+                log->path);
+out:
+    return e->code;
+}
+
+enum err_code run_log_check(const char *dir, const char *name, int64_t bytes, int64_t crc,
+                            struct err *e)
+{
+    struct run_log log = {.fd = -1};
+
+    if (bytes == 0)
+        return ERR_OK;
+    TRY(path_join(&log.path, dir, name, e));
+    log.fd = open(log.path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK);
+    if (log.fd < 0 && errno == ENOENT)
+        TRY(err_set(e, ERR_CHECKSUM, "%s: is missing: start again with --force", log.path));
+    if (log.fd < 0)
+        TRY(err_sys(e, "%s", log.path));
+    TRY(check_prefix(&log, bytes, crc, e));
+out:
+    run_log_close(&log);
+    return e->code;
+}
+
+enum err_code run_log_open(struct run_log *log, const char *dir, const char *name, int64_t bytes,
+                           int64_t crc, struct err *e)
+{
     *log = (struct run_log){.fd = -1};
     TRY(path_join(&log->path, dir, name, e));
     log->fd = open(log->path, O_RDWR | O_CREAT | O_APPEND | O_CLOEXEC | O_NOFOLLOW, 0666);
@@ -154,14 +190,7 @@ enum err_code run_log_open(struct run_log *log, const char *dir, const char *nam
     }
     if (bytes < 0)
         goto out;
-    TRY(prefix_crc(log, bytes, &have, e));
-    if (have != crc) {
-        err_set(e, ERR_CHECKSUM,
-                "%s: differs from what the checkpoint says: start again with "
-                "--force",
-                log->path);
-        goto out;
-    }
+    TRY(check_prefix(log, bytes, crc, e));
     if (ftruncate(log->fd, bytes) != 0) {
         err_sys(e, "%s", log->path);
         goto out;
@@ -171,6 +200,27 @@ enum err_code run_log_open(struct run_log *log, const char *dir, const char *nam
 out:
     if (e->code != ERR_OK)
         run_log_close(log);
+    return e->code;
+}
+
+enum err_code run_log_read(char **text, const char *dir, const char *name, int64_t bytes,
+                           int64_t crc, struct err *e)
+{
+    struct file_view view = {0};
+    char *path = NULL;
+
+    *text = NULL;
+    TRY(path_join(&path, dir, name, e));
+    TRY(file_read(&view, path, MAX_LOG, e));
+    if ((int64_t)view.len < bytes || hash_crc32c(0, view.data, (size_t)bytes) != crc)
+        TRY(err_set(e, ERR_CHECKSUM,
+                    "%s: differs from what %s says: the log is damaged: restore it or train again",
+                    path, run_last_name));
+    TRY(mem_array(text, (size_t)bytes + 1, 1, path, e));
+    memcpy(*text, view.data, (size_t)bytes);
+out:
+    file_view_free(&view);
+    free(path);
     return e->code;
 }
 
@@ -305,6 +355,24 @@ out:
     return e->code;
 }
 
+/* A key that we do not know may be one of ours with a damaged letter, and what it says be missed.
+ */
+static enum err_code check_places(const json_t *root, const char *path, struct err *e)
+{
+    static const char *const keys[] = {"data", "bases", "uni-audio", "uni-video"};
+    size_t known = 0;
+
+    for (size_t i = 0; i < sizeof keys / sizeof keys[0]; i++)
+        known += json_object_get(root, keys[i]) != NULL;
+    if (json_object_size(root) != known)
+        return err_set(e, ERR_FORMAT,
+                       "%s: has other keys than data, bases, uni-audio, uni-video: it is damaged",
+                       path);
+    if (!json_is_array(json_object_get(root, "bases")))
+        return err_set(e, ERR_FORMAT, "%s: 'bases' is missing or no list", path);
+    return ERR_OK;
+}
+
 /* A path of run.json, seen from the working directory. */
 static enum err_code get_path(char **out, const json_t *value, const char *dir, const char *file,
                               struct err *e)
@@ -340,6 +408,7 @@ enum err_code run_places_load(struct run_places *p, const char *dir, struct err 
         err_set(e, ERR_FORMAT, "%s:%d: %s", path, why.line, root == NULL ? why.text : "no object");
         goto out;
     }
+    TRY(check_places(root, path, e));
     TRY(get_path(&p->data, json_object_get(root, "data"), dir, path, e));
     bases = json_object_get(root, "bases");
     if (json_array_size(bases) > RUN_MAX_BASES) {

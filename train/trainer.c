@@ -501,8 +501,10 @@ static enum err_code set_up(struct trainer *t, bool go_on, struct err *e)
         TRY(read_unimodal(t, e));
     if (o->method->renew != NULL)
         TRY(keep_initial(t, e));
-    if (go_on)
+    if (go_on) {
         TRY(load_last(t, e));
+        TRY(record_check(&t->record, &t->state, e));
+    }
     if (o->dir != NULL)
         TRY(run_places_save(o->places, o->dir, e));
     TRY(record_start(&t->record, &t->state, e));
@@ -590,6 +592,7 @@ enum err_code trainer_run(const struct trainer_options *opt, struct run_summary 
                           opt->dir);
         if (out->state.done) {
             out->was_done = true;
+            TRY(run_remove(opt->dir, run_prev_name, e)); /* left by a kill in the last moment */
             return check_best(opt->dir, &out->state, e);
         }
         if (!opt->resume)

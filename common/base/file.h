@@ -21,7 +21,8 @@ struct file_view {
 /* Reads the whole file into memory; ERR_DATA when it is larger than `limit` bytes. */
 NODISCARD enum err_code file_read(struct file_view *v, const char *path, size_t limit,
                                   struct err *e);
-/* Maps the file read-only. An empty file gives len 0. */
+/* Maps the file read-only. An empty file gives len 0. When the file shrinks later, reading what is
+ * gone raises SIGBUS: see lost_mapping.h. */
 NODISCARD enum err_code file_map(struct file_view *v, const char *path, struct err *e);
 void file_view_free(struct file_view *v);
 

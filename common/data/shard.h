@@ -68,7 +68,7 @@ void shard_writer_abort(struct shard_writer *w);
 struct shard_set;
 
 /* Opens the index and every shard (mapped), checks sizes, headers and that all agree. Data are
- * verified per sample and field on their first use. */
+ * verified per sample and field on every use. */
 NODISCARD enum err_code shard_set_open(struct shard_set **s, const char *dir, struct err *e);
 /* One shard alone, as a set of its own; its digest is "", because that stands in the index. */
 NODISCARD enum err_code shard_set_open_file(struct shard_set **s, const char *path, struct err *e);
@@ -91,8 +91,9 @@ const struct tensorfile *shard_set_shard(const struct shard_set *s, int shard, i
 /* Bytes of a fixed field's value: the product of its dims times its dtype's size. */
 size_t shard_field_bytes(const struct shard_field *f);
 
-/* The bytes of one sample's field: a loan until close, verified against its CRC32C on first use
- * (any thread). ERR_CHECKSUM: "FILE: sample I (CLIP) field F: crc32c differs (byte N)". */
+/* The bytes of one sample's field: a loan until close, verified against its CRC32C on every
+ * use, because a mapped file may be damaged after it was opened. Threads: any. ERR_CHECKSUM: "FILE:
+ * sample I (CLIP) field F: crc32c differs (byte N)". */
 NODISCARD enum err_code shard_set_get(const struct shard_set *s, int64_t sample, int field,
                                       struct shard_value *v, struct err *e);
 /* Everything: every byte of every file, the file digests, the content digest. All faults are

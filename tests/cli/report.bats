@@ -191,7 +191,7 @@ fails() {
     broken
     awk -F, -v OFS=, 'NR == 1 { for (i = 1; i <= NF; i++) col[$i] = i }
         NR == 2 { $col["val_accuracy"] = "x" } { print }' tree/0.9/1/vanilla/epochs.csv >bad/vanilla/epochs.csv
-    fails 4 "bad/vanilla/epochs.csv:2:" bad --data data
+    fails 4 "bad/vanilla/epochs.csv: differs from what last.safetensors says" bad --data data
     broken
     truncate -s -9 bad/vanilla/best.safetensors
     fails 4 "bad/vanilla/best.safetensors" bad --data data
