@@ -371,8 +371,7 @@ static enum err_code write_sets(struct job *j, struct err *e)
         struct irony_writer *w = j->writer[p];
 
         j->writer[p] = NULL;
-        if (!j->done[p])
-            TRY(irony_writer_commit(w, j->digest[p], e));
+        TRY(j->done[p] ? shard_set_tidy(j->dir[p], e) : irony_writer_commit(w, j->digest[p], e));
     }
 out:
     return e->code;

@@ -46,7 +46,7 @@ static const char *npy_descr(enum dtype dtype)
     return descr[dtype];
 }
 
-/* "DIR/NAME.SUFFIX", opened for writing. */
+/* "DIR/NAME.SUFFIX", opened for writing. What a killed export left stays when it is the same. */
 static enum err_code open_output(struct atomic_file **f, const char *dir, const char *name,
                                  const char *suffix, bool force, struct err *e)
 {
@@ -56,7 +56,7 @@ static enum err_code open_output(struct atomic_file **f, const char *dir, const 
     strcpy(file, name);
     strcat(file, suffix);
     TRY(path_join(&path, dir, file, e));
-    TRY(atomic_file_open(f, path, force, e));
+    TRY(atomic_file_open_part(f, path, force, e));
 out:
     free(file);
     free(path);

@@ -122,8 +122,7 @@ enum err_code xor_tool_run(const struct xor_tool_options *opt, struct err *e)
     if (opt->output != NULL)
         TRY(look_for_sets(&j, e));
     for (int s = 0; s < XOR_SPLITS && !opt->cli.dry_run; s++)
-        if (!j.kept[s])
-            TRY(write_split(&j, (enum xor_split)s, e));
+        TRY(j.kept[s] ? shard_set_tidy(j.dir[s], e) : write_split(&j, (enum xor_split)s, e));
     report(&j);
 out:
     for (int s = 0; s < XOR_SPLITS; s++) {

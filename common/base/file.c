@@ -18,7 +18,9 @@ static enum err_code open_regular(int *fd, size_t *len, const char *path, struct
 {
     struct stat st;
 
-    *fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
+    do
+        *fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
+    while (*fd < 0 && errno == EINTR);
     if (*fd < 0)
         return err_sys(e, "%s: cannot open", path);
     if (fstat(*fd, &st) != 0)

@@ -63,6 +63,10 @@ NODISCARD enum err_code shard_writer_add(struct shard_writer *w, const struct sh
 /* Writes what is left and the index; frees w on failure too. ERR_DATA without any sample. */
 NODISCARD enum err_code shard_writer_commit(struct shard_writer *w, struct err *e);
 void shard_writer_abort(struct shard_writer *w);
+/* Removes what killed writers left in the folder of a set: shards that its index does not name, and
+ * partial files. For a set that is kept as it is; a writer does it on commit. Nothing happens while
+ * another process writes the set. */
+NODISCARD enum err_code shard_set_tidy(const char *dir, struct err *e);
 
 /* ---- reading ---- */
 struct shard_set;

@@ -77,6 +77,7 @@ void shard_writer_abort(struct shard_writer *w)
 static enum err_code open_index(struct shard_writer *w, bool force, struct err *e)
 {
     struct stat st;
+    struct err ignored = {0};
     char *path = NULL;
 
     w->made_dir = stat(w->dir, &st) != 0 && errno == ENOENT;
@@ -84,6 +85,9 @@ static enum err_code open_index(struct shard_writer *w, bool force, struct err *
     TRY(path_join(&path, w->dir, SHARD_INDEX_NAME, e));
     TRY(atomic_file_open(&w->index_file, path, force, e));
 out:
+    /* A finished set in the way: its writer may have been killed while it tidied. */
+    if (e->code == ERR_EXISTS && !force && shard_set_tidy(w->dir, &ignored) != ERR_OK)
+        err_clear(&ignored);
     free(path);
     return e->code;
 }
@@ -370,7 +374,7 @@ static bool stale_partial(const char *name)
 /* Removes what no index names any more and what killed writers left. Whoever holds the index's lock
  * is the only writer, so the lock is taken again and the index that is there now is the one that
  * counts; a writer who came in between removes the leftovers itself when it commits. */
-static enum err_code remove_stale(const char *dir, struct err *e)
+enum err_code shard_set_tidy(const char *dir, struct err *e)
 {
     struct name_list names = {0};
     struct shard_index now = {0};
@@ -456,7 +460,7 @@ enum err_code shard_writer_commit(struct shard_writer *w, struct err *e)
         TRY(err_set(e, ERR_DATA, "%s: no sample: an empty set is not written", w->dir));
     TRY(write_index(w, e));
     published = true;
-    TRY(remove_stale(w->dir, e));
+    TRY(shard_set_tidy(w->dir, e));
 out:
     if (published)
         writer_free(w);

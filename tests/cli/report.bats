@@ -133,7 +133,15 @@ fails() {
     diff -r "$OUT" "$BATS_TEST_TMPDIR/two"
     run report tree
     [ "$status" -eq 1 ]
-    [[ "$output" == *"report.md: exists already"* || "$output" == *"report.md"*"--force"* ]]
+    [[ "$output" == *"report.html"*"--force"* ]]
+    # killed between two files: the same command goes on, another one does not
+    rm "$OUT/pairs.tsv" "$OUT/report.html"
+    run report tree --title Other
+    [ "$status" -eq 1 ]
+    [[ "$output" == *"report.md: exists and differs: use --force"* ]]
+    [ ! -e "$OUT/report.html" ]
+    report tree
+    diff -r "$OUT" "$BATS_TEST_TMPDIR/two"
     cp "$OUT/cells.tsv" kept.tsv
     report tree --force --seed 3
     run ! cmp -s "$OUT/cells.tsv" kept.tsv # other replicates,
