@@ -330,6 +330,7 @@ enum err_code base_set_run(const struct base_set_options *opt, const struct base
                  run->clips.usable, run->clips.count - run->clips.usable, opt->output);
         goto out;
     }
+    TRY(dir_room(opt->output, run->clips.usable * tool->sample_bytes, e));
     TRY(open_outputs(run, e));
     TRY(run_clips(run, e));
     TRY(publish(run, e));

@@ -52,6 +52,7 @@ struct base_set_tool {
     const char *prefix; /* of the shard files */
     struct shard_field field[SHARD_MAX_FIELDS];
     int fields;
+    uint64_t sample_bytes; /* about what a sample takes on disk, rather too little than too much */
     /* where the driver's own values go */
     int clip_field, actor_field, label_field, flags_field, sha256_field;
     uint32_t keep_flags; /* which flags of the scan concern this medium */

@@ -358,11 +358,35 @@ out:
     return e->code;
 }
 
+static uint64_t set_bytes(const struct shard_set *s)
+{
+    uint64_t sum = 0;
+    int64_t first, count;
+
+    for (int i = 0; i < shard_set_shards(s); i++)
+        sum += tensorfile_size(shard_set_shard(s, i, &first, &count));
+    return sum;
+}
+
+/* A self-contained sample takes what the bases take per clip. */
+static enum err_code check_room(const struct job *j, struct err *e)
+{
+    double sample = (double)set_bytes(j->video) / (double)shard_set_count(j->video) +
+                    (double)set_bytes(j->audio) / (double)shard_set_count(j->audio);
+    size_t samples = 0;
+
+    for (int p = 0; p < N_PARTS; p++)
+        samples += j->done[p] ? 0 : j->part[p].n;
+    return j->opt->materialise ? dir_room(j->opt->output, (uint64_t)(sample * (double)samples), e)
+                               : ERR_OK;
+}
+
 /* Every row of every part is checked and buffered before the first set is published. */
 static enum err_code write_sets(struct job *j, struct err *e)
 {
-    TRY(dir_make(j->opt->output, e));
     TRY(look_for_sets(j, e));
+    TRY(check_room(j, e));
+    TRY(dir_make(j->opt->output, e));
     for (int p = 0; p < N_PARTS; p++)
         if (!j->done[p])
             TRY(fill_writer(j, p, e));

@@ -306,6 +306,13 @@ enum err_code scan_run(const struct scan_options *opt, struct err *e)
     count_absent(&s, &r);
     TRY(judge_all(&s, &r, e));
     TRY(find_twins(&s, e));
+    sums = scan_sum(&s);
+    /* A checkout without its media is not a corpus: a manifest of it would help nobody. */
+    if (sums.lfs_pointers == s.count)
+        TRY(err_set(e, ERR_DATA,
+                    "%s: all %zu clips are git-lfs pointers, not media: run 'git lfs pull' in the "
+                    "checkout; nothing was written",
+                    opt->root, s.count));
     if (f != NULL) {
         TRY(scan_write(f, &s, &r, e));
         done = f;
@@ -315,7 +322,6 @@ enum err_code scan_run(const struct scan_options *opt, struct err *e)
     scan_log(&s, &r);
     if (opt->cli.json)
         TRY(scan_print_json(&s, &r, e));
-    sums = scan_sum(&s);
     if (sums.rejected > 0)
         TRY(err_set(e, ERR_REJECTED, "%s: %zu of %zu clips are rejected", opt->root, sums.rejected,
                     s.count));

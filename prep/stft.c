@@ -59,6 +59,7 @@ enum err_code stft_run(const struct base_set_options *opt, struct err *e)
         .media = CLIP_AUDIO,
         .prefix = "audio",
         .fields = N_AUDIO_FIELDS,
+        .sample_bytes = sizeof(float) * SPECTROGRAM_BINS * SPECTROGRAM_FRAMES,
         .clip_field = AUDIO_CLIP,
         .actor_field = AUDIO_ACTOR,
         .label_field = AUDIO_LABEL,

@@ -11,6 +11,7 @@
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
+#include <sys/statvfs.h>
 #include <unistd.h>
 
 /* Opens a regular file only; O_NONBLOCK keeps a FIFO from blocking the open itself. */
@@ -121,6 +122,40 @@ enum err_code dir_make(const char *path, struct err *e)
 out:
     free(copy);
     return e->code;
+}
+
+/* Of the nearest folder at or above `path` that exists. */
+static bool free_bytes(const char *path, uint64_t *out, struct err *e)
+{
+    struct statvfs fs;
+    char *copy = NULL, *slash;
+    bool known = false;
+
+    TRY(mem_string(&copy, path, e));
+    while (!(known = statvfs(copy, &fs) == 0) && errno == ENOENT) {
+        slash = strrchr(copy, '/');
+        if (slash == NULL)
+            known = statvfs(".", &fs) == 0;
+        if (slash == NULL || slash == copy)
+            break;
+        *slash = '\0';
+    }
+    if (known)
+        *out = (uint64_t)fs.f_bavail * fs.f_frsize;
+out:
+    free(copy);
+    return known;
+}
+
+enum err_code dir_room(const char *path, uint64_t bytes, struct err *e)
+{
+    uint64_t there = 0;
+
+    if (!free_bytes(path, &there, e) || there >= bytes)
+        return e->code;
+    return err_set(e, ERR_IO,
+                   "%s: needs about %.3f GB, %.3f GB are free there: nothing was written", path,
+                   (double)bytes / 1e9, (double)there / 1e9);
 }
 
 enum err_code path_join(char **out, const char *dir, const char *name, struct err *e)

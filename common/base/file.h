@@ -28,6 +28,9 @@ void file_view_free(struct file_view *v);
 
 /* Makes one folder (and its parents); fine if it exists. */
 NODISCARD enum err_code dir_make(const char *path, struct err *e);
+/* ERR_IO when the file system that is to hold `path`, which need not exist yet, has less than
+ * `bytes` free: known before hours of work, not after them. Where nobody can tell, it is fine. */
+NODISCARD enum err_code dir_room(const char *path, uint64_t bytes, struct err *e);
 
 /* "dir/name" in a fresh string. */
 NODISCARD enum err_code path_join(char **out, const char *dir, const char *name, struct err *e);
