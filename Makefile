@@ -9,7 +9,7 @@
 #   make shortcut  DATA=ROOT: is irony told from emotions or from a foreign voice? (docs/shortcut.md)
 #   make bench     measure beside the peers (docs/performance.md)
 #   make asan      the tests under AddressSanitizer and UBSan; likewise make tsan
-#   make coverage  branch coverage of the tests
+#   make coverage  branch coverage of the tests (docs/reliability/coverage.md)
 #   make format    clang-format over everything
 #   make install   PREFIX=/usr/local
 #   make clean
@@ -73,8 +73,9 @@ tsan:
 
 coverage:
 	@scripts/install-packages gcovr
+	@find build-coverage -name '*.gcda' -delete 2>/dev/null || true
 	@$(MAKE) --no-print-directory test CMAKE_PRESET=coverage BUILD=build-coverage
-	@gcovr --root . --object-directory build-coverage --exclude tests --branches --print-summary
+	@scripts/coverage/report build-coverage
 
 format:
 	@scripts/install-packages clang-format
