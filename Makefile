@@ -10,7 +10,7 @@
 #   make bench     measure beside the peers (docs/performance.md)
 #   make asan      the tests under AddressSanitizer and UBSan; likewise make tsan
 #   make corruption  shards, sets and runs damaged in every way (docs/reliability/corruption.md; half an hour)
-#   make coverage  branch coverage of the tests
+#   make coverage  branch coverage of the tests (docs/reliability/coverage.md)
 #   make format    clang-format over everything
 #   make install   PREFIX=/usr/local
 #   make clean
@@ -80,8 +80,9 @@ corruption: all
 
 coverage:
 	@scripts/install-packages gcovr
+	@find build-coverage -name '*.gcda' -delete 2>/dev/null || true
 	@$(MAKE) --no-print-directory test CMAKE_PRESET=coverage BUILD=build-coverage
-	@gcovr --root . --object-directory build-coverage --exclude tests --branches --print-summary
+	@scripts/coverage/report build-coverage
 
 format:
 	@scripts/install-packages clang-format

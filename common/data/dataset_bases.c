@@ -30,6 +30,8 @@ static enum err_code try_folder(struct search *s, const char *dir, struct err *e
         shard_index_parse(&x, path, (const char *)view.data, view.len, &why) == ERR_OK) {
         if (strcmp(x.content, s->digest) == 0)
             TRY(path_join(&s->found, dir, "", e));
+    } else if (why.code == ERR_NOMEM) { /* nobody knows whether this was the one */
+        *e = why;
     } else if (s->unreadable.code == ERR_OK) {
         s->unreadable = why;
     }
@@ -43,11 +45,15 @@ out:
 static enum err_code try_tree(struct search *s, const char *dir, struct err *e)
 {
     struct name_list names = {0};
-    struct err ignored = {0};
+    struct err why = {0};
     char *path = NULL;
 
     TRY(try_folder(s, dir, e));
-    if (s->found != NULL || dir_list(&names, dir, "", &ignored) != ERR_OK)
+    if (s->found != NULL)
+        goto out;
+    if (dir_list(&names, dir, "", &why) == ERR_NOMEM)
+        *e = why;
+    if (why.code != ERR_OK)
         goto out; /* a folder that is not there holds no base */
     for (size_t i = 0; i < names.count && s->found == NULL; i++) {
         TRY(path_join(&path, dir, names.name[i], e));

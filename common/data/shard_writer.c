@@ -4,6 +4,7 @@
 #include "common/base/atomic_file.h"
 #include "common/base/file.h"
 #include "common/base/mem.h"
+#include "common/data/json.h"
 #include "common/data/tensorfile_format.h"
 
 #include <errno.h>
@@ -127,6 +128,7 @@ out:
 static enum err_code set_meta(struct shard_writer *w, json_t *meta, const char *key,
                               const char *value, struct err *e)
 {
+    bool no_memory;
     json_t *text;
 
     if (!tf_meta_key_ok(key) || strcmp(key, SHARD_META_FIRST) == 0 ||
@@ -135,8 +137,8 @@ static enum err_code set_meta(struct shard_writer *w, json_t *meta, const char *
         return err_set(e, ERR_DATA, "%s: '%s' is not a metadata key that can be set", w->dir, key);
     if (json_object_get(w->index.meta, key) != NULL || json_object_get(w->index_meta, key) != NULL)
         return err_set(e, ERR_INTERNAL, "%s: metadata '%s' is set twice", w->dir, key);
-    text = json_string(value);
-    if (text == NULL)
+    text = json_text(value, &no_memory);
+    if (text == NULL && !no_memory)
         return err_set(e, ERR_DATA, "%s: value of metadata '%s' is not UTF-8", w->dir, key);
     if (json_object_set_new(meta, key, text) != 0)
         return err_set(e, ERR_NOMEM, "%s: no memory for metadata", w->dir);

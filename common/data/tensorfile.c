@@ -5,6 +5,7 @@
 #include "common/base/file.h"
 #include "common/base/hash.h"
 #include "common/base/mem.h"
+#include "common/data/json.h"
 
 #include <inttypes.h>
 #include <jansson.h>
@@ -306,11 +307,11 @@ static enum err_code read_header(struct tensorfile *f, struct walk *w, struct er
     const char *text = (const char *)f->data + TF_LENGTH_BYTES, *key;
     json_error_t why;
     json_t *value;
-    bool first = true;
+    bool first = true, no_memory;
 
     TRY(scan_header(f, f->data + TF_LENGTH_BYTES, f->header_len, e));
-    f->root = json_loadb(text, f->header_len, JSON_REJECT_DUPLICATES, &why);
-    if (f->root == NULL && json_error_code(&why) == json_error_out_of_memory)
+    f->root = json_parse(text, f->header_len, &why, &no_memory);
+    if (no_memory)
         TRY(err_set(e, ERR_NOMEM, "%s: no memory for the header", f->path));
     if (f->root == NULL)
         TRY(bad(f, e, "header is not valid JSON: %s (byte %d)", why.text,
