@@ -177,9 +177,10 @@ static void own_signals(void)
     static const int theirs[] = {SIGINT, SIGTERM, SIGUSR1, SIGHUP, SIGQUIT};
     sigset_t child;
 
+    for (int i = 1; i < NSIG; i++) /* the tool's handlers must not run here */
+        signal(i, SIG_DFL);
     for (size_t i = 0; i < sizeof theirs / sizeof *theirs; i++)
         signal(theirs[i], SIG_IGN);
-    signal(SIGCHLD, SIG_DFL);
     sigemptyset(&child);
     sigaddset(&child, SIGCHLD);
     sigprocmask(SIG_SETMASK, &child, NULL);
@@ -200,12 +201,14 @@ _Noreturn void contain_guard(const struct contain_options *opt, const struct con
     closefrom(STDERR_FILENO + 1);
     while (request_waits(0)) {
         pid_t pid = start_worker(opt, slot);
+        enum contain_end end;
 
         if (pid < 0) {
             report(slot, END_NO_FORK, errno);
             leave(1);
         }
-        report(slot, watch_over(opt, slot, pid, &status), status);
+        end = watch_over(opt, slot, pid, &status);
+        report(slot, end, status);
     }
     leave(0);
 }
