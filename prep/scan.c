@@ -5,6 +5,8 @@
 #include "common/base/file.h"
 #include "common/base/mem.h"
 #include "common/base/parallel.h"
+#include "prep/confine.h"
+#include "prep/scan_walk.h"
 
 #include <errno.h>
 #include <stdlib.h>
@@ -211,16 +213,18 @@ static void judge_one(void *ctx, int64_t i, int worker)
     enum err_code rc = e->code;
 
     if (rc == ERR_OK)
-        rc = scan_clip_judge(&w->s->clip[i], w->r, e);
+        rc = scan_clip_judge(w->s, (size_t)i, worker, w->r, e);
     progress_step(&w->progress, rc == ERR_OK);
 }
 
-static enum err_code judge_all(struct scan_corpus *s, const struct scan_rules *r, struct err *e)
+static enum err_code judge_all(struct scan_corpus *s, struct scan_rules *r, struct err *e)
 {
     int jobs = r->opt->cli.jobs > 0 ? r->opt->cli.jobs : 1;
     struct work w = {.s = s, .r = r};
 
     TRY(mem_array(&w.fault, (size_t)jobs, sizeof *w.fault, "scan", e));
+    TRY(scan_walk_open(&r->workers, s, jobs, e));
+    log_debug(&r->opt->cli.log, "parsers are confined by %s", confine_describe(confine_level()));
     progress_begin(&w.progress, &r->opt->cli.log, "clips", (int64_t)s->count);
     parallel_for(jobs, (int64_t)s->count, judge_one, &w);
     progress_end(&w.progress);
@@ -228,6 +232,8 @@ static enum err_code judge_all(struct scan_corpus *s, const struct scan_rules *r
         if (w.fault[i].code != ERR_OK)
             TRY(err_set(e, w.fault[i].code, "%s", w.fault[i].text));
 out:
+    contain_close(r->workers);
+    r->workers = NULL;
     free(w.fault);
     return e->code;
 }
