@@ -13,7 +13,7 @@
 #include "common/data/tsv.h"
 #include "common/data/vectors.h"
 #include "tests/support/check.h"
-#include "tests/support/fault.h"
+#include "tests/support/faults/fault.h"
 #include "tests/support/scratch.h"
 #include "tests/support/tiny_dataset.h"
 

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-#include "tests/support/fault.h"
+#include "tests/support/faults/fault.h"
 
 #include <dirent.h>
 #include <dlfcn.h>

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 #include "tests/support/check.h"
-#include "tests/support/fault.h"
+#include "tests/support/faults/fault.h"
 
 #include <stdio.h>
 #include <stdlib.h>
