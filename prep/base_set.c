@@ -162,11 +162,9 @@ static void make_item(struct run *run, int64_t i, int slot, struct item *item)
     const struct base_set_tool *tool = run->tool;
     struct err *e = &item->err;
     struct file_view file = {0};
-    char *path = NULL;
 
     TRY(clip_name_pack(item->clip, row->clip, e));
-    TRY(path_join(&path, run->opt->root, row->path, e));
-    if (file_read(&file, path, MAX_FILE_BYTES, e) != ERR_OK) {
+    if (file_read_beneath(&file, run->opt->root, row->path, MAX_FILE_BYTES, e) != ERR_OK) {
         without_root(run, e);
         goto out;
     }
@@ -176,7 +174,6 @@ static void make_item(struct run *run, int64_t i, int slot, struct item *item)
     fill_values(tool, row, item);
 out:
     file_view_free(&file);
-    free(path);
 }
 
 static void work_on(void *ctx, int64_t i, int worker)

@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/seccomp.h>
+#include <malloc.h>
 #include <seccomp.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -152,6 +153,8 @@ static enum err_code filter_calls(struct err *e)
 
 enum err_code confine_this_process(size_t memory, struct err *e)
 {
+    /* Else, where memory fails, glibc counts processors in order to try another arena. */
+    mallopt(M_ARENA_MAX, 1);
     TRY(set_limits(memory, e));
     if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) != 0 || prctl(PR_SET_DUMPABLE, 0, 0, 0, 0) != 0)
         TRY(err_sys(e, "prctl: cannot give up privileges"));

@@ -93,7 +93,7 @@ static enum err_code read_half(struct file_view *v, struct scan_clip *c, const s
     TRY(path_join(&path, r->opt->root, shown, e));
     if (!path_ok(c, r, m, path, shown))
         goto out;
-    if (file_read(v, path, SCAN_MEDIA_MAX_BYTES, &fault) != ERR_OK) {
+    if (file_read_beneath(v, r->opt->root, shown, SCAN_MEDIA_MAX_BYTES, &fault) != ERR_OK) {
         if (fault.code == ERR_NOMEM)
             TRY(err_set(e, fault.code, "%s", fault.text));
         c->rejected = true;

@@ -21,6 +21,11 @@ struct file_view {
 /* Reads the whole file into memory; ERR_DATA when it is larger than `limit` bytes. */
 NODISCARD enum err_code file_read(struct file_view *v, const char *path, size_t limit,
                                   struct err *e);
+/* The same for a file of a corpus from elsewhere: root/name, whose links must end in root or in
+ * root/X, X the first part of name (which may itself be a link to another disk). ERR_FORMAT when
+ * they do not. */
+NODISCARD enum err_code file_read_beneath(struct file_view *v, const char *root, const char *name,
+                                          size_t limit, struct err *e);
 /* Maps the file read-only. An empty file gives len 0. When the file shrinks later, reading what is
  * gone raises SIGBUS: see lost_mapping.h. */
 NODISCARD enum err_code file_map(struct file_view *v, const char *path, struct err *e);
