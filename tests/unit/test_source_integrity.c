@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #include "common/base/file.h"
 #include "common/base/rng.h"
-#include "prep/scan.h"
+#include "prep/scan_walk.h"
 #include "tests/support/check.h"
 #include "tests/support/scratch.h"
 #include "tests/support/tiny_media.h"
@@ -23,6 +23,8 @@ struct place {
     struct tiny whole[N_SCAN_MEDIA];
     struct scan_options opt;
     struct scan_rules rules;
+    struct scan_clip clip;
+    struct scan_corpus corpus;
     char *folder[N_SCAN_MEDIA];
 };
 
@@ -51,6 +53,7 @@ static void place_open(struct place *p, const char *root)
     static const char *const columns[] = {"clip",      "flv_bytes",  "flv_sha256",
                                           "wav_bytes", "wav_sha256", NULL};
     static const struct scan_options defaults = SCAN_OPTIONS_DEFAULT;
+    static char clip_name[] = NAME;
     char hex[N_SCAN_MEDIA][SHA256_HEX_SIZE], text[512], name[64];
     struct err e = {0};
 
@@ -76,10 +79,14 @@ static void place_open(struct place *p, const char *root)
     p->rules.checked = CHECKED_CORPUS;
     ASSERT_OK(tsv_parse(&p->rules.media, "media.tsv", "media", columns, text, strlen(text), &e), e);
     ASSERT_OK(tsv_index_init(&p->rules.media_index, p->rules.media, "clip", &e), e);
+    p->clip.name = clip_name;
+    p->corpus = (struct scan_corpus){.clip = &p->clip, .count = 1};
+    ASSERT_OK(scan_walk_open(&p->rules.workers, &p->corpus, 1, &e), e);
 }
 
 static void place_close(struct place *p)
 {
+    contain_close(p->rules.workers);
     tsv_index_free(&p->rules.media_index);
     tsv_free(p->rules.media);
     for (int m = 0; m < N_SCAN_MEDIA; m++) {
@@ -91,12 +98,12 @@ static void place_close(struct place *p)
 /* The verdict on the clip as it lies there. */
 static struct scan_clip judge(struct place *p)
 {
-    static char name[] = NAME;
-    struct scan_clip c = {.name = name, .half = {{.present = true}, {.present = true}}};
     struct err e = {0};
 
-    ASSERT_OK(scan_clip_judge(&c, &p->rules, &e), e);
-    return c;
+    p->clip =
+        (struct scan_clip){.name = p->clip.name, .half = {{.present = true}, {.present = true}}};
+    ASSERT_OK(scan_clip_judge(&p->corpus, 0, 0, &p->rules, &e), e);
+    return p->clip;
 }
 
 /* One edit of `len` bytes in place; returns the new length. May give the same bytes. */
