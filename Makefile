@@ -7,6 +7,7 @@
 #   make figures   the paper's figures on the synthetic tasks: docs/xor-results.md (hours; goes on where it stopped)
 #   make table1    the paper's Table 1: on DATA=/path/to/CREMA-D, or small on a synthetic corpus; goes on where it stopped
 #   make shortcut  DATA=ROOT: is irony told from emotions or from a foreign voice? (docs/shortcut.md)
+#   make faults    kill every tool at every system call, and fail every one (docs/reliability/kill.md)
 #   make bench     measure beside the peers (docs/performance.md)
 #   make asan      the tests under AddressSanitizer and UBSan; likewise make tsan
 #   make corruption  shards, sets and runs damaged in every way (docs/reliability/corruption.md; half an hour)
@@ -23,8 +24,8 @@ PREFIX := /usr/local
 CMAKE_ARGS :=
 SOURCES = $(shell git ls-files '*.c' '*.h')
 
-.PHONY: all packages configure demo test figures table1 shortcut bench asan tsan corruption coverage format check-format check-layers \
-        install clean
+.PHONY: all packages configure demo test faults figures table1 shortcut bench asan tsan corruption coverage format \
+        check-format check-layers install clean
 
 all: configure
 	@cmake --build $(BUILD) -j $(JOBS)
@@ -40,6 +41,10 @@ demo: all
 
 test: all
 	@cd $(BUILD) && ctest --output-on-failure -j $(JOBS)
+
+faults: all
+	/install-packages
+	/fault/run-full $(BUILD)/bin
 
 # GRID=full adds the published grid of 231 mixtures. SWEEPS: where the runs' results are kept.
 GRID := quick

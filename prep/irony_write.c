@@ -260,13 +260,13 @@ static enum err_code look_for_sets(struct job *j, struct err *e)
 {
     for (int p = 0; p < N_PARTS; p++) {
         struct shard_set *set = NULL;
-        struct err quiet = {0};
 
         make_meta(j, p);
         TRY(path_join(&j->dir[p], j->opt->output, part_names[p], e));
         if (j->opt->cli.force)
             continue;
-        j->done[p] = shard_set_open(&set, j->dir[p], &quiet) == ERR_OK && is_made(j, p, set);
+        TRY(shard_set_probe(&set, j->dir[p], e));
+        j->done[p] = set != NULL && is_made(j, p, set);
         if (j->done[p])
             snprintf(j->digest[p], sizeof j->digest[p], "%s", shard_set_meta(set, "synib.content"));
         shard_set_close(set);

@@ -12,7 +12,7 @@
 struct search {
     const char *digest;
     char *found;           /* folder */
-    struct err unreadable; /* the first index that could not be read: it may be the one */
+    struct err unreadable; /* the first index or folder that could not be read: it may be the one */
 };
 
 /* Looks at one folder's index. Whatever is wrong with it matters only if nothing else is found. */
@@ -49,12 +49,15 @@ static enum err_code try_tree(struct search *s, const char *dir, struct err *e)
     char *path = NULL;
 
     TRY(try_folder(s, dir, e));
-    if (s->found != NULL)
-        goto out;
-    if (dir_list(&names, dir, "", &why) == ERR_NOMEM)
-        *e = why;
-    if (why.code != ERR_OK)
+    if (s->found != NULL || access(dir, F_OK) != 0)
         goto out; /* a folder that is not there holds no base */
+    if (dir_list(&names, dir, "", &why) == ERR_NOMEM)
+        TRY(err_set(e, why.code, "%s", why.text));
+    if (why.code != ERR_OK) {
+        if (s->unreadable.code == ERR_OK)
+            s->unreadable = why;
+        goto out;
+    }
     for (size_t i = 0; i < names.count && s->found == NULL; i++) {
         TRY(path_join(&path, dir, names.name[i], e));
         TRY(try_folder(s, path, e));
@@ -65,6 +68,12 @@ out:
     free(path);
     name_list_free(&names);
     return e->code;
+}
+
+/* It says nothing about the data. */
+static bool system_refused(const struct err *why)
+{
+    return why->code == ERR_IO || why->code == ERR_NOMEM;
 }
 
 enum err_code dataset_base_open(struct shard_set **out, const char *what, const char *digest,
@@ -87,7 +96,7 @@ enum err_code dataset_base_open(struct shard_set **out, const char *what, const 
     }
     if (s.found == NULL)
         TRY(err_set(
-            e, ERR_DATA,
+            e, system_refused(&s.unreadable) ? s.unreadable.code : ERR_DATA,
             "%s: its %s base set (content digest %.16s...) is neither in the folders given "
             "by --base nor in or beside %s or the three folders above: name its folder with "
             "--base%s%s",

@@ -11,6 +11,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 static enum err_code bad(const struct tensorfile *f, struct err *e, const char *fmt, ...)
     PRINTF_LIKE(3, 4);
@@ -250,6 +251,21 @@ static enum err_code derive_index(struct shard_index *x, const struct tensorfile
     }
     TRY(shard_index_add(x, &line, e));
 out:
+    return e->code;
+}
+
+enum err_code shard_set_probe(struct shard_set **s, const char *dir, struct err *e)
+{
+    struct err why = {0};
+    char *index = NULL;
+
+    *s = NULL;
+    TRY(path_join(&index, dir, SHARD_INDEX_NAME, e));
+    if (shard_set_open(s, dir, &why) != ERR_OK &&
+        (why.code == ERR_NOMEM || (why.code == ERR_IO && access(index, F_OK) == 0)))
+        *e = why;
+out:
+    free(index);
     return e->code;
 }
 

@@ -74,6 +74,9 @@ struct shard_set;
 /* Opens the index and every shard (mapped), checks sizes, headers and that all agree. Data are
  * verified per sample and field on every use. */
 NODISCARD enum err_code shard_set_open(struct shard_set **s, const char *dir, struct err *e);
+/* The same, but *s = NULL and ERR_OK when there is no set or it is not whole. What the system
+ * refuses (ERR_IO, ERR_NOMEM) is an error still: it says nothing about the set. */
+NODISCARD enum err_code shard_set_probe(struct shard_set **s, const char *dir, struct err *e);
 /* One shard alone, as a set of its own; its digest is "", because that stands in the index. */
 NODISCARD enum err_code shard_set_open_file(struct shard_set **s, const char *path, struct err *e);
 void shard_set_close(struct shard_set *s);

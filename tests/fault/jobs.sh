@@ -105,6 +105,7 @@ fault_job() {
         cmd+=(--force)
     fi
     again=("${cmd[@]}")
+    case $1 in train | train-media) again+=(--resume) ;; esac
 }
 
 fault_list() (
