@@ -15,21 +15,23 @@ struct data {
 
 static const char *const media_name[MEDIA_MODALITIES] = {"audio", "video"};
 
-/* True when the set says that it holds vectors; a set that cannot be opened is judged by
- * dataset_open. */
-static bool is_vectors(const char *path)
+/* *is: the set says that it holds vectors. One that cannot be opened is judged by dataset_open,
+ * unless memory ran out. */
+static enum err_code is_vectors(bool *is, const char *path, struct err *e)
 {
     struct shard_set *s = NULL;
-    struct err quiet = {0};
+    struct err why = {0};
     const char *layout;
-    bool is = false;
 
-    if (shard_set_open(&s, path, &quiet) == ERR_OK) {
+    *is = false;
+    if (shard_set_open(&s, path, &why) == ERR_OK) {
         layout = shard_set_meta(s, "synib.layout");
-        is = layout != NULL && strcmp(layout, vectors_layout) == 0;
+        *is = layout != NULL && strcmp(layout, vectors_layout) == 0;
+    } else if (why.code == ERR_NOMEM) {
+        *e = why;
     }
     shard_set_close(s);
-    return is;
+    return e->code;
 }
 
 enum err_code data_open(struct data **out, const char *dir, const char *split,
@@ -37,11 +39,13 @@ enum err_code data_open(struct data **out, const char *dir, const char *split,
 {
     struct data *d = NULL;
     char *path = NULL;
+    bool vectors;
 
     *out = NULL;
     TRY(mem_array(&d, 1, sizeof *d, dir, e));
     TRY(path_join(&path, dir, split, e));
-    if (is_vectors(path))
+    TRY(is_vectors(&vectors, path, e));
+    if (vectors)
         TRY(vectors_read(&d->vectors, dir, split, e));
     else
         TRY(dataset_open(&d->media, dir, split, bases, e));

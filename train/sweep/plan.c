@@ -166,7 +166,8 @@ enum err_code plan_read(struct plan *p, const char *path, struct err *e)
         plan_run_cells(run, p->tsv, i);
         if (plan_run_read(run, &why) == ERR_OK)
             continue;
-        err_add_line(e, ERR_DATA, "%s:%zu: %s", path, run->line, why.text);
+        err_add_line(e, why.code == ERR_NOMEM ? ERR_NOMEM : ERR_DATA, "%s:%zu: %s", path, run->line,
+                     why.text);
         faults++;
     }
     TRY(e->code);
