@@ -5,6 +5,7 @@
 #include "common/base/file.h"
 #include "common/base/mem.h"
 #include "common/data/irony.h"
+#include "common/data/json.h"
 
 #include <assert.h>
 #include <inttypes.h>
@@ -416,11 +417,11 @@ static enum err_code print_json(const struct job *j, struct err *e)
             rc = json_object_set_new(part, "content", json_string(j->digest[p]));
         rc |= json_object_set_new(root, part_names[p], part);
     }
-    if (rc == 0)
-        rc = json_dumpf(root, j->opt->out, JSON_INDENT(2) | JSON_REAL_PRECISION(15)) != 0 ||
-             fputc('\n', j->opt->out) == EOF;
-    json_decref(root);
-    return rc == 0 ? ERR_OK : err_set(e, ERR_IO, "report: cannot write the JSON object");
+    if (rc != 0) {
+        json_decref(root);
+        root = NULL;
+    }
+    return json_print(root, j->opt->out, JSON_INDENT(2) | JSON_REAL_PRECISION(15), e);
 }
 
 static void report(const struct job *j)

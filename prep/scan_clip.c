@@ -64,12 +64,14 @@ static bool beneath(const char *path, const char *folder)
 /* A link may point anywhere in ROOT or in its media folder (which may itself be a link), no
  * further: a corpus from elsewhere must not make us read other files. */
 static bool path_ok(struct scan_clip *c, const struct scan_rules *r, enum scan_media m,
-                    const char *path, const char *shown)
+                    const char *path, const char *shown, struct err *e)
 {
     char *real = realpath(path, NULL);
     bool ok = real != NULL && (beneath(real, r->real_root) || beneath(real, r->real[m]));
 
-    if (real == NULL) {
+    if (real == NULL && errno == ENOMEM) {
+        (void)err_sys(e, "%s", path);
+    } else if (real == NULL) {
         c->rejected = true;
         scan_clip_say(c, "%s: cannot be opened: %s", shown, strerror(errno));
     } else if (!ok) {
@@ -91,7 +93,7 @@ static enum err_code read_half(struct file_view *v, struct scan_clip *c, const s
 
     *v = (struct file_view){0};
     TRY(path_join(&path, r->opt->root, shown, e));
-    if (!path_ok(c, r, m, path, shown))
+    if (!path_ok(c, r, m, path, shown, e))
         goto out;
     if (file_read_beneath(v, r->opt->root, shown, SCAN_MEDIA_MAX_BYTES, &fault) != ERR_OK) {
         if (fault.code == ERR_NOMEM)

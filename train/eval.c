@@ -213,6 +213,8 @@ static enum err_code check_data(const struct eval_options *opt, const struct sco
     data_close(val);
     if (same)
         return ERR_OK;
+    if (why.code == ERR_NOMEM)
+        return err_set(e, why.code, "%s", why.text);
     if (opt->data == NULL)
         return err_set(e, ERR_DATA,
                        "%s: its run.json points at %s, which is not the dataset that it was "

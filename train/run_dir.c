@@ -6,11 +6,13 @@
 #include "common/base/file.h"
 #include "common/base/hash.h"
 #include "common/base/mem.h"
+#include "common/data/json.h"
 
 #include <errno.h>
 #include <fcntl.h>
 #include <jansson.h>
 #include <limits.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/file.h>
@@ -31,12 +33,10 @@ static const char *const file_names[] = {
 
 bool run_has(const char *dir, const char *name)
 {
-    struct err e = {0};
-    char *path = NULL;
-    bool has = path_join(&path, dir, name, &e) == ERR_OK && access(path, F_OK) == 0;
+    char path[PATH_MAX]; /* not allocated: no memory must not look like no file */
+    int n = snprintf(path, sizeof path, "%s/%s", dir, name);
 
-    free(path);
-    return has;
+    return n > 0 && n < (int)sizeof path && access(path, F_OK) == 0;
 }
 
 enum err_code run_remove(const char *dir, const char *name, struct err *e)
@@ -283,14 +283,16 @@ void run_log_close(struct run_log *log)
 /* `path` as seen from folder `dir`; both must exist. */
 static enum err_code relative_path(char **out, const char *path, const char *dir, struct err *e)
 {
-    char *to = realpath(path, NULL), *from = realpath(dir, NULL);
+    char *to, *from = NULL;
     size_t same = 0, slash = 0, ups = 0, len;
 
     *out = NULL;
-    if (to == NULL || from == NULL) {
-        err_sys(e, "%s", to == NULL ? path : dir);
-        goto out;
-    }
+    to = realpath(path, NULL);
+    if (to == NULL)
+        TRY(err_sys(e, "%s", path));
+    from = realpath(dir, NULL);
+    if (from == NULL)
+        TRY(err_sys(e, "%s", dir));
     while (to[same] != '\0' && to[same] == from[same]) {
         if (to[same] == '/')
             slash = same;
@@ -317,13 +319,18 @@ static enum err_code put_path(json_t *object, const char *key, const char *path,
                               struct err *e)
 {
     char *relative = NULL;
+    bool no_memory;
+    json_t *text;
 
     if (path == NULL)
         return ERR_OK;
     TRY(relative_path(&relative, path, dir, e));
-    if ((key != NULL ? json_object_set_new(object, key, json_string(relative))
-                     : json_array_append_new(object, json_string(relative))) != 0)
-        err_set(e, ERR_DATA, "%s: the path is not UTF-8", path);
+    text = json_text(relative, &no_memory);
+    if (text == NULL && !no_memory)
+        TRY(err_set(e, ERR_DATA, "%s: the path is not UTF-8", path));
+    if ((key != NULL ? json_object_set_new(object, key, text)
+                     : json_array_append_new(object, text)) != 0)
+        err_set(e, ERR_NOMEM, "%s: no memory for its path", path);
 out:
     free(relative);
     return e->code;
@@ -395,6 +402,7 @@ enum err_code run_places_load(struct run_places *p, const char *dir, struct err 
     json_t *root = NULL, *bases;
     json_error_t why;
     char *path = NULL;
+    bool no_memory;
 
     memset(p, 0, sizeof *p);
     TRY(path_join(&path, dir, places_name, e));
@@ -403,7 +411,9 @@ enum err_code run_places_load(struct run_places *p, const char *dir, struct err 
         goto out;
     }
     TRY(file_read(&view, path, 1 << 20, e));
-    root = json_loadb((const char *)view.data, view.len, JSON_REJECT_DUPLICATES, &why);
+    root = json_parse((const char *)view.data, view.len, &why, &no_memory);
+    if (no_memory)
+        TRY(err_set(e, ERR_NOMEM, "%s: no memory to read it", path));
     if (!json_is_object(root)) {
         err_set(e, ERR_FORMAT, "%s:%d: %s", path, why.line, root == NULL ? why.text : "no object");
         goto out;

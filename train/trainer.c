@@ -492,7 +492,7 @@ static enum err_code check_samples(const struct trainer_options *o, struct err *
 static enum err_code set_up(struct trainer *t, bool go_on, struct err *e)
 {
     const struct trainer_options *o = t->opt;
-    char *identity = NULL;
+    char *identity = NULL, *mine;
 
     TRY(data_same_shape(o->train, o->val, "the validation split", e));
     TRY(check_samples(o, e));
@@ -500,8 +500,9 @@ static enum err_code set_up(struct trainer *t, bool go_on, struct err *e)
     set_schedule(t);
     TRY(network_init(&t->net, o->method, &o->config, o->seed, o->train, o->jobs, e));
     TRY(open_loaders(t, e));
-    TRY(record_open(&t->record, o->dir, identity, &t->net, o->train, e));
-    identity = NULL;
+    mine = identity;
+    identity = NULL; /* the record's, even when it cannot be opened */
+    TRY(record_open(&t->record, o->dir, mine, &t->net, o->train, e));
     if (t->record.has_ntk)
         TRY(ntk_new(&t->ntk, t->net.params, data_sources(o->train), e));
     if (!go_on || o->method->renew != NULL)

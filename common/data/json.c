@@ -22,3 +22,12 @@ json_t *json_text(const char *value, bool *no_memory)
     *no_memory = text == NULL && errno == ENOMEM;
     return text;
 }
+
+enum err_code json_print(json_t *root, FILE *out, size_t flags, struct err *e)
+{
+    errno = ENOMEM; /* what a missing root means */
+    if (root == NULL || (errno = 0, json_dumpf(root, out, flags)) != 0 || fputc('\n', out) == EOF)
+        (void)err_sys(e, "report: cannot write the JSON object");
+    json_decref(root);
+    return e->code;
+}

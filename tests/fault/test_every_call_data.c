@@ -13,7 +13,7 @@
 #include "common/data/tsv.h"
 #include "common/data/vectors.h"
 #include "tests/support/check.h"
-#include "tests/support/faults/fault.h"
+#include "tests/support/fault/fault.h"
 #include "tests/support/scratch.h"
 #include "tests/support/tiny_dataset.h"
 
@@ -44,7 +44,7 @@ static void begin(struct place *p, void **state)
 
 static void sweep(const char *name, fault_work *work, struct place *p)
 {
-    fault_sweep(&(struct fault_job){.name = name, .work = work, .reset = remove_out, .ctx = p}, 1);
+    fault_sweep(&(struct fault_job){.name = name, .work = work, .reset = remove_out, .ctx = p});
     free(p->out);
 }
 

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-#include "tests/support/faults/fault.h"
+#include "tests/support/fault/fault.h"
 
 #include <dirent.h>
 #include <dlfcn.h>
@@ -8,6 +8,7 @@
 #include <fcntl.h>
 #include <jansson.h>
 #include <malloc.h>
+#include <pthread.h>
 #include <stdarg.h>
 #include <stdatomic.h>
 #include <stdint.h>
@@ -44,6 +45,11 @@ const char *fault_end(void)
     return NULL;
 }
 
+bool fault_was_memory(void)
+{
+    return false;
+}
+
 long fault_live_blocks(void)
 {
     return 0;
@@ -63,7 +69,7 @@ long fault_calls(void)
 
 #else
 
-enum { DEPTH = 24, MAX_STACKS = 1 << 16 };
+enum { DEPTH = 48, MAX_SEEN = 1 << 16 };
 
 /* The linker's marks around the program itself. */
 extern const char __executable_start[], etext[];
@@ -77,12 +83,14 @@ void __libc_free(void *p);
 static __thread bool counting;
 static long calls, fail_at;
 static const char *failed;
+static bool was_memory; /* it was a call for memory */
 static atomic_long live;
 
-/* Stacks seen since fault_begin(), a hash table without removal, and the calls that brought a new
- * one. */
-static uint64_t stack_seen[MAX_STACKS];
-static long new_place[MAX_STACKS / 2];
+/* Call sites seen on the way to each kind of call since fault_begin(), a hash table without
+ * removal, and the calls that brought a new one. */
+static uint64_t seen[MAX_SEEN];
+static size_t seen_count;
+static long new_place[MAX_SEEN / 2];
 static size_t places;
 
 bool fault_available(void)
@@ -90,16 +98,29 @@ bool fault_available(void)
     return true;
 }
 
+/* Worker processes have faults of their own (tests/unit/test_contain.c). */
+static void in_child(void)
+{
+    counting = false;
+}
+
 void fault_begin(long n)
 {
+    static bool begun;
     void *frame[DEPTH];
 
-    (void)backtrace(frame, DEPTH); /* its first call allocates */
-    memset(stack_seen, 0, sizeof stack_seen);
+    if (!begun) {
+        begun = true;
+        (void)pthread_atfork(NULL, NULL, in_child);
+        (void)backtrace(frame, DEPTH); /* its first call allocates */
+    }
+    memset(seen, 0, sizeof seen);
+    seen_count = 0;
     places = 0;
     calls = 0;
     fail_at = n;
     failed = NULL;
+    was_memory = false;
     counting = true;
 }
 
@@ -107,6 +128,11 @@ const char *fault_end(void)
 {
     counting = false;
     return failed;
+}
+
+bool fault_was_memory(void)
+{
+    return was_memory;
 }
 
 long fault_live_blocks(void)
@@ -128,23 +154,35 @@ long fault_calls(void)
     return calls;
 }
 
-static void note_stack(void)
+/* True when it was not there. */
+static bool remember(uint64_t hash)
+{
+    size_t at;
+
+    hash |= 1; /* 0 marks a free place */
+    for (at = hash % MAX_SEEN; seen[at] != 0; at = (at + 1) % MAX_SEEN)
+        if (seen[at] == hash)
+            return false;
+    if (seen_count == MAX_SEEN / 2)
+        return false;
+    seen[at] = hash;
+    seen_count++;
+    return true;
+}
+
+static void note_place(const char *name)
 {
     void *frame[DEPTH];
     int depth = backtrace(frame, DEPTH);
-    uint64_t hash = 1469598103934665603u;
-    size_t at;
+    bool fresh = false;
 
-    for (int i = 2; i < depth; i++)
-        hash = (hash ^ (uintptr_t)frame[i]) * 1099511628211u;
-    hash |= 1; /* 0 marks a free place */
-    for (at = hash % MAX_STACKS; stack_seen[at] != 0; at = (at + 1) % MAX_STACKS)
-        if (stack_seen[at] == hash)
-            return;
-    if (places == MAX_STACKS / 2)
-        return;
-    stack_seen[at] = hash;
-    new_place[places++] = calls;
+    for (int i = 2; i < depth; i++) {
+        uint64_t hash = ((uintptr_t)frame[i] ^ (uintptr_t)name << 24) * 0x9e3779b97f4a7c15u;
+
+        fresh |= remember(hash ^ hash >> 29);
+    }
+    if (fresh && places < MAX_SEEN / 2)
+        new_place[places++] = calls;
 }
 
 /* Whether this call is to fail. */
@@ -155,7 +193,7 @@ static bool denied(const char *name)
     counting = false; /* what we call ourselves does not count */
     calls++;
     if (fail_at == 0)
-        note_stack();
+        note_place(name);
     counting = true;
     if (calls != fail_at)
         return false;
@@ -168,11 +206,11 @@ static bool ours(const void *caller)
     return (const char *)caller >= __executable_start && (const char *)caller < etext;
 }
 
-/* Whether this is a library that ends the process when it gets no memory. Asked for every
- * allocation: answers are kept. */
-static bool hopeless(const void *caller)
+/* Whether this caller can do without memory: our code and what reports it as it should. Asked for
+ * every allocation: answers are kept. */
+static bool copes(const void *caller)
 {
-    static const char *const library[] = {"libfftw3", "libgomp", "libopenblas", "libdnnl"};
+    static const char *const library[] = {"/libjansson", "/libcrypto", "/libjpeg"};
     static struct {
         const void *caller;
         bool answer;
@@ -181,7 +219,7 @@ static bool hopeless(const void *caller)
     Dl_info info;
 
     if (ours(caller))
-        return false;
+        return true;
     if (known[at].caller != caller) {
         known[at].caller = caller;
         known[at].answer = false;
@@ -194,15 +232,16 @@ static bool hopeless(const void *caller)
 
 static bool denied_memory(const char *name, const void *caller)
 {
-    bool no;
+    bool yes;
 
     if (!counting)
         return false;
     counting = false;
-    no = hopeless(caller);
+    yes = copes(caller);
     counting = true;
-    if (no || !denied(name))
+    if (!yes || !denied(name))
         return false;
+    was_memory = true;
     errno = ENOMEM;
     return true;
 }
@@ -275,8 +314,6 @@ void free(void *p)
     __libc_free(p);
 }
 
-/* ---- the system ---- */
-
 /* NEXT(read): the function that comes after ours. */
 #define NEXT(name) (__extension__(__typeof__(&name)) next(#name))
 
@@ -292,6 +329,19 @@ static void *next(const char *name)
         abort();
     return p;
 }
+
+#define WRAP_MEMORY(type, name, fails, params, args)                   \
+    type name params                                                   \
+    {                                                                  \
+        return denied_memory(#name, HERE) ? (fails) : NEXT(name) args; \
+    }
+
+WRAP_MEMORY(char *, strdup, NULL, (const char *text), (text))
+WRAP_MEMORY(FILE *, open_memstream, NULL, (char **text, size_t *len), (text, len))
+WRAP_MEMORY(char *, realpath, NULL, (const char *restrict path, char *restrict to), (path, to))
+WRAP_MEMORY(int, vasprintf, -1, (char **text, const char *format, va_list ap), (text, format, ap))
+
+/* ---- the system ---- */
 
 #define WRAP(type, name, fails, params, args)                        \
     type name params                                                 \

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-#ifndef TESTS_SUPPORT_FAULT_H
-#define TESTS_SUPPORT_FAULT_H
+#ifndef TESTS_SUPPORT_FAULT_FAULT_H
+#define TESTS_SUPPORT_FAULT_FAULT_H
 
 #include "common/base/err.h"
 
@@ -10,11 +10,12 @@
 /* Makes the n-th call of this thread to the system or to the allocator fail, inside the test
  * program.
  *
- * Calls that count: malloc, calloc, realloc, posix_memalign, memalign by anybody except libraries
- * that end the process without memory (FFTW, libgomp, OpenBLAS, oneDNN, jansson's parser); and
- * access, close, fcntl, flock, fstat, fsync, ftruncate, link, lstat, mkdir, mmap, open, opendir,
- * read, readdir, rename, renameat2, stat, unlink, write by our own code. A call that fails does
- * nothing, except close, which closes, and sets errno to ENOMEM (memory) or EIO.
+ * Calls that count: malloc, calloc, realloc, posix_memalign, memalign and aligned_alloc by our own
+ * code, libc, libjansson (but for its parser), libcrypto and libjpeg; and access, close, fcntl,
+ * flock, fstat, fsync, ftruncate, link, lstat, mkdir, mmap, open, opendir, read, readdir, rename,
+ * renameat2, stat, unlink, write by our own code. A call that fails does nothing, except close,
+ * which closes, and sets errno to ENOMEM (memory) or EIO. Other libraries end the process when
+ * memory runs out.
  *
  * A program that uses this header gets its own allocator entries: not for sanitizer builds, where
  * fault_available() is false and nothing fails. One thread at a time. */
@@ -25,9 +26,12 @@ bool fault_available(void);
 void fault_begin(long n);
 /* Counts no more. Name of the call that failed, NULL if none did. */
 const char *fault_end(void);
+/* Whether that call was one for memory. */
+bool fault_was_memory(void);
 
-/* Of the counted part that ended last: its calls, and the numbers of those that were reached by
- * callers unlike all calls before (with n = 0 only). Returns how many were stored. */
+/* Of the counted part that ended last: its calls, and (with n = 0 only) the numbers of those with a
+ * call site among their callers that no earlier call of the same function had: when each of them
+ * fails, every call in the program that can fail has failed once. Returns how many were stored. */
 long fault_calls(void);
 size_t fault_places(long *place, size_t max);
 
@@ -47,8 +51,8 @@ struct fault_job {
 /* Runs the work undisturbed, then once for every `stride`th place, with the call there failing,
  * then undisturbed again. The test fails unless every run with a failed call ends well or with a
  * code and a text, ERR_NOMEM for memory, and leaves no block allocated. Prints a line: how many
- * calls and places, how many runs were refused and how many ended well. Skips the test where faults
- * are not available. */
-void fault_sweep(const struct fault_job *job, int stride);
+ * calls and places, how many runs were refused and how many ended well. $FAULT_STRIDE = K: every
+ * K-th place only. Skips the test where faults are not available. */
+void fault_sweep(const struct fault_job *job);
 
 #endif
