@@ -11,6 +11,7 @@
 #   make bench     measure beside the peers (docs/performance.md)
 #   make asan      the tests under AddressSanitizer and UBSan; likewise make tsan
 #   make corruption  shards, sets and runs damaged in every way (docs/reliability/corruption.md; half an hour)
+#   make fuzz      a fuzzing campaign of every parser (docs/reliability/fuzzing.md)
 #   make coverage  branch coverage of the tests (docs/reliability/coverage.md)
 #   make format    clang-format over everything
 #   make install   PREFIX=/usr/local
@@ -24,7 +25,7 @@ PREFIX := /usr/local
 CMAKE_ARGS :=
 SOURCES = $(shell git ls-files '*.c' '*.h')
 
-.PHONY: all packages configure demo test faults figures table1 shortcut bench asan tsan corruption coverage format \
+.PHONY: all packages configure demo test faults figures table1 shortcut bench asan tsan corruption fuzz coverage format \
         check-format check-layers install clean
 
 all: configure
@@ -82,6 +83,13 @@ SEED := 1
 corruption: all
 	@for test in corruption corruption_sets corruption_runs; do \
 	    nice $(BUILD)/bin/test_$$test --full --seed $(SEED) || exit 1; done
+
+# One campaign per target; SECONDS_EACH, RUNS, TARGET, SEED, OUT: tests/fuzz/run.
+fuzz:
+	@scripts/install-packages clang libclang-rt-14-dev libomp-14-dev
+	@cmake --preset fuzz -B build-fuzz $(CMAKE_ARGS) >/dev/null
+	@cmake --build build-fuzz -j $(JOBS) --target fuzz_targets
+	@JOBS=$(JOBS) tests/fuzz/run build-fuzz
 
 coverage:
 	@scripts/install-packages gcovr

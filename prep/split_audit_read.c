@@ -225,7 +225,7 @@ static enum err_code read_manifest(struct target *t, const struct file_view *v, 
     struct who who;
     int column, fold = t->fold;
 
-    snprintf(kind, sizeof kind, "%.*s", (int)strcspn(text, " \n"), text);
+    snprintf(kind, sizeof kind, "%.*s", (int)strspn(text, "abcdefghijklmnopqrstuvwxyz-"), text);
     TRY(tsv_parse(&m, t->path, kind, NULL, v->data, v->len, e));
     who = (struct who){tsv_column(m, "clip"), tsv_column(m, "actor")};
     column = tsv_column(m, "part");

@@ -386,6 +386,7 @@ static void test_audit_refuses(void **state)
         {"[\"1001", "is not JSON"},
         {"#synib-split 1\nclip\tpart\n1001_DFA_ANG\ttrain\n", ":3: '1001_DFA_ANG' is not a clip"},
         {"#synib-split 1\nclip\tactor\tpart\nx\t10\ttrain\n", ":3: '10' is not an actor"},
+        {"#synib-sp\tclip\n1001_DFA_ANG_XX\n", "is not a sp manifest: the first line must be"},
         {"#synib-split 1\nname\tpart\nx\ttrain\n", "neither a column 'clip' nor 'actor'"},
     };
     struct audit a = {0};
