@@ -4,9 +4,9 @@
 #include "common/base/cli.h"
 #include "common/base/mem.h"
 #include "common/data/fields.h"
+#include "common/data/json.h"
 
 #include <float.h>
-#include <jansson.h>
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
@@ -83,11 +83,17 @@ static void put_value(FILE *f, const json_t *value)
 /* kind and facts of vectors, from the task in synib.config. */
 static enum err_code describe_task(struct report_set *d, const struct shard_set *s, struct err *e)
 {
-    json_t *root = json_loads(meta_or(s, "synib.config", "{}"), 0, NULL), *value;
-    const char *task = json_string_value(json_object_get(root, "task")), *key;
+    const char *text = meta_or(s, "synib.config", "{}"), *task, *key;
+    json_t *root, *value;
+    json_error_t why;
+    bool no_memory;
     size_t size = 0;
     FILE *f = NULL;
 
+    root = json_parse(text, strlen(text), &why, &no_memory);
+    if (no_memory)
+        TRY(err_set(e, ERR_NOMEM, "dataset: out of memory"));
+    task = json_string_value(json_object_get(root, "task"));
     TRY(mem_string(&d->kind, task != NULL ? task : "vectors", e));
     f = open_memstream(&d->facts, &size);
     if (f == NULL)
