@@ -3,6 +3,7 @@
 
 #include "common/base/cli.h"
 #include "common/base/mem.h"
+#include "common/base/text_stream.h"
 #include "common/data/fields.h"
 #include "common/data/json.h"
 
@@ -51,14 +52,15 @@ out:
     return e->code;
 }
 
-/* True when DIR holds the very train and val splits of the run. */
-static bool is_of(const char *dir, const struct report_run *r)
+/* *yes: DIR holds the very train and val splits of the run. What cannot be read is another set. */
+static enum err_code is_of(bool *yes, const char *dir, const struct report_run *r, struct err *e)
 {
     char train[SHA256_HEX_SIZE] = "", val[SHA256_HEX_SIZE] = "";
-    struct err quiet = {0};
+    struct err fault = {0};
 
-    return read_digest(val, dir, "val", &quiet) == ERR_OK && strcmp(val, r->val) == 0 &&
-           read_digest(train, dir, "train", &quiet) == ERR_OK && strcmp(train, r->train) == 0;
+    *yes = read_digest(val, dir, "val", &fault) == ERR_OK && strcmp(val, r->val) == 0 &&
+           read_digest(train, dir, "train", &fault) == ERR_OK && strcmp(train, r->train) == 0;
+    return fault.code == ERR_NOMEM ? err_set(e, fault.code, "%s", fault.text) : ERR_OK;
 }
 
 /* ---- what a set says of itself ---- */
@@ -87,7 +89,6 @@ static enum err_code describe_task(struct report_set *d, const struct shard_set 
     json_t *root, *value;
     json_error_t why;
     bool no_memory;
-    size_t size = 0;
     FILE *f = NULL;
 
     root = json_parse(text, strlen(text), &why, &no_memory);
@@ -95,9 +96,8 @@ static enum err_code describe_task(struct report_set *d, const struct shard_set 
         TRY(err_set(e, ERR_NOMEM, "dataset: out of memory"));
     task = json_string_value(json_object_get(root, "task"));
     TRY(mem_string(&d->kind, task != NULL ? task : "vectors", e));
-    f = open_memstream(&d->facts, &size);
-    if (f == NULL)
-        TRY(err_sys(e, "dataset"));
+    f = text_stream_open(&d->facts, "dataset", e);
+    TRY(e->code);
     json_object_foreach(root, key, value)
     {
         if (strcmp(key, "task") == 0)
@@ -108,9 +108,7 @@ static enum err_code describe_task(struct report_set *d, const struct shard_set 
     }
 out:
     json_decref(root);
-    if (f != NULL && fclose(f) != 0)
-        err_set(e, ERR_NOMEM, "dataset: no memory");
-    return e->code;
+    return text_stream_close(f, &d->facts, "dataset", e);
 }
 
 static enum err_code describe(struct report_set *d, struct err *e)
@@ -181,14 +179,16 @@ enum err_code report_sets_find(int *index, struct report_set **sets, size_t *n, 
                                struct err *e)
 {
     const char *dir = NULL;
+    bool found = false;
 
     *index = find_known(*sets, *n, r);
     if (*index < 0) {
-        if (r->places.data != NULL && is_of(r->places.data, r))
-            dir = r->places.data;
-        for (size_t i = 0; i < folders->count && dir == NULL; i++)
-            if (is_of(folders->name[i], r))
-                dir = folders->name[i];
+        if (r->places.data != NULL)
+            TRY(is_of(&found, dir = r->places.data, r, e));
+        for (size_t i = 0; i < folders->count && !found; i++)
+            TRY(is_of(&found, dir = folders->name[i], r, e));
+        if (!found)
+            dir = NULL;
         if (dir == NULL)
             return ERR_OK;
         TRY(add_set(sets, n, cap, dir, e));

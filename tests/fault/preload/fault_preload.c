@@ -16,10 +16,13 @@
  *
  * glibc's stdio writes by system calls of its own, which nobody can step into from here; strace can
  * (docs/reliability/kill.md). Not for sanitizer builds, whose allocator must come first. */
+/* The functions below are the real ones, not inlined wrappers. */
+#undef _FORTIFY_SOURCE
 #include <dlfcn.h>
 #include <errno.h>
 #include <execinfo.h>
 #include <fcntl.h>
+#include <malloc.h>
 #include <stdatomic.h>
 #include <stdbool.h>
 #include <stdint.h>
