@@ -146,7 +146,7 @@ static enum err_code filter_calls(struct err *e)
         rc = seccomp_load(filter);
     seccomp_release(filter);
     if (rc != 0) {
-        errno = -rc;
+        errno = rc == -EFAULT ? ENOMEM : -rc; /* libseccomp says EFAULT where it has no memory */
         return err_sys(e, "filter of system calls: cannot be set");
     }
     return ERR_OK;

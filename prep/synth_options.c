@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 #include "prep/synth.h"
 
+#include "common/base/text_stream.h"
+
 #include <errno.h>
 #include <stdio.h>
 #include <string.h>
@@ -53,20 +55,18 @@ static error_t parse(int key, char *arg, struct argp_state *state)
 static char *show_defaults(int key, const char *text, void *input)
 {
     const struct synth_options opt = SYNTH_OPTIONS_DEFAULT;
+    struct err e = {0};
     char *out = NULL;
-    size_t size = 0;
     FILE *f;
 
     (void)input;
     if (key != KEY_ACTORS && key != KEY_SENTENCES)
         return (char *)text;
-    f = open_memstream(&out, &size);
+    f = text_stream_open(&out, "help", &e);
     if (f == NULL)
         return (char *)text;
     fprintf(f, "%s (default %d)", text, key == KEY_ACTORS ? opt.actors : opt.sentences);
-    if (fclose(f) != 0)
-        return (char *)text;
-    return out;
+    return text_stream_close(f, &out, "help", &e) == ERR_OK ? out : (char *)text;
 }
 
 enum err_code synth_options_parse(struct synth_options *opt, int argc, char **argv, struct err *e)

@@ -4,6 +4,7 @@
 #include "common/base/cli.h"
 #include "common/base/file.h"
 #include "common/base/mem.h"
+#include "common/base/text_stream.h"
 #include "train/methods/method.h"
 
 #include <stdio.h>
@@ -402,13 +403,10 @@ static void describe(FILE *f, const struct setting *s)
 static enum err_code write_settings(char **out, const struct config *c, unsigned scopes,
                                     bool described, struct err *e)
 {
-    size_t len = 0;
-    FILE *f;
+    FILE *f = text_stream_open(out, "configuration", e);
 
-    *out = NULL;
-    f = open_memstream(out, &len);
     if (f == NULL)
-        return err_sys(e, "configuration");
+        return e->code;
     for (int i = 0; i < config_setting_count; i++) {
         const struct setting *s = &config_settings[i];
         char value[64];
@@ -420,12 +418,7 @@ static enum err_code write_settings(char **out, const struct config *c, unsigned
         format_value(value, sizeof value, c, s);
         fprintf(f, "%s = %s\n", s->key, value);
     }
-    if (fclose(f) != 0) {
-        free(*out);
-        *out = NULL;
-        return err_set(e, ERR_NOMEM, "configuration: no memory");
-    }
-    return ERR_OK;
+    return text_stream_close(f, out, "configuration", e);
 }
 
 enum err_code config_text(char **out, const struct config *c, unsigned scopes, struct err *e)

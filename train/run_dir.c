@@ -345,7 +345,8 @@ enum err_code run_places_save(const struct run_places *p, const char *dir, struc
     TRY(put_path(root, "data", p->data, dir, e));
     for (int i = 0; p->base[i] != NULL; i++)
         TRY(put_path(bases, NULL, p->base[i], dir, e));
-    json_object_set(root, "bases", bases);
+    if (json_object_set(root, "bases", bases) != 0)
+        TRY(err_set(e, ERR_NOMEM, "%s: no memory", path));
     TRY(put_path(root, "uni-audio", p->unimodal[0], dir, e));
     TRY(put_path(root, "uni-video", p->unimodal[1], dir, e));
     text = json_dumps(root, JSON_INDENT(2) | JSON_PRESERVE_ORDER);

@@ -2,6 +2,7 @@
 #include "common/base/file.h"
 #include "common/base/hash.h"
 #include "common/base/mem.h"
+#include "common/base/text_stream.h"
 #include "train/record.h"
 #include "train/trainer.h"
 
@@ -31,16 +32,12 @@ enum err_code run_identity(char **out, const struct trainer_options *opt, struct
 {
     char *settings = NULL, hex[SHA256_HEX_SIZE];
     int bins, frames;
-    size_t len = 0;
     FILE *f = NULL;
 
     *out = NULL;
     TRY(config_text(&settings, &opt->config, opt->method->scopes, e));
-    f = open_memstream(out, &len);
-    if (f == NULL) {
-        err_sys(e, "run");
-        goto out;
-    }
+    f = text_stream_open(out, "run", e);
+    TRY(e->code);
     fprintf(f, "method = %s\nseed = %llu\n", opt->method->name, (unsigned long long)opt->seed);
     fprintf(f, "data.train = %s\ndata.val = %s\n", data_digest(opt->train), data_digest(opt->val));
     if (data_media(opt->train) != NULL && opt->method != &method_uni_video) {
@@ -56,13 +53,7 @@ enum err_code run_identity(char **out, const struct trainer_options *opt, struct
     fputs(settings, f);
 out:
     free(settings);
-    if (f != NULL && fclose(f) != 0)
-        err_set(e, ERR_NOMEM, "run: no memory");
-    if (e->code != ERR_OK) {
-        free(*out);
-        *out = NULL;
-    }
-    return e->code;
+    return text_stream_close(f, out, "run", e);
 }
 
 enum err_code run_identity_line(const char **text, char *line, size_t size, const char **value,

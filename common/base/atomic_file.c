@@ -194,7 +194,7 @@ enum err_code atomic_file_printf(struct atomic_file *f, struct err *e, const cha
     n = vasprintf(&text, fmt, ap);
     va_end(ap);
     if (n < 0)
-        return err_set(e, ERR_NOMEM, "%s: cannot format a line", f->path);
+        return err_set(e, ERR_NOMEM, "%s: cannot format a line: out of memory", f->path);
     TRY(atomic_file_write(f, text, (size_t)n, e));
 out:
     free(text);

@@ -88,7 +88,10 @@ enum err_code cli_parse(const struct argp *argp, int argc, char **argv, const ch
     signal(SIGPIPE, SIG_IGN);
     lost_mapping_explain();
     atexit(check_stdout);
+    parallel_prepare();
     rc = argp_parse(argp, argc, argv, 0, NULL, opt);
+    if (e->code == ERR_OK && rc == ENOMEM)
+        return err_set(e, ERR_NOMEM, "cannot read the command line: out of memory");
     if (e->code == ERR_OK && rc != 0)
         return err_set(e, ERR_USAGE, "bad command line: %s: see --help", strerror(rc));
     if (cli->jobs == 0)

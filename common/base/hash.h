@@ -14,8 +14,8 @@ uint32_t hash_crc32c(uint32_t crc, const void *data, size_t len);
 
 enum { SHA256_SIZE = 32, SHA256_HEX_SIZE = 65 };
 
-/* Incremental SHA-256 (through libcrypto). One object per thread. When
- * libcrypto cannot give a context, sha256_new returns NULL and sha256_end reports it. */
+/* Incremental SHA-256 (through libcrypto). One object per thread. Without memory sha256_new returns
+ * NULL and sha256_end reports it. */
 struct sha256;
 struct sha256 *sha256_new(void);
 void sha256_add(struct sha256 *h, const void *data, size_t len);

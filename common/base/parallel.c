@@ -60,6 +60,11 @@ void parallel_sleep_when_idle(char **argv)
         execv("/proc/self/exe", argv); /* where that fails, go on: slower, nothing else */
 }
 
+void parallel_prepare(void)
+{
+    omp_set_num_threads(1);
+}
+
 int parallel_cores(void)
 {
     cpu_set_t set;

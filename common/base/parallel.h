@@ -24,6 +24,10 @@ void parallel_for(int threads, int64_t n, parallel_fn *fn, void *ctx);
  * training step of the PID task. */
 void parallel_sleep_when_idle(char **argv);
 
+/* Has the OpenMP library make its notes about the calling thread now: where it has no memory for
+ * them it ends the process with exit 1, which had better not happen in the middle of an output. */
+void parallel_prepare(void);
+
 /* Cores this process may use (its affinity mask), at least 1. */
 int parallel_cores(void);
 

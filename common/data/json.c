@@ -2,14 +2,99 @@
 #include "common/data/json.h"
 
 #include <errno.h>
+#include <pthread.h>
+#include <stdint.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* jansson's parser drops a character where its text buffer cannot grow: another value is read, or
+ * it crashes (2.14, lex_save and what relies on it). So while it parses, an allocation that fails
+ * is served from memory set aside, the text ends soon afterwards, and the result is thrown away.
+ *
+ * What is set aside holds the text buffer, at most twice as long as the text, as often as it can
+ * still double, and the values of the rest of one STEP. */
+enum { STEP = 64, RESERVE_PER_BYTE = 4, RESERVE_REST = 64 << 10, ALIGN = 16 };
+
+struct parse {
+    const char *text;
+    size_t len, at;
+    char *reserve;
+    size_t size, used;
+    bool failed;
+};
+
+static _Thread_local struct parse *now; /* NULL outside json_parse */
+
+static void *from_reserve(struct parse *p, size_t size)
+{
+    void *at;
+
+    p->failed = true;
+    if (size > p->size - p->used)
+        return NULL;
+    at = p->reserve + p->used;
+    size = (size + ALIGN - 1) / ALIGN * ALIGN;
+    p->used = size > p->size - p->used ? p->size : p->used + size;
+    return at;
+}
+
+static void *take(size_t size)
+{
+    void *p = malloc(size);
+
+    return p == NULL && now != NULL ? from_reserve(now, size) : p;
+}
+
+static void release(void *p)
+{
+    uintptr_t at = (uintptr_t)p;
+
+    if (now == NULL || at < (uintptr_t)now->reserve || at >= (uintptr_t)now->reserve + now->size)
+        free(p);
+}
+
+static void hook(void)
+{
+    json_set_alloc_funcs(take, release);
+}
+
+static size_t feed(void *to, size_t room, void *ctx)
+{
+    struct parse *p = ctx;
+    size_t n = p->len - p->at < STEP ? p->len - p->at : STEP;
+
+    if (p->failed)
+        return 0;
+    n = n < room ? n : room;
+    memcpy(to, p->text + p->at, n);
+    p->at += n;
+    return n;
+}
 
 json_t *json_parse(const char *text, size_t len, json_error_t *why, bool *no_memory)
 {
-    json_t *value;
+    static pthread_once_t hooked = PTHREAD_ONCE_INIT;
+    struct parse p = {.text = text, .len = len};
+    json_t *value = NULL;
 
-    errno = 0;
-    value = json_loadb(text, len, JSON_REJECT_DUPLICATES, why);
-    *no_memory = value == NULL && errno == ENOMEM;
+    *why = (json_error_t){.line = -1, .column = -1};
+    *no_memory = true;
+    if (len > (SIZE_MAX - RESERVE_REST) / RESERVE_PER_BYTE)
+        return NULL;
+    p.size = RESERVE_PER_BYTE * len + RESERVE_REST;
+    p.reserve = malloc(p.size);
+    if (p.reserve == NULL)
+        return NULL;
+    pthread_once(&hooked, hook);
+    now = &p;
+    value = json_load_callback(feed, &p, JSON_REJECT_DUPLICATES, why);
+    if (p.failed) {
+        json_decref(value);
+        value = NULL;
+    }
+    now = NULL;
+    free(p.reserve);
+    *no_memory = p.failed;
     return value;
 }
 

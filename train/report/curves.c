@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: MIT */
+#include "common/base/text_stream.h"
 #include "train/report/report.h"
 #include "train/report/svg.h"
 
@@ -86,12 +87,11 @@ out:
 
 enum err_code report_add_curves(const struct report *r, struct doc *d, struct err *e)
 {
-    size_t *index = NULL, size = 0;
+    size_t *index = NULL;
     char *html = NULL;
-    FILE *f = open_memstream(&html, &size);
+    FILE *f = text_stream_open(&html, "curves", e);
 
-    if (f == NULL)
-        return err_sys(e, "curves");
+    TRY(e->code);
     TRY(mem_array(&index, r->n, sizeof *index, "curves", e));
     for (int column = 0; column < r->columns; column++) {
         fputs("<div class=\"row\">\n", f);
@@ -100,13 +100,9 @@ enum err_code report_add_curves(const struct report *r, struct doc *d, struct er
         fputs("</div>\n", f);
     }
 out:
-    if (fclose(f) != 0)
-        err_set(e, ERR_NOMEM, "curves: no memory");
     free(index);
-    if (e->code != ERR_OK) {
-        free(html);
+    if (text_stream_close(f, &html, "curves", e) != ERR_OK)
         return e->code;
-    }
     doc_add(d, DOC_SECTION, "Learning curves");
     doc_add(d, DOC_TEXT,
             "At each epoch the mean over the runs that got so far; report.html has the plots. The "

@@ -2,6 +2,7 @@
 #include "train/report/report.h"
 
 #include "common/base/mem.h"
+#include "common/base/text_stream.h"
 #include "common/data/canvas.h"
 #include "common/data/dataset.h"
 #include "common/data/jpeg.h"
@@ -222,7 +223,7 @@ static enum err_code find_gallery_row(const struct report *r, int *row, struct e
 enum err_code report_add_gallery(const struct report *r, struct doc *d, struct err *e)
 {
     struct mistake *mistake = NULL;
-    size_t n = 0, size = 0;
+    size_t n = 0;
     char *html = NULL;
     int64_t count = 0;
     FILE *f = NULL;
@@ -232,9 +233,8 @@ enum err_code report_add_gallery(const struct report *r, struct doc *d, struct e
     if (!r->irony || r->opt->gallery_count == 0)
         goto out;
     TRY(find_mistakes(r, row, &mistake, &n, e));
-    f = open_memstream(&html, &size);
-    if (f == NULL)
-        TRY(err_sys(e, "gallery"));
+    f = text_stream_open(&html, "gallery", e);
+    TRY(e->code);
     TRY(put_gallery(f, r, mistake, n, &count, e));
     doc_add(d, DOC_SECTION, "Most confident mistakes of %s", r->row[row].label);
     if (count == 0)
@@ -245,9 +245,7 @@ enum err_code report_add_gallery(const struct report *r, struct doc *d, struct e
                 "frames, and the spectrogram, low frequencies at the bottom.",
                 (long long)count);
 out:
-    if (f != NULL && fclose(f) != 0)
-        err_set(e, ERR_NOMEM, "gallery: no memory");
-    if (e->code == ERR_OK && count > 0)
+    if (text_stream_close(f, &html, "gallery", e) == ERR_OK && count > 0)
         doc_add_html(d, html);
     else
         free(html);

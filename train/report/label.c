@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 #include "train/report/label.h"
 
+#include "common/base/text_stream.h"
+
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -62,11 +64,10 @@ static bool differs(const char *const *base, const char *const *text, size_t n, 
 static enum err_code make(char **out, const char *const *base, const char *const *text, size_t n,
                           size_t i, struct err *e)
 {
-    size_t size = 0;
-    FILE *f = open_memstream(out, &size);
+    FILE *f = text_stream_open(out, "labels", e);
 
     if (f == NULL)
-        return err_sys(e, "labels");
+        return e->code;
     fputs(base[i], f);
     for (const char *p = text[i], *end; *p != '\0'; p = end + (*end == '\n')) {
         const char *equals = strstr(p, " = ");
@@ -75,7 +76,7 @@ static enum err_code make(char **out, const char *const *base, const char *const
         if (equals != NULL && equals < end && differs(base, text, n, i, p, (size_t)(equals - p)))
             fprintf(f, ", %.*s=%.*s", (int)(equals - p), p, (int)(end - equals - 3), equals + 3);
     }
-    return fclose(f) == 0 ? ERR_OK : err_set(e, ERR_NOMEM, "labels: no memory");
+    return text_stream_close(f, out, "labels", e);
 }
 
 /* An item before i that has the same base and text; n when there is none. */
@@ -128,15 +129,14 @@ static bool is_setting(const char *line)
 
 enum err_code label_settings(char **out, const char *identity, struct err *e)
 {
-    size_t size = 0;
-    FILE *f = open_memstream(out, &size);
+    FILE *f = text_stream_open(out, "settings", e);
 
     if (f == NULL)
-        return err_sys(e, "settings");
+        return e->code;
     for (const char *p = identity, *end; *p != '\0'; p = end + (*end == '\n')) {
         end = strchrnul(p, '\n');
         if (is_setting(p))
             fprintf(f, "%.*s\n", (int)(end - p), p);
     }
-    return fclose(f) == 0 ? ERR_OK : err_set(e, ERR_NOMEM, "settings: no memory");
+    return text_stream_close(f, out, "settings", e);
 }

@@ -4,6 +4,7 @@
 #include "common/base/atomic_file.h"
 #include "common/base/mem.h"
 #include "common/base/parallel.h"
+#include "common/base/text_stream.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -164,7 +165,6 @@ static const char *const output_names[OUTPUTS] = {"report.md", "report.tex", "ce
 
 struct output {
     char *path, *text;
-    size_t size;
 };
 
 static enum err_code write_text(FILE *f, int kind, const struct report *r, const struct doc *d,
@@ -182,15 +182,11 @@ static enum err_code write_text(FILE *f, int kind, const struct report *r, const
 static enum err_code make_text(struct output *o, int kind, const struct report *r,
                                const struct doc *d, struct err *e)
 {
-    FILE *f = open_memstream(&o->text, &o->size);
+    FILE *f = text_stream_open(&o->text, o->path, e);
 
-    if (f == NULL)
-        return err_sys(e, "%s", o->path);
-    TRY(write_text(f, kind, r, d, e));
-out:
-    if (fclose(f) != 0)
-        err_set(e, ERR_NOMEM, "%s: no memory", o->path);
-    return e->code;
+    if (f != NULL)
+        (void)write_text(f, kind, r, d, e);
+    return text_stream_close(f, &o->text, o->path, e);
 }
 
 static enum err_code build(const struct report *r, struct doc *d, struct err *e)
@@ -230,7 +226,8 @@ static enum err_code write_report(const struct report *r, struct output *out, st
         TRY(make_text(&out[i], i, r, &d, e));
     TRY(dir_make(r->opt->out, e));
     for (int i = 0; i < OUTPUTS; i++)
-        TRY(atomic_file_put_part(out[i].path, out[i].text, out[i].size, r->opt->cli.force, e));
+        TRY(atomic_file_put_part(out[i].path, out[i].text, strlen(out[i].text), r->opt->cli.force,
+                                 e));
     log_note(&r->opt->cli.log, "%s: %zu runs of %zu in %d rows and %d columns", r->opt->out, r->n,
              r->all, r->rows, r->columns);
     if (r->opt->cli.json)

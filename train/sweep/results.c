@@ -5,6 +5,7 @@
 #include "common/base/file.h"
 #include "common/base/hash.h"
 #include "common/base/mem.h"
+#include "common/base/text_stream.h"
 
 #include <errno.h>
 #include <math.h>
@@ -82,11 +83,10 @@ static enum err_code check_runs(const struct results *r, struct err *e)
 
 static enum err_code make_header(struct results *r, struct err *e)
 {
-    size_t len = 0;
-    FILE *f = open_memstream(&r->header, &len);
+    FILE *f = text_stream_open(&r->header, "sweep", e);
 
     if (f == NULL)
-        return err_sys(e, "sweep");
+        return e->code;
     fprintf(f, "#synib-results 1\n");
     for (int c = 0; plan_columns[c] != NULL; c++)
         fprintf(f, "%s\t", plan_columns[c]);
@@ -110,9 +110,7 @@ static enum err_code make_header(struct results *r, struct err *e)
         }
     }
     fprintf(f, "\n");
-    if (fclose(f) != 0)
-        return err_set(e, ERR_NOMEM, "sweep: no memory");
-    return ERR_OK;
+    return text_stream_close(f, &r->header, "sweep", e);
 }
 
 enum err_code results_init(struct results *r, const struct plan *plan, struct sweep_part part,
@@ -209,11 +207,10 @@ static void put_cells(FILE *f, const struct plan_run *run)
 static enum err_code make_row(char **out, const struct results *r, size_t i,
                               const struct run_result *result, struct err *e)
 {
-    size_t len = 0;
-    FILE *f = open_memstream(out, &len);
+    FILE *f = text_stream_open(out, "sweep", e);
 
     if (f == NULL)
-        return err_sys(e, "sweep");
+        return e->code;
     put_cells(f, &r->plan->run[i]);
     fprintf(f, "%s\t%s", r->identity[i], result->finite ? "ok" : "not-finite");
     if (result->finite)
@@ -227,9 +224,7 @@ static enum err_code make_row(char **out, const struct results *r, size_t i,
         put_metrics(f, r, &r->kind[i], result->finite, &result->best);
     }
     fprintf(f, "\n");
-    if (fclose(f) != 0)
-        return err_set(e, ERR_NOMEM, "sweep: no memory");
-    return ERR_OK;
+    return text_stream_close(f, out, "sweep", e);
 }
 
 /* A row that was read, behind the plan's cells as they are now: a plan may say the same in other
@@ -238,18 +233,15 @@ static enum err_code remake_row(char **out, const struct plan_run *run, const ch
                                 size_t len, struct err *e)
 {
     const char *rest = text;
-    size_t size = 0;
-    FILE *f = open_memstream(out, &size);
+    FILE *f = text_stream_open(out, "sweep", e);
 
     if (f == NULL)
-        return err_sys(e, "sweep");
+        return e->code;
     put_cells(f, run);
     for (int c = 0; plan_columns[c] != NULL; c++) /* as many as the header says: read_lines */
         rest = (const char *)memchr(rest, '\t', (size_t)(text + len - rest)) + 1;
     fwrite(rest, 1, (size_t)(text + len - rest), f);
-    if (fclose(f) != 0)
-        return err_set(e, ERR_NOMEM, "sweep: no memory");
-    return ERR_OK;
+    return text_stream_close(f, out, "sweep", e);
 }
 
 /* Takes the line as the row of plan->run[i]; a second one must be the same. */

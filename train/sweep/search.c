@@ -3,6 +3,7 @@
 
 #include "common/base/cli.h"
 #include "common/base/mem.h"
+#include "common/base/text_stream.h"
 #include "train/sweep/dimension.h"
 #include "train/sweep/plan.h"
 
@@ -420,7 +421,6 @@ enum err_code search_expand(char **text, size_t *runs, const struct search_optio
                             struct err *e)
 {
     struct search s = {.opt = opt};
-    size_t len = 0;
 
     *text = NULL;
     TRY(tsv_read(&s.tsv, opt->path, "search", plan_columns, e));
@@ -432,20 +432,12 @@ enum err_code search_expand(char **text, size_t *runs, const struct search_optio
     TRY(read_rows(&s, e));
     TRY(check_draws(&s, e));
     TRY(count_runs(&s, e));
-    s.out = open_memstream(text, &len);
-    if (s.out == NULL) {
-        err_sys(e, "search");
-        goto out;
-    }
+    s.out = text_stream_open(text, "search", e);
+    TRY(e->code);
     TRY(put_rows(&s, e));
     *runs = s.runs;
 out:
-    if (s.out != NULL && fclose(s.out) != 0)
-        err_set(e, ERR_NOMEM, "search: no memory");
-    if (e->code != ERR_OK) {
-        free(*text);
-        *text = NULL;
-    }
+    (void)text_stream_close(s.out, text, "search", e);
     search_free(&s);
     return e->code;
 }

@@ -2,6 +2,7 @@
 #include "train/sweep/select.h"
 
 #include "common/base/mem.h"
+#include "common/base/text_stream.h"
 
 #include <assert.h>
 #include <math.h>
@@ -233,11 +234,11 @@ static void put_number(FILE *f, double v)
 static enum err_code put_table(char **text, size_t *undecided, const struct selection *s,
                                struct err *e)
 {
-    size_t len = 0, rank = 0;
-    FILE *f = open_memstream(text, &len);
+    FILE *f = text_stream_open(text, "selection", e);
+    size_t rank = 0;
 
     if (f == NULL)
-        return err_sys(e, "selection");
+        return e->code;
     fprintf(f, "#synib-selected 1\ngroup\tpreset\tmethod\tmask\trank\trun\tsettings\tmetric\tmean\t"
                "sd\tn\tnot_finite\n");
     for (size_t i = 0; i < s->n; i++) {
@@ -253,9 +254,7 @@ static enum err_code put_table(char **text, size_t *undecided, const struct sele
         put_number(f, c->sd);
         fprintf(f, "\t%zu\t%zu\n", c->n, c->not_finite);
     }
-    if (fclose(f) != 0)
-        return err_set(e, ERR_NOMEM, "selection: no memory");
-    return ERR_OK;
+    return text_stream_close(f, text, "selection", e);
 }
 
 enum err_code select_text(char **text, size_t *undecided, const struct results *r,

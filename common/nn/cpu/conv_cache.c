@@ -232,6 +232,7 @@ static enum err_code make_prim(struct nn *nn, enum conv_pass pass, const struct 
     dnnl_primitive_desc_t pd = NULL;
 
     p->images = images;
+    TRY(nn_room("convolution", e));
     if (pass != CONV_WEIGHTS && wants_winograd(nn, s, images))
         TRY(make_transformed_pd(nn, pass, s, images, &mds, &pd, e));
     p->transformed = pd != NULL;

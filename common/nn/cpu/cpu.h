@@ -44,6 +44,10 @@ NODISCARD enum err_code nn_scratch(struct nn *nn, enum scratch_id id, size_t byt
 /* At least `bytes` of scratchpad for every worker. */
 NODISCARD enum err_code nn_worker_scratch(struct nn *nn, size_t bytes, struct err *e);
 
+/* Whether there is room for what oneDNN makes for a primitive: where it has none, oneDNN ends the
+ * process (std::bad_alloc, NULL pointers) more often than it refuses. */
+NODISCARD enum err_code nn_room(const char *what, struct err *e);
+
 /* ERR_OK, or oneDNN's refusal to do `what`. */
 NODISCARD enum err_code nn_dnnl(dnnl_status_t status, const char *what, struct err *e);
 
