@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* The rarer ways through common/base: errors nobody listens to, lines on a terminal, signals, a full
- * stdout, options that are no numbers. */
+/* The rarer ways through common/base: errors nobody listens to, lines on a terminal, signals, a
+ * full stdout, options that are no numbers. */
 #include "tests/support/cmocka.h"
 
 #include "common/base/cli.h"
@@ -156,7 +156,8 @@ static void test_choices(void **state)
     int i;
     (void)state;
 
-    ASSERT_FAILS(cli_choice(&i, "other", names, "--x", &e), e, ERR_USAGE, "unknown 'other': one of");
+    ASSERT_FAILS(cli_choice(&i, "other", names, "--x", &e), e, ERR_USAGE,
+                 "unknown 'other': one of");
     memset(long_word, 'x', 99);
     long_word[99] = '\0';
     ASSERT_FAILS(cli_choice(&i, long_word, names, "--x", &e), e, ERR_USAGE, "one of short");
@@ -235,8 +236,8 @@ static void test_flags(void **state)
     assert_int_equal(tool_main("-qv", &t), 0);
     assert_int_equal(t.cli.log.level, LOG_VERBOSE);
     assert_true(t.cli.jobs >= 1);
-    assert_int_equal(tool_main("--json", &t) | tool_main("--force", &t) | tool_main("--dry-run", &t),
-                     0);
+    assert_int_equal(
+        tool_main("--json", &t) | tool_main("--force", &t) | tool_main("--dry-run", &t), 0);
     assert_true(t.cli.json && t.cli.force && t.cli.dry_run);
 }
 
