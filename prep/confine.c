@@ -115,6 +115,8 @@ static const int allowed[] = {
 
 static int allow_all(scmp_filter_ctx filter)
 {
+    const struct scmp_arg_cmp self = {
+        .arg = 0, .op = SCMP_CMP_EQ, .datum_a = (scmp_datum_t)getpid()};
     int rc = 0;
 
     for (size_t i = 0; rc == 0 && i < sizeof allowed / sizeof *allowed; i++)
@@ -128,8 +130,7 @@ static int allow_all(scmp_filter_ctx filter)
                               SCMP_A2(SCMP_CMP_MASKED_EQ, PROT_EXEC, 0));
     /* abort() signals its own thread; nobody else can be signalled. */
     if (rc == 0)
-        rc = seccomp_rule_add(filter, SCMP_ACT_ALLOW, SCMP_SYS(tgkill), 1,
-                              SCMP_A0(SCMP_CMP_EQ, (scmp_datum_t)getpid()));
+        rc = seccomp_rule_add_array(filter, SCMP_ACT_ALLOW, SCMP_SYS(tgkill), 1, &self);
     return rc;
 }
 

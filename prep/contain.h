@@ -30,7 +30,7 @@ struct contain_limits {
     size_t memory;   /* bytes that jobs may use beside what is shared */
 };
 /* [reliability.md R12]: 20 s; the largest clip that we accept (60 s of 192 kHz stereo sound)
- * takes 0.3 GB. */
+ * takes 0.2 GB. */
 #define CONTAIN_LIMITS_DEFAULT                                                 \
     {                                                                          \
         .cpu_ms = 20 * 1000, .idle_ms = 60 * 1000, .memory = (size_t)512 << 20 \
