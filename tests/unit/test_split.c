@@ -70,6 +70,15 @@ static void test_names(void **state)
         {"1001_DFA_JOY_XX", "emotion"},
         {"1001_DFA_ang_XX", "emotion"},
         {"1001_DFA_ANG_MX", "level"},
+        {"1091_WSI_DIS", "not NNNN"},
+        {"1091xWSI_DIS_HI", "not NNNN"},
+        {"1091_WSIxDIS_HI", "not NNNN"},
+        {"1091_WSI_DISxHI", "not NNNN"},
+        {"109x_WSI_DIS_HI", "four digits"},
+        {"109!_WSI_DIS_HI", "four digits"},
+        {"1091xWSI_DIS_H", "not NNNN"},
+        {"1091_WSIxDIS_H", "not NNNN"},
+        {"1091_WSI_DISxH", "not NNNN"},
     };
     struct clip_name n;
     const char *why;
