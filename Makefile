@@ -8,6 +8,7 @@
 #   make table1    the paper's Table 1: on DATA=/path/to/CREMA-D, or small on a synthetic corpus; goes on where it stopped
 #   make shortcut  DATA=ROOT: is irony told from emotions or from a foreign voice? (docs/shortcut.md)
 #   make bench     measure beside the peers (docs/performance.md)
+#   make repeat    every product again under 40 circumstances that must not matter: equal bytes (docs/reliability/)
 #   make asan      the tests under AddressSanitizer and UBSan; likewise make tsan
 #   make coverage  branch coverage of the tests
 #   make format    clang-format over everything
@@ -21,7 +22,7 @@ PREFIX := /usr/local
 CMAKE_ARGS :=
 SOURCES = $(shell git ls-files '*.c' '*.h')
 
-.PHONY: all packages configure demo test figures table1 shortcut bench asan tsan coverage format check-format check-layers \
+.PHONY: all packages configure demo test figures table1 shortcut bench repeat asan tsan coverage format check-format check-layers \
         install clean
 
 all: configure
@@ -62,6 +63,12 @@ shortcut: all
 bench: all
 	@cmake --build $(BUILD) -j $(JOBS) --target benches
 	@bench/run $(BUILD)
+
+# OUT: scratch folder, about 1 GB.
+repeat: OUT ?= build-repeat
+repeat: all
+	@scripts/install-packages locales clang
+	@tests/repeat/run $(BUILD)/bin $(OUT)
 
 asan:
 	@scripts/install-packages
