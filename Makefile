@@ -7,23 +7,26 @@
 #   make figures   the paper's figures on the synthetic tasks: docs/xor-results.md (hours; goes on where it stopped)
 #   make table1    the paper's Table 1: on DATA=/path/to/CREMA-D, or small on a synthetic corpus; goes on where it stopped
 #   make shortcut  DATA=ROOT: is irony told from emotions or from a foreign voice? (docs/shortcut.md)
+#   make faults    kill every tool at every system call, and fail every one (docs/reliability/kill.md)
 #   make bench     measure beside the peers (docs/performance.md)
 #   make repeat    every product again under 40 circumstances that must not matter: equal bytes (docs/reliability/)
 #   make asan      the tests under AddressSanitizer and UBSan; likewise make tsan
-#   make coverage  branch coverage of the tests
+#   make corruption  shards, sets and runs damaged in every way (docs/reliability/corruption.md; half an hour)
+#   make coverage  branch coverage of the tests (docs/reliability/coverage.md)
 #   make format    clang-format over everything
 #   make install   PREFIX=/usr/local
 #   make clean
 
-PRESET := release
+# A preset of CMakePresets.json; PRESET is a preset of manifests/presets, for the makefiles of docs/ that start here.
+CMAKE_PRESET := release
 BUILD := build
 JOBS := $(shell nproc)
 PREFIX := /usr/local
 CMAKE_ARGS :=
 SOURCES = $(shell git ls-files '*.c' '*.h')
 
-.PHONY: all packages configure demo test figures table1 shortcut bench repeat asan tsan coverage format check-format check-layers \
-        install clean
+.PHONY: all packages configure demo test faults figures table1 shortcut bench repeat asan tsan corruption coverage format \
+        check-format check-layers install clean
 
 all: configure
 	@cmake --build $(BUILD) -j $(JOBS)
@@ -32,13 +35,17 @@ packages:
 	@scripts/install-packages
 
 configure: packages
-	@[ -f $(BUILD)/CTestTestfile.cmake ] || cmake --preset $(PRESET) -B $(BUILD) $(CMAKE_ARGS) >/dev/null
+	@[ -f $(BUILD)/CTestTestfile.cmake ] || cmake --preset $(CMAKE_PRESET) -B $(BUILD) $(CMAKE_ARGS) >/dev/null
 
 demo: all
 	@BIN=$(BUILD)/bin scripts/demo demo
 
 test: all
 	@cd $(BUILD) && ctest --output-on-failure -j $(JOBS)
+
+faults: all
+	/install-packages
+	/fault/run-full $(BUILD)/bin
 
 # GRID=full adds the published grid of 231 mixtures. SWEEPS: where the runs' results are kept.
 GRID := quick
@@ -72,15 +79,22 @@ repeat: all
 
 asan:
 	@scripts/install-packages
-	@$(MAKE) --no-print-directory test PRESET=asan BUILD=build-asan
+	@$(MAKE) --no-print-directory test CMAKE_PRESET=asan BUILD=build-asan
 
 tsan:
-	@$(MAKE) --no-print-directory test PRESET=tsan BUILD=build-tsan
+	@$(MAKE) --no-print-directory test CMAKE_PRESET=tsan BUILD=build-tsan
+
+# SEED: of the random part.
+SEED := 1
+corruption: all
+	@for test in corruption corruption_sets corruption_runs; do \
+	    nice $(BUILD)/bin/test_$$test --full --seed $(SEED) || exit 1; done
 
 coverage:
 	@scripts/install-packages gcovr
-	@$(MAKE) --no-print-directory test PRESET=coverage BUILD=build-coverage
-	@gcovr --root . --object-directory build-coverage --exclude tests --branches --print-summary
+	@find build-coverage -name '*.gcda' -delete 2>/dev/null || true
+	@$(MAKE) --no-print-directory test CMAKE_PRESET=coverage BUILD=build-coverage
+	@scripts/coverage/report build-coverage
 
 format:
 	@scripts/install-packages clang-format

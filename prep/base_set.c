@@ -5,6 +5,7 @@
 #include "common/base/file.h"
 #include "common/base/mem.h"
 #include "common/base/parallel.h"
+#include "prep/confine.h"
 #include "prep/ordered.h"
 
 #include <stdio.h>
@@ -20,8 +21,11 @@ enum {
 
 /* What became of one clip. */
 struct item {
+    struct contain_result result; /* what sample looks into */
     struct base_sample sample;
+    struct shard_value value[SHARD_MAX_FIELDS];
     uint8_t clip[CLIP_NAME_SIZE];
+    bool fatal; /* err is the run's, not the clip's */
     struct err err;
 };
 
@@ -29,7 +33,8 @@ struct run {
     const struct base_set_options *opt;
     const struct base_set_tool *tool;
     struct clip_list clips;
-    void **scratch; /* [jobs] */
+    void *scratch;
+    struct contain *workers; /* [jobs] */
     struct ordered order;
     struct item *items; /* [order.window] */
     struct shard_writer *writer;
@@ -48,14 +53,15 @@ static bool is_set(const bool *flag)
 
 static void item_reset(struct item *item)
 {
-    for (int i = 0; i < SAMPLE_MAX_OWNED; i++)
-        free(item->sample.owned[i]);
+    contain_result_free(&item->result);
     *item = (struct item){0};
 }
 
 /* True for faults of the clip, false for those of the run. */
-static bool rejects_clip(enum err_code code)
+static bool rejects_clip(const struct item *item)
 {
+    enum err_code code = item->fatal ? ERR_OK : item->err.code;
+
     return code == ERR_IO || code == ERR_FORMAT || code == ERR_TRUNCATED || code == ERR_DATA ||
            code == ERR_CHECKSUM;
 }
@@ -75,16 +81,22 @@ out:
     return e->code;
 }
 
-static void fill_row_values(const struct base_set_tool *tool, const struct clip_row *row,
-                            struct item *item)
+static void fill_values(const struct base_set_tool *tool, const struct clip_row *row,
+                        struct item *item)
 {
-    struct shard_value *value = item->sample.value;
+    struct shard_value *value = item->value;
 
     value[tool->clip_field] = (struct shard_value){item->clip, sizeof item->clip};
     value[tool->actor_field] = (struct shard_value){&row->actor, sizeof row->actor};
     value[tool->label_field] = (struct shard_value){&row->label, sizeof row->label};
     value[tool->flags_field] = (struct shard_value){&item->sample.flags, sizeof item->sample.flags};
     value[tool->sha256_field] = (struct shard_value){row->sha256, sizeof row->sha256};
+    for (int k = 0; k < tool->parts; k++)
+        value[tool->part_field + k] =
+            (struct shard_value){item->sample.part[k], item->sample.part_len[k]};
+    if (tool->index_field >= 0)
+        value[tool->index_field] =
+            (struct shard_value){item->sample.index, sizeof item->sample.index};
 }
 
 /* Reasons go to rejected.tsv, which must not depend on where the corpus lies. */
@@ -98,26 +110,70 @@ static void without_root(const struct run *run, struct err *e)
     }
 }
 
-static void make_item(struct run *run, const struct clip_row *row, void *scratch, struct item *item)
+/* A worker's job: the clip of row `tag`. */
+static enum err_code decode(void *ctx, int64_t tag, const void *data, size_t len, void *out,
+                            size_t *out_len, struct err *e)
 {
+    const struct run *run = ctx;
+    const struct base_set_tool *tool = run->tool;
+    const struct clip_row *row = &run->clips.row[tag];
+    struct base_sample sample = {0};
+
+    TRY(tool->work(tool->ctx, run->scratch, row, data, len, &sample, e));
+    if (base_sample_pack(&sample, tool->parts, tool->part_max, out, out_len, e) != ERR_OK)
+        (void)err_in(e, "%s", row->path);
+out:
+    for (int k = 0; k < SAMPLE_MAX_PARTS; k++)
+        free(sample.part[k]);
+    return e->code;
+}
+
+/* The worker may have been taken over by the clip: nothing of what it gave is taken on trust. */
+static enum err_code accept(const struct base_set_tool *tool, const struct clip_row *row,
+                            struct item *item, struct err *e)
+{
+    struct base_sample *s = &item->sample;
+
+    TRY(base_sample_unpack(s, tool->parts, tool->part_max, item->result.data, item->result.len, e));
+    if ((s->flags & ~tool->may_flag) != 0)
+        TRY(err_set(e, ERR_FORMAT, "its decoder gave flags 0x%x", (unsigned)s->flags));
+    TRY(tool->check(s, e));
+    s->flags |= row->flags & tool->keep_flags;
+out:
+    return err_in(e, "%s", row->path);
+}
+
+static enum err_code run_worker(struct run *run, int64_t i, int slot, const struct file_view *file,
+                                struct item *item)
+{
+    struct err broken = {0};
+
+    if (contain_run(run->workers, slot, i, run->clips.row[i].path, file->data, file->len,
+                    &item->result, &item->err, &broken) != ERR_OK) {
+        item->err = broken;
+        item->fatal = true;
+    }
+    return item->err.code;
+}
+
+static void make_item(struct run *run, int64_t i, int slot, struct item *item)
+{
+    const struct clip_row *row = &run->clips.row[i];
     const struct base_set_tool *tool = run->tool;
     struct err *e = &item->err;
     struct file_view file = {0};
-    char *path = NULL;
 
-    item->sample.flags = row->flags & tool->keep_flags;
     TRY(clip_name_pack(item->clip, row->clip, e));
-    TRY(path_join(&path, run->opt->root, row->path, e));
-    if (file_read(&file, path, MAX_FILE_BYTES, e) != ERR_OK) {
+    if (file_read_beneath(&file, run->opt->root, row->path, MAX_FILE_BYTES, e) != ERR_OK) {
         without_root(run, e);
         goto out;
     }
     TRY(check_digest(row, &file, e));
-    TRY(tool->work(tool->ctx, scratch, row, file.data, file.len, &item->sample, e));
-    fill_row_values(tool, row, item);
+    TRY(run_worker(run, i, slot, &file, item));
+    TRY(accept(tool, row, item, e));
+    fill_values(tool, row, item);
 out:
     file_view_free(&file);
-    free(path);
 }
 
 static void work_on(void *ctx, int64_t i, int worker)
@@ -130,7 +186,7 @@ static void work_on(void *ctx, int64_t i, int worker)
         (void)err_set(&item->err, ERR_STOPPED,
                       "stopped on request: nothing was written; the same command starts again");
     else if (!row->rejected && !is_set(&run->failed))
-        make_item(run, row, run->scratch[worker], item);
+        make_item(run, i, worker, item);
     ordered_end(&run->order, i);
 }
 
@@ -158,14 +214,14 @@ static enum err_code settle(struct run *run, const struct clip_row *row, struct 
         run->rejected_before++;
         return list_rejected(run, row->clip, "scan", row->reason, e);
     }
-    if (rejects_clip(item->err.code)) {
+    if (rejects_clip(item)) {
         if (++run->rejected_here <= MAX_WARNINGS)
             log_warn(log, "rejected %s: %s", row->clip, item->err.text);
         return list_rejected(run, row->clip, run->tool->step, item->err.text, e);
     }
     if (item->err.code != ERR_OK)
         return err_set(e, item->err.code, "%s", item->err.text);
-    TRY(shard_writer_add(run->writer, item->sample.value, e));
+    TRY(shard_writer_add(run->writer, item->value, e));
     run->written++;
     for (int bit = 0; bit < 32; bit++)
         run->flagged[bit] += item->sample.flags >> bit & 1;
@@ -224,9 +280,19 @@ static enum err_code run_clips(struct run *run, struct err *e)
     int jobs = run->opt->cli.jobs > 1 ? run->opt->cli.jobs : 1;
     int64_t window = (int64_t)jobs * WINDOW_PER_THREAD;
 
-    TRY(mem_array(&run->scratch, (size_t)jobs, sizeof *run->scratch, "workers", e));
-    for (int i = 0; i < jobs; i++)
-        TRY(run->tool->scratch_new(&run->scratch[i], e));
+    const struct base_set_tool *tool = run->tool;
+    struct contain_options contain = {
+        .workers = jobs,
+        .in_max = MAX_FILE_BYTES,
+        .out_max = base_sample_room(tool->parts, tool->part_max),
+        .limits = tool->limits,
+        .fn = decode,
+        .ctx = run,
+    };
+
+    TRY(tool->scratch_new(&run->scratch, e));
+    TRY(contain_open(&run->workers, &contain, e));
+    log_debug(&run->opt->cli.log, "decoding is confined by %s", confine_describe(confine_level()));
     TRY(mem_array(&run->items, (size_t)window, sizeof *run->items, "reorder buffer", e));
     TRY(ordered_init(&run->order, window, consume, run, e));
     progress_begin(&run->progress, &run->opt->cli.log, "clips", (int64_t)run->clips.count);
@@ -235,9 +301,8 @@ static enum err_code run_clips(struct run *run, struct err *e)
     if (run->err.code != ERR_OK)
         (void)err_set(e, run->err.code, "%s", run->err.text);
 out:
-    for (int i = 0; run->scratch != NULL && i < jobs; i++)
-        run->tool->scratch_free(run->scratch[i]);
-    free(run->scratch);
+    contain_close(run->workers);
+    tool->scratch_free(run->scratch);
     free(run->items);
     ordered_free(&run->order);
     return e->code;
@@ -330,6 +395,7 @@ enum err_code base_set_run(const struct base_set_options *opt, const struct base
                  run->clips.usable, run->clips.count - run->clips.usable, opt->output);
         goto out;
     }
+    TRY(dir_room(opt->output, run->clips.usable * tool->sample_bytes, e));
     TRY(open_outputs(run, e));
     TRY(run_clips(run, e));
     TRY(publish(run, e));

@@ -4,7 +4,9 @@
 
 #include "common/base/cli.h"
 #include "common/data/fields.h"
+#include "prep/base_sample.h"
 #include "prep/clip_list.h"
+#include "prep/contain.h"
 
 #include <stddef.h>
 #include <stdint.h>
@@ -15,8 +17,10 @@
  * Every row of clips.tsv ends in the set or in OUT/rejected.tsv (docs/formats/manifests.md, kind
  * "rejected"): rows that the scan had rejected, and clips that this tool rejects. A clip is
  * rejected when its file cannot be read, when its SHA-256 is not the one in clips.tsv (it changed
- * since the scan), or when the tool's work() finds a fault; lack of memory ends the run instead.
- * Samples have the order of clips.tsv and the same bytes at any number of threads. */
+ * since the scan), when the tool's work() finds a fault, or when work() crashes, hangs or does what
+ * is forbidden: it runs in worker processes (prep/contain.h). Lack of memory in the tool itself
+ * ends the run instead. Samples have the order of clips.tsv and the same bytes at any number of
+ * threads. */
 
 struct base_set_options {
     struct cli cli;
@@ -35,16 +39,6 @@ NODISCARD enum err_code base_set_options_parse(struct base_set_options *opt,
                                                const struct argp *argp, int argc, char **argv,
                                                const char *tool, void *input, struct err *e);
 
-/* One sample on its way to the writer: the tool fills value[], and memory it allocates for them
- * goes into owned[]. value[clip, actor, label, flags, src.sha256] come from the row. */
-enum { SAMPLE_MAX_OWNED = FRAMES_PER_CLIP };
-struct base_sample {
-    struct shard_value value[SHARD_MAX_FIELDS];
-    void *owned[SAMPLE_MAX_OWNED];  /* freed by the driver */
-    uint32_t flags;                 /* of the row, restricted to `keep_flags`; work() may add */
-    int32_t index[FRAMES_PER_CLIP]; /* room for frame.index */
-};
-
 struct base_set_tool {
     const char *name; /* "synib-frames" */
     const char *step; /* in rejected.tsv: "frames" */
@@ -52,20 +46,30 @@ struct base_set_tool {
     const char *prefix; /* of the shard files */
     struct shard_field field[SHARD_MAX_FIELDS];
     int fields;
+    uint64_t sample_bytes; /* about what a sample takes on disk, rather too little than too much */
     /* where the driver's own values go */
     int clip_field, actor_field, label_field, flags_field, sha256_field;
+    /* where the sample's go: parts in `parts` fields from part_field on; -1 = no frame.index */
+    int part_field, parts, index_field;
+    size_t part_max;     /* bytes of one part */
     uint32_t keep_flags; /* which flags of the scan concern this medium */
+    uint32_t may_flag;   /* which ones work() may add */
     const char *config;  /* canonical JSON; provenance */
     const char *libraries;
 
-    /* Scratch for one thread; both get `ctx`. */
+    /* Made once, before there are workers: each has a copy of its own. */
     enum err_code (*scratch_new)(void **scratch, struct err *e);
     void (*scratch_free)(void *scratch);
-    /* One clip: data[len] is the whole file, row->path its name for messages (never with ROOT, so
-     * that rejected.tsv is the same everywhere). An error rejects the clip. */
+    /* In a worker. One clip: data[len] is the whole file, row->path its name for messages (never
+     * with ROOT, so that rejected.tsv is the same everywhere). part[0..parts) from malloc(), freed
+     * by the driver. An error rejects the clip. */
     enum err_code (*work)(void *ctx, void *scratch, const struct clip_row *row, const void *data,
                           size_t len, struct base_sample *sample, struct err *e);
+    /* In the tool: whether what a worker gave can be a result of work(). ERR_FORMAT; the text does
+     * not name the clip. */
+    enum err_code (*check)(const struct base_sample *sample, struct err *e);
     void *ctx;
+    struct contain_limits limits; /* of one work() */
 };
 
 /* ERR_REJECTED when clips were rejected here (the set is written); ERR_DATA when none is left;

@@ -7,7 +7,10 @@
 
 /* synib-frames: FLV -> base set "video", three JPEGs per clip at source size. */
 
-enum { FRAMES_JPEG_QUALITY = 95 }; /* OpenCV's default, which the reference uses: R section 1.3 */
+enum {
+    FRAMES_JPEG_QUALITY = 95, /* OpenCV's default, which the reference uses: R section 1.3 */
+    FRAMES_JPEG_MAX_BYTES = 16 << 20, /* 1920 x 1088 pictures of noise have 5 MB */
+};
 
 struct frames_options {
     struct base_set_options base;

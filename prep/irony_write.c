@@ -5,6 +5,7 @@
 #include "common/base/file.h"
 #include "common/base/mem.h"
 #include "common/data/irony.h"
+#include "common/data/json.h"
 
 #include <assert.h>
 #include <inttypes.h>
@@ -260,13 +261,13 @@ static enum err_code look_for_sets(struct job *j, struct err *e)
 {
     for (int p = 0; p < N_PARTS; p++) {
         struct shard_set *set = NULL;
-        struct err quiet = {0};
 
         make_meta(j, p);
         TRY(path_join(&j->dir[p], j->opt->output, part_names[p], e));
         if (j->opt->cli.force)
             continue;
-        j->done[p] = shard_set_open(&set, j->dir[p], &quiet) == ERR_OK && is_made(j, p, set);
+        TRY(shard_set_probe(&set, j->dir[p], e));
+        j->done[p] = set != NULL && is_made(j, p, set);
         if (j->done[p])
             snprintf(j->digest[p], sizeof j->digest[p], "%s", shard_set_meta(set, "synib.content"));
         shard_set_close(set);
@@ -358,11 +359,35 @@ out:
     return e->code;
 }
 
+static uint64_t set_bytes(const struct shard_set *s)
+{
+    uint64_t sum = 0;
+    int64_t first, count;
+
+    for (int i = 0; i < shard_set_shards(s); i++)
+        sum += tensorfile_size(shard_set_shard(s, i, &first, &count));
+    return sum;
+}
+
+/* A self-contained sample takes what the bases take per clip. */
+static enum err_code check_room(const struct job *j, struct err *e)
+{
+    double sample = (double)set_bytes(j->video) / (double)shard_set_count(j->video) +
+                    (double)set_bytes(j->audio) / (double)shard_set_count(j->audio);
+    size_t samples = 0;
+
+    for (int p = 0; p < N_PARTS; p++)
+        samples += j->done[p] ? 0 : j->part[p].n;
+    return j->opt->materialise ? dir_room(j->opt->output, (uint64_t)(sample * (double)samples), e)
+                               : ERR_OK;
+}
+
 /* Every row of every part is checked and buffered before the first set is published. */
 static enum err_code write_sets(struct job *j, struct err *e)
 {
-    TRY(dir_make(j->opt->output, e));
     TRY(look_for_sets(j, e));
+    TRY(check_room(j, e));
+    TRY(dir_make(j->opt->output, e));
     for (int p = 0; p < N_PARTS; p++)
         if (!j->done[p])
             TRY(fill_writer(j, p, e));
@@ -371,8 +396,7 @@ static enum err_code write_sets(struct job *j, struct err *e)
         struct irony_writer *w = j->writer[p];
 
         j->writer[p] = NULL;
-        if (!j->done[p])
-            TRY(irony_writer_commit(w, j->digest[p], e));
+        TRY(j->done[p] ? shard_set_tidy(j->dir[p], e) : irony_writer_commit(w, j->digest[p], e));
     }
 out:
     return e->code;
@@ -393,11 +417,11 @@ static enum err_code print_json(const struct job *j, struct err *e)
             rc = json_object_set_new(part, "content", json_string(j->digest[p]));
         rc |= json_object_set_new(root, part_names[p], part);
     }
-    if (rc == 0)
-        rc = json_dumpf(root, j->opt->out, JSON_INDENT(2) | JSON_REAL_PRECISION(15)) != 0 ||
-             fputc('\n', j->opt->out) == EOF;
-    json_decref(root);
-    return rc == 0 ? ERR_OK : err_set(e, ERR_IO, "report: cannot write the JSON object");
+    if (rc != 0) {
+        json_decref(root);
+        root = NULL;
+    }
+    return json_print(root, j->opt->out, JSON_INDENT(2) | JSON_REAL_PRECISION(15), e);
 }
 
 static void report(const struct job *j)

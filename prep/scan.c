@@ -5,6 +5,8 @@
 #include "common/base/file.h"
 #include "common/base/mem.h"
 #include "common/base/parallel.h"
+#include "prep/confine.h"
+#include "prep/scan_walk.h"
 
 #include <errno.h>
 #include <stdlib.h>
@@ -211,16 +213,18 @@ static void judge_one(void *ctx, int64_t i, int worker)
     enum err_code rc = e->code;
 
     if (rc == ERR_OK)
-        rc = scan_clip_judge(&w->s->clip[i], w->r, e);
+        rc = scan_clip_judge(w->s, (size_t)i, worker, w->r, e);
     progress_step(&w->progress, rc == ERR_OK);
 }
 
-static enum err_code judge_all(struct scan_corpus *s, const struct scan_rules *r, struct err *e)
+static enum err_code judge_all(struct scan_corpus *s, struct scan_rules *r, struct err *e)
 {
     int jobs = r->opt->cli.jobs > 0 ? r->opt->cli.jobs : 1;
     struct work w = {.s = s, .r = r};
 
     TRY(mem_array(&w.fault, (size_t)jobs, sizeof *w.fault, "scan", e));
+    TRY(scan_walk_open(&r->workers, s, jobs, e));
+    log_debug(&r->opt->cli.log, "parsers are confined by %s", confine_describe(confine_level()));
     progress_begin(&w.progress, &r->opt->cli.log, "clips", (int64_t)s->count);
     parallel_for(jobs, (int64_t)s->count, judge_one, &w);
     progress_end(&w.progress);
@@ -228,6 +232,8 @@ static enum err_code judge_all(struct scan_corpus *s, const struct scan_rules *r
         if (w.fault[i].code != ERR_OK)
             TRY(err_set(e, w.fault[i].code, "%s", w.fault[i].text));
 out:
+    contain_close(r->workers);
+    r->workers = NULL;
     free(w.fault);
     return e->code;
 }
@@ -306,6 +312,13 @@ enum err_code scan_run(const struct scan_options *opt, struct err *e)
     count_absent(&s, &r);
     TRY(judge_all(&s, &r, e));
     TRY(find_twins(&s, e));
+    sums = scan_sum(&s);
+    /* A checkout without its media is not a corpus: a manifest of it would help nobody. */
+    if (sums.lfs_pointers == s.count)
+        TRY(err_set(e, ERR_DATA,
+                    "%s: all %zu clips are git-lfs pointers, not media: run 'git lfs pull' in the "
+                    "checkout; nothing was written",
+                    opt->root, s.count));
     if (f != NULL) {
         TRY(scan_write(f, &s, &r, e));
         done = f;
@@ -315,7 +328,6 @@ enum err_code scan_run(const struct scan_options *opt, struct err *e)
     scan_log(&s, &r);
     if (opt->cli.json)
         TRY(scan_print_json(&s, &r, e));
-    sums = scan_sum(&s);
     if (sums.rejected > 0)
         TRY(err_set(e, ERR_REJECTED, "%s: %zu of %zu clips are rejected", opt->root, sums.rejected,
                     s.count));

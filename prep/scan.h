@@ -11,6 +11,8 @@
 
 #include <stdio.h>
 
+struct contain;
+
 /* synib-scan: ROOT/VideoFlash/NAME.flv and ROOT/AudioWAV/NAME.wav -> a clips manifest with a
  * verdict for every clip. The rules are listed in docs/scan.md. */
 
@@ -47,7 +49,7 @@ extern const char *const scan_media_suffixes[N_SCAN_MEDIA]; /* ".flv" ".wav" */
 enum scan_checked { CHECKED_NONE, CHECKED_OFFICIAL, CHECKED_CORPUS, CHECKED_GIVEN };
 extern const char *const scan_checked_names[]; /* "none" "official" "corpus" "given" */
 
-/* What a clip is compared with. Read-only, shared by all threads. */
+/* What a clip is compared with, and who walks it. Read-only, shared by all threads. */
 struct scan_rules {
     const struct scan_options *opt;
     char *folder[N_SCAN_MEDIA]; /* as given: ROOT/VideoFlash, ROOT/AudioWAV */
@@ -58,6 +60,7 @@ struct scan_rules {
     struct tsv_index media_index;
     struct tsv *issues; /* NULL with --issues none */
     struct tsv_index issues_index;
+    struct contain *workers; /* one slot per thread */
 };
 
 struct scan_half {
@@ -82,13 +85,12 @@ struct scan_clip {
     char reason[SCAN_REASON_SIZE]; /* "; "-joined; UTF-8 without control characters */
 };
 
+/* "VideoFlash/NAME.flv" */
+enum { SCAN_PATH_SIZE = 512 };
+void scan_clip_path(char out[SCAN_PATH_SIZE], const struct scan_clip *c, enum scan_media m);
+
 /* Adds a reason, with control characters and bytes that are not ASCII escaped. */
 void scan_clip_say(struct scan_clip *c, const char *fmt, ...) PRINTF_LIKE(2, 3);
-
-/* Looks at both halves of a clip whose name and `present` are set, and judges all but what needs
- * other clips. Only the system's faults (memory) are errors. Threads: any, on different clips. */
-NODISCARD enum err_code scan_clip_judge(struct scan_clip *c, const struct scan_rules *r,
-                                        struct err *e);
 
 /* All clips of a corpus, sorted by name. */
 struct scan_corpus {
@@ -96,6 +98,12 @@ struct scan_corpus {
     size_t count, cap;
     size_t absent; /* clips of the digest manifest that are not in the corpus */
 };
+
+/* Looks at both halves of clip number i, whose name and `present` are set, with worker `slot`, and
+ * judges all but what needs other clips. Only the system's faults (memory) are errors. Threads:
+ * any, on different clips with different slots. */
+NODISCARD enum err_code scan_clip_judge(const struct scan_corpus *s, size_t i, int slot,
+                                        const struct scan_rules *r, struct err *e);
 
 /* Rejected, accepted with and without a flag. */
 struct scan_sums {

@@ -4,6 +4,7 @@
 #include "common/base/file.h"
 #include "prep/flv.h"
 #include "prep/riff.h"
+#include "prep/scan_walk.h"
 
 #include <errno.h>
 #include <inttypes.h>
@@ -11,8 +12,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* The longest real FLV has 8.5 MB. */
-enum { MEDIA_MAX_BYTES = 256 << 20, FRAMES_NEEDED = FRAMES_PER_CLIP };
+enum { FRAMES_NEEDED = FRAMES_PER_CLIP };
 enum { LENGTHS_DIFFER_MS = 500, AUDIO_MIN_MS = 100 };
 static const double clipped_max = 0.10;
 
@@ -46,10 +46,10 @@ static void reject(struct scan_clip *c, const char *text)
     scan_clip_say(c, "%s", text);
 }
 
-/* "VideoFlash/NAME.flv" */
-static void relative_path(char *out, size_t size, const struct scan_clip *c, enum scan_media m)
+void scan_clip_path(char out[SCAN_PATH_SIZE], const struct scan_clip *c, enum scan_media m)
 {
-    snprintf(out, size, "%s/%s%s", scan_media_folders[m], c->name, scan_media_suffixes[m]);
+    snprintf(out, SCAN_PATH_SIZE, "%s/%s%s", scan_media_folders[m], c->name,
+             scan_media_suffixes[m]);
 }
 
 /* ---- reading ---- */
@@ -64,12 +64,14 @@ static bool beneath(const char *path, const char *folder)
 /* A link may point anywhere in ROOT or in its media folder (which may itself be a link), no
  * further: a corpus from elsewhere must not make us read other files. */
 static bool path_ok(struct scan_clip *c, const struct scan_rules *r, enum scan_media m,
-                    const char *path, const char *shown)
+                    const char *path, const char *shown, struct err *e)
 {
     char *real = realpath(path, NULL);
     bool ok = real != NULL && (beneath(real, r->real_root) || beneath(real, r->real[m]));
 
-    if (real == NULL) {
+    if (real == NULL && errno == ENOMEM) {
+        (void)err_sys(e, "%s", path);
+    } else if (real == NULL) {
         c->rejected = true;
         scan_clip_say(c, "%s: cannot be opened: %s", shown, strerror(errno));
     } else if (!ok) {
@@ -91,9 +93,9 @@ static enum err_code read_half(struct file_view *v, struct scan_clip *c, const s
 
     *v = (struct file_view){0};
     TRY(path_join(&path, r->opt->root, shown, e));
-    if (!path_ok(c, r, m, path, shown))
+    if (!path_ok(c, r, m, path, shown, e))
         goto out;
-    if (file_read(v, path, MEDIA_MAX_BYTES, &fault) != ERR_OK) {
+    if (file_read_beneath(v, r->opt->root, shown, SCAN_MEDIA_MAX_BYTES, &fault) != ERR_OK) {
         if (fault.code == ERR_NOMEM)
             TRY(err_set(e, fault.code, "%s", fault.text));
         c->rejected = true;
@@ -152,85 +154,78 @@ static bool check_digest(struct scan_clip *c, const struct scan_rules *r, enum s
 
 /* ---- structure ---- */
 
-static void judge_video(struct scan_clip *c, const struct scan_rules *r, const struct file_view *v,
+static void judge_video(struct scan_clip *c, const struct scan_rules *r, const struct scan_walk *w,
                         const char *shown, bool original)
 {
-    struct err fault = {0};
-    struct flv_info info;
-
-    if (flv_walk(&info, shown, v->data, v->len, &fault) != ERR_OK) {
+    if (w->code != ERR_OK) {
         /* The dataset's own bytes are not damage, whatever they break, as long as there are
          * pictures: leaving them out would change the reference dataset. */
-        if (original && r->checked == CHECKED_OFFICIAL && info.frames >= FRAMES_NEEDED) {
+        if (original && r->checked == CHECKED_OFFICIAL && w->frames >= FRAMES_NEEDED) {
             c->flags |= FLAG_ODD_STRUCTURE;
-            scan_clip_say(c, "%s", fault.text);
+            scan_clip_say(c, "%s", w->text);
         } else {
-            reject(c, fault.text);
+            reject(c, w->text);
         }
     }
-    if (info.frames == 0)
+    if (w->frames == 0)
         return;
     c->video_walked = true;
-    c->frames = info.frames;
-    c->video_ms = info.video_ms;
-    if (info.frames < FRAMES_NEEDED) {
+    c->frames = w->frames;
+    c->video_ms = w->video_ms;
+    if (w->frames < FRAMES_NEEDED) {
         c->rejected = true;
-        scan_clip_say(c, "%s: %" PRId64 " frames, need %d", shown, info.frames, FRAMES_NEEDED);
+        scan_clip_say(c, "%s: %" PRId64 " frames, need %d", shown, w->frames, FRAMES_NEEDED);
     }
     /* A corpus with digests of its own says by them which codec it wants. */
-    if (info.video_codec != FLV_VIDEO_VP6 &&
+    if (w->video_codec != FLV_VIDEO_VP6 &&
         (r->checked == CHECKED_OFFICIAL || r->checked == CHECKED_NONE)) {
         c->flags |= FLAG_REENCODED;
         scan_clip_say(c, "%s: video is %s, CREMA-D records VP6", shown,
-                      flv_video_codec_name(info.video_codec));
+                      flv_video_codec_name(w->video_codec));
     }
 }
 
-static void judge_sound(struct scan_clip *c, const struct scan_rules *r,
-                        const struct riff_info *info, const char *shown)
+static void judge_sound(struct scan_clip *c, const struct scan_rules *r, const struct scan_walk *w,
+                        const char *shown)
 {
-    struct riff_stats stats;
-
-    riff_measure(&stats, info);
     if (c->audio_ms < AUDIO_MIN_MS) {
         c->rejected = true;
         scan_clip_say(c, "%s: %" PRId64 " ms of sound, need %d", shown, c->audio_ms, AUDIO_MIN_MS);
     }
-    if (stats.constant) {
+    if (w->constant) {
         scan_clip_say(c, "%s: is silent (all samples %s)", shown,
-                      stats.silent ? "zero" : "have one value");
+                      w->silent ? "zero" : "have one value");
         if (r->opt->allow_silent)
             c->flags |= FLAG_SILENT_AUDIO;
         else
             c->rejected = true;
-    } else if (stats.clipped_part > clipped_max) {
+    } else if (w->clipped_part > clipped_max) {
         c->flags |= FLAG_CLIPPED_AUDIO;
         scan_clip_say(c, "%s: %.1f %% of the samples are at full scale", shown,
-                      100.0 * stats.clipped_part);
+                      100.0 * w->clipped_part);
     }
 }
 
-static void judge_audio(struct scan_clip *c, const struct scan_rules *r, const struct file_view *v,
+static void judge_audio(struct scan_clip *c, const struct scan_rules *r, const struct scan_walk *w,
                         const char *shown)
 {
-    struct err fault = {0};
-    struct riff_info info;
-
-    if (riff_walk(&info, shown, v->data, v->len, &fault) != ERR_OK) {
-        reject(c, fault.text);
+    if (w->code != ERR_OK) {
+        reject(c, w->text);
         return;
     }
     c->audio_walked = true;
-    c->audio_samples = (int64_t)info.samples;
-    c->audio_ms = (int64_t)(info.samples * 1000 / info.rate_hz);
-    judge_sound(c, r, &info, shown);
+    c->audio_samples = (int64_t)w->samples;
+    c->audio_ms = (int64_t)(w->samples * 1000 / w->rate_hz);
+    judge_sound(c, r, w, shown);
 }
 
-static enum err_code judge_half(struct scan_clip *c, const struct scan_rules *r, enum scan_media m,
-                                struct err *e)
+static enum err_code judge_half(const struct scan_corpus *s, size_t i, int slot,
+                                const struct scan_rules *r, enum scan_media m, struct err *e)
 {
+    struct scan_clip *c = &s->clip[i];
     struct file_view v = {0};
-    char shown[512];
+    struct scan_walk w;
+    char shown[SCAN_PATH_SIZE];
     bool original;
 
     if (!c->half[m].present) {
@@ -238,15 +233,16 @@ static enum err_code judge_half(struct scan_clip *c, const struct scan_rules *r,
         scan_clip_say(c, "missing %s", scan_media_names[m]);
         return ERR_OK;
     }
-    relative_path(shown, sizeof shown, c, m);
+    scan_clip_path(shown, c, m);
     TRY(read_half(&v, c, r, m, shown, e));
     if (!c->half[m].read)
         goto out;
     original = !c->half[m].lfs_pointer && check_digest(c, r, m, shown);
+    TRY(scan_walk_run(&w, r->workers, slot, (int64_t)i, m, shown, v.data, v.len, e));
     if (m == SCAN_VIDEO)
-        judge_video(c, r, &v, shown, original);
+        judge_video(c, r, &w, shown, original);
     else
-        judge_audio(c, r, &v, shown);
+        judge_audio(c, r, &w, shown);
 out:
     file_view_free(&v);
     return e->code;
@@ -278,8 +274,10 @@ static void apply_issues(struct scan_clip *c, const struct scan_rules *r)
     }
 }
 
-enum err_code scan_clip_judge(struct scan_clip *c, const struct scan_rules *r, struct err *e)
+enum err_code scan_clip_judge(const struct scan_corpus *s, size_t i, int slot,
+                              const struct scan_rules *r, struct err *e)
 {
+    struct scan_clip *c = &s->clip[i];
     const char *why = NULL;
 
     c->named = clip_name_parse(&c->parsed, c->name, &why);
@@ -288,7 +286,7 @@ enum err_code scan_clip_judge(struct scan_clip *c, const struct scan_rules *r, s
         scan_clip_say(c, "%s: %s", c->name, why);
     }
     for (int m = 0; m < N_SCAN_MEDIA; m++)
-        TRY(judge_half(c, r, (enum scan_media)m, e));
+        TRY(judge_half(s, i, slot, r, (enum scan_media)m, e));
     /* The length of a damaged half says nothing. */
     if (!c->rejected && c->video_walked && c->audio_walked &&
         llabs(c->video_ms - c->audio_ms) > LENGTHS_DIFFER_MS) {

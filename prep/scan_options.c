@@ -54,7 +54,8 @@ enum err_code scan_options_parse(struct scan_options *opt, int argc, char **argv
         "  synib-scan CREMA-D -o clips.tsv\n"
         "  synib-scan my-corpus --media none -o clips.tsv --json\n\n"
         "Exit codes: 0 done; 1 failed; 2 bad command line; 3 done, but some clips are rejected "
-        "(the manifest is written); 4 a manifest is broken or there is no clip at all.",
+        "(the manifest is written); 4 a manifest is broken or there is no clip at all, "
+        "or nothing but git-lfs pointers.",
         children,
         NULL,
         NULL};

@@ -2,6 +2,7 @@
 #include "prep/scan.h"
 
 #include "common/base/atomic_file.h"
+#include "common/data/json.h"
 
 #include <assert.h>
 #include <inttypes.h>
@@ -193,7 +194,6 @@ enum err_code scan_print_json(const struct scan_corpus *s, const struct scan_rul
 {
     struct scan_sums sums = scan_sum(s);
     json_t *list = json_array(), *root;
-    int rc = -1;
 
     for (size_t i = 0; i < s->count; i++) {
         char name[TEXT_SIZE];
@@ -209,10 +209,5 @@ enum err_code scan_print_json(const struct scan_corpus *s, const struct scan_rul
                   "rejected", (json_int_t)sums.rejected, "git_lfs_pointers",
                   (json_int_t)sums.lfs_pointers, "absent", (json_int_t)s->absent, "digests",
                   scan_checked_names[r->checked], "flags", flag_counts(s), "rejected_clips", list);
-    if (root != NULL)
-        rc = json_dumpf(root, r->opt->out, JSON_INDENT(2));
-    json_decref(root);
-    if (rc != 0 || fputc('\n', r->opt->out) == EOF)
-        return err_set(e, ERR_IO, "report: cannot write the JSON object");
-    return ERR_OK;
+    return json_print(root, r->opt->out, JSON_INDENT(2), e);
 }

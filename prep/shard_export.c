@@ -46,7 +46,7 @@ static const char *npy_descr(enum dtype dtype)
     return descr[dtype];
 }
 
-/* "DIR/NAME.SUFFIX", opened for writing. */
+/* "DIR/NAME.SUFFIX", opened for writing. What a killed export left stays when it is the same. */
 static enum err_code open_output(struct atomic_file **f, const char *dir, const char *name,
                                  const char *suffix, bool force, struct err *e)
 {
@@ -56,7 +56,7 @@ static enum err_code open_output(struct atomic_file **f, const char *dir, const 
     strcpy(file, name);
     strcat(file, suffix);
     TRY(path_join(&path, dir, file, e));
-    TRY(atomic_file_open(f, path, force, e));
+    TRY(atomic_file_open_part(f, path, force, e));
 out:
     free(file);
     free(path);
@@ -140,6 +140,25 @@ out:
     return e->code;
 }
 
+/* Every value that will be written, before any is: a damaged set is not exported up to its damage.
+ */
+static enum err_code check_values(const struct view *v, struct err *e)
+{
+    int fields = v->data != NULL ? N_IRONY_FIELDS : v->fields;
+
+    for (int64_t i = 0; i < v->count; i++) {
+        struct shard_value value;
+        struct sample s;
+
+        for (int f = 0; f < fields; f++)
+            TRY(view_get(v, i, f, &value, e));
+        if (v->data != NULL)
+            TRY(dataset_get(v->data, i, &s, e));
+    }
+out:
+    return e->code;
+}
+
 static enum err_code export_tensors(const struct inspect_options *opt, const struct tensorfile *t,
                                     struct err *e)
 {
@@ -170,6 +189,8 @@ enum err_code inspect_export(const struct inspect_options *opt, struct err *e)
         log_note(&opt->cli.log, "%s: would be exported to %s", t.path, opt->output);
         goto out;
     }
+    for (int v = 0; v < t.views; v++)
+        TRY(check_values(&t.view[v], e));
     for (int v = 0; v < t.views; v++)
         TRY(export_view(opt, &t.view[v], e));
     if (t.file != NULL)

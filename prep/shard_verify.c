@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 #include "prep/shard_commands.h"
 
+#include "common/base/file.h"
+
 #include <inttypes.h>
 #include <string.h>
 
@@ -8,6 +10,35 @@ struct tally {
     int64_t sets, samples, files;
     int damaged; /* targets */
 };
+
+static bool names_shard(const struct shard_set *s, const char *name)
+{
+    int64_t first, count;
+
+    for (int i = 0; i < shard_set_shards(s); i++)
+        if (strcmp(path_base(tensorfile_path(shard_set_shard(s, i, &first, &count))), name) == 0)
+            return true;
+    return false;
+}
+
+/* A shard that the index does not name is nobody's data: another set's, or what a killed run left.
+ */
+static enum err_code name_strangers(const struct inspect_options *opt, const struct shard_set *s,
+                                    struct err *e)
+{
+    struct name_list names = {0};
+
+    if (shard_set_digest(s)[0] == '\0') /* a single file */
+        return ERR_OK;
+    TRY(dir_list(&names, shard_set_dir(s), ".safetensors", e));
+    for (size_t i = 0; i < names.count; i++)
+        if (!names_shard(s, names.name[i]))
+            log_warn(&opt->cli.log, "%s/%s: is not in the index: no part of the set, not checked",
+                     shard_set_dir(s), names.name[i]);
+out:
+    name_list_free(&names);
+    return e->code;
+}
 
 static enum err_code verify_target(const struct inspect_options *opt, struct target *t,
                                    struct tally *sum, struct err *e)
@@ -17,6 +48,7 @@ static enum err_code verify_target(const struct inspect_options *opt, struct tar
 
         TRY(v->data != NULL ? dataset_verify(v->data, opt->cli.jobs, e)
                             : shard_set_verify(v->set, opt->cli.jobs, e));
+        TRY(name_strangers(opt, v->set, e));
         sum->sets++;
         sum->samples += v->count;
         sum->files += shard_set_shards(v->set);

@@ -40,17 +40,18 @@ static void view_of_dataset(struct view *v, struct dataset *d)
     fields_materialised(v->field, bins, frames);
 }
 
-static bool has_index(const char *dir, const char *name)
+static enum err_code has_index(bool *found, const char *dir, const char *name, struct err *e)
 {
     char *sub = NULL, *path = NULL;
-    struct err ignored = {0};
-    bool found = path_join(&sub, dir, name, &ignored) == ERR_OK &&
-                 path_join(&path, sub, "index.jsonl", &ignored) == ERR_OK &&
-                 access(path, F_OK) == 0;
 
+    *found = false;
+    TRY(path_join(&sub, dir, name, e));
+    TRY(path_join(&path, sub, "index.jsonl", e));
+    *found = access(path, F_OK) == 0;
+out:
     free(sub);
     free(path);
-    return found;
+    return e->code;
 }
 
 static bool has_vectors(const struct shard_set *s)
@@ -89,10 +90,13 @@ out:
 static enum err_code open_dataset(struct target *t, const char *split, const char *const *bases,
                                   struct err *e)
 {
-    for (int i = 0; i < N_SPLITS; i++)
-        if (has_index(t->path, split_names[i]) &&
-            (split == NULL || strcmp(split, split_names[i]) == 0))
+    for (int i = 0; i < N_SPLITS; i++) {
+        bool found;
+
+        TRY(has_index(&found, t->path, split_names[i], e));
+        if (found && (split == NULL || strcmp(split, split_names[i]) == 0))
             TRY(open_split(t, t->path, split_names[i], bases, e));
+    }
     if (t->views == 0 && split != NULL)
         TRY(err_set(e, ERR_USAGE, "%s: has no split '%s'", t->path, split));
     if (t->views == 0)
@@ -161,16 +165,19 @@ out:
 enum err_code target_open(struct target *t, const char *path, const char *split,
                           const char *const *bases, struct err *e)
 {
+    bool is_set = false;
     struct stat st;
 
     *t = (struct target){.path = path};
     if (stat(path, &st) != 0)
         TRY(err_sys(e, "%s", path));
+    if (S_ISDIR(st.st_mode))
+        TRY(has_index(&is_set, path, ".", e));
     if (!S_ISDIR(st.st_mode) && split != NULL)
         TRY(no_splits(t, split, e));
     else if (!S_ISDIR(st.st_mode))
         TRY(open_file(t, e));
-    else if (has_index(path, "."))
+    else if (is_set)
         TRY(open_set(t, split, bases, e));
     else
         TRY(open_dataset(t, split, bases, e));

@@ -4,6 +4,7 @@
 #include "common/base/atomic_file.h"
 #include "common/base/mem.h"
 #include "common/base/rng.h"
+#include "common/data/json.h"
 #include "prep/clip_name.h"
 #include "prep/manifests.h"
 #include "prep/split_audit.h"
@@ -336,7 +337,6 @@ static enum err_code print_json(const struct split_options *opt, const struct sp
                                 const struct drop_list *dropped, struct err *e)
 {
     json_t *list = json_array(), *parts = json_object(), *root;
-    int rc;
 
     for (int p = 0; p < N_PARTS; p++)
         json_object_set_new(parts, part_names[p], part_json(&counts[p]));
@@ -346,11 +346,7 @@ static enum err_code print_json(const struct split_options *opt, const struct sp
                                               dropped->item[i].reason));
     root = json_pack("{s:s, s:i, s:o, s:o}", "scheme", t->scheme, "fold", t->fold, "parts", parts,
                      "dropped", list);
-    rc = root != NULL ? json_dumpf(root, opt->out, JSON_INDENT(2)) : -1;
-    json_decref(root);
-    if (rc != 0 || fputc('\n', opt->out) == EOF)
-        return err_set(e, ERR_IO, "report: cannot write the JSON object");
-    return ERR_OK;
+    return json_print(root, opt->out, JSON_INDENT(2), e);
 }
 
 static void report(const struct split_options *opt, const struct split_table *t,

@@ -2,6 +2,7 @@
 #include "prep/split_audit.h"
 
 #include "common/base/mem.h"
+#include "common/data/json.h"
 #include "prep/manifests.h"
 
 #include <inttypes.h>
@@ -423,8 +424,8 @@ enum err_code split_audit_run(const struct split_options *opt, struct err *e)
     TRY(make_report(root, &leaking, &a, &index, e));
     if (!opt->cli.json)
         print_text(opt->out, root);
-    else if (json_dumpf(root, opt->out, JSON_INDENT(2)) != 0 || fputc('\n', opt->out) == EOF)
-        TRY(err_set(e, ERR_IO, "audit: cannot write the JSON object"));
+    else
+        TRY(json_print(json_incref(root), opt->out, JSON_INDENT(2), e));
     if (leaking > 0 && !opt->allow_overlap)
         TRY(err_set(e, ERR_DATA,
                     "%s: %zu speakers are in more than one part%s: the split is not "

@@ -3,6 +3,7 @@
 
 #include "common/base/file.h"
 #include "common/base/mem.h"
+#include "common/data/json.h"
 
 #include <ctype.h>
 #include <jansson.h>
@@ -294,12 +295,15 @@ out:
 static enum err_code read_json(struct target *t, const struct file_view *v, struct err *e)
 {
     json_error_t fault;
+    bool no_memory;
     json_t *root, *value;
     const char *name;
     int fold = t->fold;
     bool first = true;
 
-    root = json_loadb((const char *)v->data, v->len, JSON_REJECT_DUPLICATES, &fault);
+    root = json_parse((const char *)v->data, v->len, &fault, &no_memory);
+    if (no_memory)
+        TRY(err_set(e, ERR_NOMEM, "%s: no memory to read it", t->path));
     if (root == NULL)
         TRY(err_set(e, ERR_DATA, "%s:%d: is not JSON: %s", t->path, fault.line, fault.text));
     if (json_is_array(root) && t->part == PART_FROM_FILE)

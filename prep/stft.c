@@ -10,6 +10,8 @@
 
 static_assert((int)AUDIO_RATE_HZ * 3 == (int)SPECTROGRAM_SAMPLES, "three seconds");
 
+enum { LOGSTFT_BYTES = SPECTROGRAM_BINS * SPECTROGRAM_FRAMES * sizeof(float) };
+
 static enum err_code scratch_new(void **scratch, struct err *e)
 {
     struct spectrogram *s;
@@ -28,15 +30,14 @@ static enum err_code work(void *ctx, void *scratch, const struct clip_row *row, 
                           size_t len, struct base_sample *sample, struct err *e)
 {
     const char *name = row->path;
-    const size_t count = (size_t)SPECTROGRAM_BINS * SPECTROGRAM_FRAMES;
     struct audio sound;
     float *out;
 
     (void)ctx;
     TRY(audio_load(&sound, name, data, len, e));
-    TRY(mem_array(&out, count, sizeof *out, "spectrogram", e));
-    sample->owned[0] = out;
-    sample->value[AUDIO_LOGSTFT] = (struct shard_value){out, count * sizeof *out};
+    TRY(mem_array(&out, LOGSTFT_BYTES, 1, "spectrogram", e));
+    sample->part[0] = out;
+    sample->part_len[0] = LOGSTFT_BYTES;
     if (spectrogram_make(scratch, sound.pcm, sound.count, out, e) != ERR_OK) {
         (void)err_in(e, "%s", name);
         goto out;
@@ -50,6 +51,19 @@ out:
     return e->code;
 }
 
+/* ln(1e-7) = -16.12 is silence, ln(256) = 5.55 full scale (the window sums to 256). */
+static enum err_code check(const struct base_sample *sample, struct err *e)
+{
+    const float *v = sample->part[0];
+
+    if (sample->part_len[0] != LOGSTFT_BYTES)
+        return err_set(e, ERR_FORMAT, "its decoder gave %zu bytes", sample->part_len[0]);
+    for (size_t i = 0; i < LOGSTFT_BYTES / sizeof *v; i++)
+        if (!(v[i] >= -16.2F && v[i] <= 5.6F))
+            return err_set(e, ERR_FORMAT, "its decoder gave %g as a logarithm", (double)v[i]);
+    return ERR_OK;
+}
+
 enum err_code stft_run(const struct base_set_options *opt, struct err *e)
 {
     char config[128], libraries[160];
@@ -59,11 +73,18 @@ enum err_code stft_run(const struct base_set_options *opt, struct err *e)
         .media = CLIP_AUDIO,
         .prefix = "audio",
         .fields = N_AUDIO_FIELDS,
+        .sample_bytes = sizeof(float) * SPECTROGRAM_BINS * SPECTROGRAM_FRAMES,
         .clip_field = AUDIO_CLIP,
         .actor_field = AUDIO_ACTOR,
         .label_field = AUDIO_LABEL,
         .flags_field = AUDIO_FLAGS,
         .sha256_field = AUDIO_SRC_SHA256,
+        .part_field = AUDIO_LOGSTFT,
+        .parts = 1,
+        .index_field = -1,
+        .part_max = LOGSTFT_BYTES,
+        .may_flag = FLAG_SILENT_AUDIO | FLAG_TILED_AUDIO,
+        .limits = CONTAIN_LIMITS_DEFAULT,
         .keep_flags = FLAG_DUPLICATE_AUDIO | FLAG_DIGEST_DIFFERS | FLAG_LENGTHS_DIFFER |
                       FLAG_KNOWN_ISSUE | FLAG_CLIPPED_AUDIO,
         .config = config,
@@ -71,6 +92,7 @@ enum err_code stft_run(const struct base_set_options *opt, struct err *e)
         .scratch_new = scratch_new,
         .scratch_free = scratch_free,
         .work = work,
+        .check = check,
     };
 
     fields_audio(tool.field, SPECTROGRAM_BINS, SPECTROGRAM_FRAMES);

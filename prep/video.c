@@ -12,7 +12,10 @@
 #include <libavutil/imgutils.h>
 #include <libswscale/swscale.h>
 
-enum { IO_BUFFER_BYTES = 1 << 15 };
+enum {
+    IO_BUFFER_BYTES = 1 << 15,
+    PROBE_BYTES = 5000000, /* libavformat's own default, whatever it becomes */
+};
 
 struct video {
     char *name;
@@ -164,6 +167,7 @@ static enum err_code open_container(struct video *v, bool probe, struct err *e)
     av_dict_set(&options, "format_whitelist", "flv", 0);
     av_dict_set(&options, "codec_whitelist", "vp6f,flv,mp3float,mp3", 0);
     av_dict_set(&options, "protocol_whitelist", "none", 0);
+    av_dict_set_int(&options, "probesize", PROBE_BYTES, 0);
     rc = avformat_open_input(&v->format, NULL, av_find_input_format("flv"), &options);
     av_dict_free(&options);
     if (rc < 0)

@@ -17,15 +17,15 @@ struct job {
 };
 
 /* The content digest of the set in dir, "" when there is none. */
-static void digest_of(const char *dir, char hex[65])
+static enum err_code digest_of(const char *dir, char hex[65], struct err *e)
 {
     struct shard_set *set = NULL;
-    struct err quiet = {0};
 
-    hex[0] = '\0';
-    if (shard_set_open(&set, dir, &quiet) == ERR_OK)
-        snprintf(hex, 65, "%s", shard_set_digest(set));
+    TRY(shard_set_probe(&set, dir, e));
+    snprintf(hex, 65, "%s", set != NULL ? shard_set_digest(set) : "");
+out:
     shard_set_close(set);
+    return e->code;
 }
 
 /* All three are looked at before one is written. */
@@ -35,7 +35,7 @@ static enum err_code look_for_sets(struct job *j, struct err *e)
 
     for (int s = 0; s < XOR_SPLITS; s++) {
         TRY(path_join(&j->dir[s], j->opt->output, xor_split_name[s], e));
-        digest_of(j->dir[s], hex);
+        TRY(digest_of(j->dir[s], hex, e));
         j->kept[s] = strcmp(hex, j->data[s].digest) == 0;
         free(index);
         index = NULL;
@@ -122,8 +122,7 @@ enum err_code xor_tool_run(const struct xor_tool_options *opt, struct err *e)
     if (opt->output != NULL)
         TRY(look_for_sets(&j, e));
     for (int s = 0; s < XOR_SPLITS && !opt->cli.dry_run; s++)
-        if (!j.kept[s])
-            TRY(write_split(&j, (enum xor_split)s, e));
+        TRY(j.kept[s] ? shard_set_tidy(j.dir[s], e) : write_split(&j, (enum xor_split)s, e));
     report(&j);
 out:
     for (int s = 0; s < XOR_SPLITS; s++) {

@@ -200,27 +200,46 @@ out:
 
 struct reading {
     const struct tensorfile *file;
-    int used; /* tensors of the file that were wanted */
+    int used;        /* tensors of the file that were wanted */
+    int differences; /* wanted tensors that the file does not hold as wanted */
 };
 
+/* "F32 [3, 4]" */
+static void describe_tensor(char *out, size_t size, enum dtype dtype, int rank, const int64_t *dim)
+{
+    size_t n = (size_t)snprintf(out, size, "%s [", dtype_name(dtype));
+
+    for (int i = 0; i < rank && n < size; i++)
+        n += (size_t)snprintf(out + n, size - n, "%s%lld", i > 0 ? ", " : "", (long long)dim[i]);
+    if (n < size)
+        snprintf(out + n, size - n, "]");
+}
+
+/* Goes on after a difference, so that one message lists them. */
 static enum err_code read_tensor(void *ctx, const char *name, enum dtype dtype, int rank,
                                  const int64_t *dim, void *data, size_t bytes, struct err *e)
 {
     struct reading *r = ctx;
     const char *path = tensorfile_path(r->file);
     const struct tensor_info *info;
+    char have[96], want[96];
     int i = tensorfile_find(r->file, name);
 
-    if (i < 0)
-        return err_set(e, ERR_DATA, "%s: tensor %s is missing: the checkpoint is of another model",
-                       path, name);
+    if (i < 0) {
+        r->differences++;
+        (void)err_add_line(e, ERR_DATA, "%s: tensor %s is missing", path, name);
+        return ERR_OK;
+    }
     info = tensorfile_info(r->file, i);
     if (info->dtype != dtype || info->rank != rank || info->bytes != bytes ||
-        (rank > 0 && memcmp(info->dim, dim, (size_t)rank * sizeof *dim) != 0))
-        return err_set(e, ERR_DATA,
-                       "%s: tensor %s has another shape or type: the checkpoint is of another "
-                       "model",
-                       path, name);
+        (rank > 0 && memcmp(info->dim, dim, (size_t)rank * sizeof *dim) != 0)) {
+        r->differences++;
+        describe_tensor(have, sizeof have, info->dtype, info->rank, info->dim);
+        describe_tensor(want, sizeof want, dtype, rank, dim);
+        (void)err_add_line(e, ERR_DATA, "%s: tensor %s is %s, the model wants %s", path, name, have,
+                           want);
+        return ERR_OK;
+    }
     memcpy(data, tensorfile_data(r->file, i), bytes);
     r->used++;
     return ERR_OK;
@@ -242,7 +261,10 @@ enum err_code checkpoint_read(const struct tensorfile *f, struct params *ps, con
     struct reading r = {.file = f};
     int have = 0;
 
-    TRY(each_tensor(ps, prefix, moments, read_tensor, &r, e));
+    (void)each_tensor(ps, prefix, moments, read_tensor, &r, e);
+    if (r.differences > 0)
+        TRY(err_in(e, "%s: the checkpoint is of another model, %d tensors differ",
+                   tensorfile_path(f), r.differences));
     for (int i = 0; i < tensorfile_count(f); i++)
         have += strncmp(tensorfile_info(f, i)->name, "opt.", 4) == 0;
     have = payload_count(f) - (moments ? 0 : have);

@@ -43,7 +43,7 @@ NODISCARD enum err_code checkpoint_save(const char *path, const struct params *p
 NODISCARD enum err_code checkpoint_open(struct tensorfile **f, const char *path, struct err *e);
 
 /* Fills values, statistics and counters (and moments, if `moments`) of all params whose name starts
- * with prefix. With prefix "" the file must hold exactly these. ERR_DATA names what is missing, has
+ * with prefix. With prefix "" the file must hold exactly these. ERR_DATA lists what is missing, has
  * another shape or is too much; then params may be partly filled. */
 NODISCARD enum err_code checkpoint_read(const struct tensorfile *f, struct params *ps,
                                         const char *prefix, bool moments, struct err *e);

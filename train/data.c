@@ -15,21 +15,20 @@ struct data {
 
 static const char *const media_name[MEDIA_MODALITIES] = {"audio", "video"};
 
-/* True when the set says that it holds vectors; a set that cannot be opened is judged by
+/* Whether the set says that it holds vectors; one that is not there or not whole is judged by
  * dataset_open. */
-static bool is_vectors(const char *path)
+static enum err_code is_vectors(bool *is, const char *path, struct err *e)
 {
     struct shard_set *s = NULL;
-    struct err quiet = {0};
-    const char *layout;
-    bool is = false;
+    const char *layout = NULL;
 
-    if (shard_set_open(&s, path, &quiet) == ERR_OK) {
+    TRY(shard_set_probe(&s, path, e));
+    if (s != NULL)
         layout = shard_set_meta(s, "synib.layout");
-        is = layout != NULL && strcmp(layout, vectors_layout) == 0;
-    }
+    *is = layout != NULL && strcmp(layout, vectors_layout) == 0;
+out:
     shard_set_close(s);
-    return is;
+    return e->code;
 }
 
 enum err_code data_open(struct data **out, const char *dir, const char *split,
@@ -37,11 +36,13 @@ enum err_code data_open(struct data **out, const char *dir, const char *split,
 {
     struct data *d = NULL;
     char *path = NULL;
+    bool vectors = false;
 
     *out = NULL;
     TRY(mem_array(&d, 1, sizeof *d, dir, e));
     TRY(path_join(&path, dir, split, e));
-    if (is_vectors(path))
+    TRY(is_vectors(&vectors, path, e));
+    if (vectors)
         TRY(vectors_read(&d->vectors, dir, split, e));
     else
         TRY(dataset_open(&d->media, dir, split, bases, e));

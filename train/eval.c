@@ -104,14 +104,14 @@ out:
     return e->code;
 }
 
-/* Their paths; files in the way are better known before the measuring than after it. */
+/* Their paths. metrics.json is written last and makes the result complete; in the way it is better
+ * known before the measuring than after it. */
 static enum err_code name_outputs(const struct eval_options *opt, char **metrics,
                                   char **predictions, struct err *e)
 {
     TRY(path_join(metrics, opt->out, "metrics.json", e));
     TRY(path_join(predictions, opt->out, "predictions.tsv", e));
     TRY(atomic_file_check(*metrics, opt->cli.force, e));
-    TRY(atomic_file_check(*predictions, opt->cli.force, e));
 out:
     return e->code;
 }
@@ -200,16 +200,28 @@ out:
     return e->code;
 }
 
-static void warn_other_data(const struct eval_options *opt, const struct scored *run,
-                            const char *data, const char *const *bases)
+/* Other data than the run's are measured only when they are named: a damaged run.json may point at
+ * some, or others be in their place. */
+static enum err_code check_data(const struct eval_options *opt, const struct scored *run,
+                                const char *data, const char *const *bases, struct err *e)
 {
     struct data *val = NULL;
     struct err why = {0};
+    bool same = data_open(&val, data, "val", bases, &why) == ERR_OK &&
+                strcmp(data_digest(val), run->val_digest) == 0;
 
-    if (data_open(&val, data, "val", bases, &why) != ERR_OK ||
-        strcmp(data_digest(val), run->val_digest) != 0)
-        log_warn(&opt->cli.log, "%s: is not the dataset that %s was trained on", data, opt->run);
     data_close(val);
+    if (same)
+        return ERR_OK;
+    if (why.code == ERR_NOMEM)
+        return err_set(e, why.code, "%s", why.text);
+    if (opt->data == NULL)
+        return err_set(e, ERR_DATA,
+                       "%s: its run.json points at %s, which is not the dataset that it was "
+                       "trained on%s%s: give DATA to measure it on",
+                       opt->run, data, why.code != ERR_OK ? ": " : "", why.text);
+    log_warn(&opt->cli.log, "%s: is not the dataset that %s was trained on", data, opt->run);
+    return ERR_OK;
 }
 
 static enum err_code measure(struct measured *m, const struct eval_options *opt,
@@ -249,8 +261,7 @@ enum err_code eval_run(const struct eval_options *opt, struct err *e)
         goto out;
     }
     TRY(measure(&m, opt, &places, e));
-    if (opt->data != NULL)
-        warn_other_data(opt, &m.run, path, bases);
+    TRY(check_data(opt, &m.run, path, bases, e));
     TRY(eval_json(&text, &m, e));
     if (opt->out != NULL)
         TRY(write_outputs(opt, &m, text, metrics, predictions, e));

@@ -304,7 +304,7 @@ enum err_code eval_predictions(const struct measured *m, const char *path, bool 
 {
     struct atomic_file *f = NULL, *done;
 
-    TRY(atomic_file_open(&f, path, force, e));
+    TRY(atomic_file_open_part(&f, path, force, e));
     TRY(put_header(f, m, e));
     for (int64_t i = 0; i < m->run.ev.n; i++) {
         TRY(put_sample(f, m, i, e));

@@ -59,7 +59,7 @@ out:
 static bool is_shortcut(const struct vectors *v, int m, int64_t i, int kind)
 {
     const char *source = v->sources > 0 ? v->source_name[v->source[i]] : "";
-    char unique[VECTORS_NAME_SIZE];
+    char unique[32];
 
     snprintf(unique, sizeof unique, "unique%d", m + 1);
     return kind == BLOCK_SPURIOUS || (kind == BLOCK_UNIQUE && strcmp(source, unique) == 0) ||

@@ -4,11 +4,13 @@
 #include "common/base/cli.h"
 #include "common/base/file.h"
 
+#include <errno.h>
 #include <math.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 enum { LINE_SIZE = 8192 };
 
@@ -141,6 +143,15 @@ out:
     return e->code;
 }
 
+enum err_code record_check(const struct record *r, const struct run_state *s, struct err *e)
+{
+    TRY(run_log_check(r->dir, "epochs.csv", s->epochs_bytes, s->epochs_crc, e));
+    TRY(run_log_check(r->dir, "ntk.csv", s->ntk_bytes, s->ntk_crc, e));
+    TRY(run_log_check(r->dir, "metrics.jsonl", s->metrics_bytes, s->metrics_crc, e));
+out:
+    return e->code;
+}
+
 enum err_code record_start(struct record *r, const struct run_state *s, struct err *e)
 {
     TRY(open_table(r, &r->epochs, "epochs.csv", s->epochs_bytes, s->epochs_crc, epochs_header, e));
@@ -199,9 +210,32 @@ out:
     return e->code;
 }
 
+/* A second name for the last checkpoint before a new one takes its first name. One that cannot have
+ * two (some network file systems) has no second one to fall back on: no reason to stop. */
+static enum err_code keep_prev(const struct record *r, struct err *e)
+{
+    char *prev = NULL;
+
+    if (r->last_damaged)
+        return ERR_OK;
+    TRY(run_remove(r->dir, run_prev_name, e));
+    TRY(path_join(&prev, r->dir, run_prev_name, e));
+    if (link(r->last_path, prev) != 0 && errno == EIO)
+        err_sys(e, "%s", prev);
+out:
+    free(prev);
+    return e->code;
+}
+
 enum err_code record_save_last(struct record *r, const struct run_state *state, struct err *e)
 {
-    return save(r, r->last_path, state, false, e);
+    TRY(keep_prev(r, e));
+    TRY(save(r, r->last_path, state, false, e));
+    r->last_damaged = false;
+    if (state->done)
+        TRY(run_remove(r->dir, run_prev_name, e));
+out:
+    return e->code;
 }
 
 enum err_code record_save_best(struct record *r, const struct run_state *state, struct err *e)
@@ -209,16 +243,40 @@ enum err_code record_save_best(struct record *r, const struct run_state *state, 
     return save(r, r->best_path, state, true, e);
 }
 
+enum err_code record_open_last(struct tensorfile **f, const char *dir, struct err *why,
+                               struct err *e)
+{
+    char *last = NULL, *prev = NULL;
+    struct err none = {0};
+
+    TRY(path_join(&last, dir, run_last_name, e));
+    TRY(path_join(&prev, dir, run_prev_name, e));
+    if (checkpoint_open(f, last, e) == ERR_OK || err_exit_status(e->code) != 4 ||
+        checkpoint_open(f, prev, &none) != ERR_OK)
+        goto out;
+    (void)err_set(why, e->code, "%s", e->text);
+    err_clear(e);
+out:
+    free(last);
+    free(prev);
+    return e->code;
+}
+
 enum err_code record_load(struct record *r, struct run_state *state, const struct log *log,
                           struct err *e)
 {
     struct tensorfile *f = NULL;
     const char *recorded, *machine;
+    struct err why = {0};
 
-    TRY(checkpoint_open(&f, r->last_path, e));
+    TRY(record_open_last(&f, r->dir, &why, e));
     TRY(checkpoint_meta(f, "synib.config", &recorded, e));
-    TRY(config_compare(recorded, r->identity, r->last_path, e));
+    TRY(config_compare(recorded, r->identity, tensorfile_path(f), e));
     TRY(checkpoint_state(f, state, e));
+    r->last_damaged = why.code != ERR_OK;
+    if (r->last_damaged)
+        log_warn(log, "%s: going on from %s, step %lld", why.text, tensorfile_path(f),
+                 (long long)state->step);
     TRY(checkpoint_read(f, r->net->params, "", true, e));
     TRY(checkpoint_meta(f, "synib.machine", &machine, e));
     if (strcmp(machine, nn_describe(r->net->nn)) != 0)

@@ -15,7 +15,8 @@ struct record {
     const struct data *data;
     const struct network *net;
     char *last_path, *best_path;
-    char *identity; /* metadata synib.config */
+    bool last_damaged; /* gone on from the one before: not to be kept as such */
+    char *identity;    /* metadata synib.config */
     struct run_log metrics, epochs, timing, ntk;
     bool has_ntk;
 };
@@ -24,6 +25,9 @@ struct record {
 NODISCARD enum err_code record_open(struct record *r, const char *dir, char *identity,
                                     const struct network *net, const struct data *data,
                                     struct err *e);
+/* Compares the logs in the folder with what `state` says of them; nothing is written. */
+NODISCARD enum err_code record_check(const struct record *r, const struct run_state *state,
+                                     struct err *e);
 /* Opens the logs as `state` says they were (a zeroed one: new ones), and writes their headers. */
 NODISCARD enum err_code record_start(struct record *r, const struct run_state *state,
                                      struct err *e);
@@ -32,12 +36,18 @@ void record_close(struct record *r);
 /* Puts the logs' lengths in the state; then puts the logs on stable storage. Nothing in memory. */
 void record_lengths(const struct record *r, struct run_state *state);
 NODISCARD enum err_code record_sync(struct record *r, struct err *e);
-/* Write last.safetensors (with moments) or best.safetensors from what is in net. */
+/* Opens the last checkpoint of DIR, verified. Where it is damaged and prev.safetensors is not,
+ * opens that, and *why (may be NULL; clean) is what is wrong with the last one. */
+NODISCARD enum err_code record_open_last(struct tensorfile **f, const char *dir, struct err *why,
+                                         struct err *e);
+/* Write last.safetensors (with moments) or best.safetensors from what is in net. The last one
+ * before becomes prev.safetensors until the run is over. */
 NODISCARD enum err_code record_save_last(struct record *r, const struct run_state *state,
                                          struct err *e);
 NODISCARD enum err_code record_save_best(struct record *r, const struct run_state *state,
                                          struct err *e);
-/* Reads last.safetensors into net and state. ERR_DATA when it is of another run. */
+/* Reads last.safetensors, or prev as above, into net and state. ERR_DATA when it is of another run.
+ */
 NODISCARD enum err_code record_load(struct record *r, struct run_state *state,
                                     const struct log *log, struct err *e);
 

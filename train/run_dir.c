@@ -6,11 +6,13 @@
 #include "common/base/file.h"
 #include "common/base/hash.h"
 #include "common/base/mem.h"
+#include "common/data/json.h"
 
 #include <errno.h>
 #include <fcntl.h>
 #include <jansson.h>
 #include <limits.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/file.h>
@@ -18,40 +20,42 @@
 #include <unistd.h>
 
 const char run_last_name[] = "last.safetensors";
+const char run_prev_name[] = "prev.safetensors";
 const char run_best_name[] = "best.safetensors";
 const char run_lock_name[] = ".lock";
 
+enum { MAX_LOG = 256 << 20 };
 static const char places_name[] = "run.json";
 static const char *const file_names[] = {
-    run_last_name, run_best_name,  places_name, "metrics.jsonl",
-    "epochs.csv",  "timing.jsonl", "ntk.csv",
+    run_last_name,   run_prev_name, run_best_name,  places_name,
+    "metrics.jsonl", "epochs.csv",  "timing.jsonl", "ntk.csv",
 };
 
 bool run_has(const char *dir, const char *name)
 {
-    struct err e = {0};
-    char *path = NULL;
-    bool has = path_join(&path, dir, name, &e) == ERR_OK && access(path, F_OK) == 0;
+    char path[PATH_MAX]; /* not allocated: no memory must not look like no file */
+    int n = snprintf(path, sizeof path, "%s/%s", dir, name);
 
+    return n > 0 && n < (int)sizeof path && access(path, F_OK) == 0;
+}
+
+enum err_code run_remove(const char *dir, const char *name, struct err *e)
+{
+    char *path = NULL;
+
+    TRY(path_join(&path, dir, name, e));
+    if (unlink(path) != 0 && errno != ENOENT)
+        err_sys(e, "%s: cannot be removed", path);
+out:
     free(path);
-    return has;
+    return e->code;
 }
 
 enum err_code run_clear(const char *dir, struct err *e)
 {
-    char *path = NULL;
-
-    for (size_t i = 0; i < sizeof file_names / sizeof file_names[0]; i++) {
-        free(path);
-        path = NULL;
-        TRY(path_join(&path, dir, file_names[i], e));
-        if (unlink(path) != 0 && errno != ENOENT) {
-            err_sys(e, "%s: cannot be removed", path);
-            goto out;
-        }
-    }
+    for (size_t i = 0; i < sizeof file_names / sizeof file_names[0]; i++)
+        TRY(run_remove(dir, file_names[i], e));
 out:
-    free(path);
     return e->code;
 }
 
@@ -140,11 +144,43 @@ static enum err_code prefix_crc(const struct run_log *log, int64_t bytes, uint32
     return ERR_OK;
 }
 
-enum err_code run_log_open(struct run_log *log, const char *dir, const char *name, int64_t bytes,
-                           int64_t crc, struct err *e)
+static enum err_code check_prefix(const struct run_log *log, int64_t bytes, int64_t crc,
+                                  struct err *e)
 {
     uint32_t have;
 
+    TRY(prefix_crc(log, bytes, &have, e));
+    if (have != crc)
+        err_set(e, ERR_CHECKSUM,
+                "%s: differs from what the checkpoint says: start again with "
+                "--force",
+                log->path);
+out:
+    return e->code;
+}
+
+enum err_code run_log_check(const char *dir, const char *name, int64_t bytes, int64_t crc,
+                            struct err *e)
+{
+    struct run_log log = {.fd = -1};
+
+    if (bytes == 0)
+        return ERR_OK;
+    TRY(path_join(&log.path, dir, name, e));
+    log.fd = open(log.path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK);
+    if (log.fd < 0 && errno == ENOENT)
+        TRY(err_set(e, ERR_CHECKSUM, "%s: is missing: start again with --force", log.path));
+    if (log.fd < 0)
+        TRY(err_sys(e, "%s", log.path));
+    TRY(check_prefix(&log, bytes, crc, e));
+out:
+    run_log_close(&log);
+    return e->code;
+}
+
+enum err_code run_log_open(struct run_log *log, const char *dir, const char *name, int64_t bytes,
+                           int64_t crc, struct err *e)
+{
     *log = (struct run_log){.fd = -1};
     TRY(path_join(&log->path, dir, name, e));
     log->fd = open(log->path, O_RDWR | O_CREAT | O_APPEND | O_CLOEXEC | O_NOFOLLOW, 0666);
@@ -154,14 +190,7 @@ enum err_code run_log_open(struct run_log *log, const char *dir, const char *nam
     }
     if (bytes < 0)
         goto out;
-    TRY(prefix_crc(log, bytes, &have, e));
-    if (have != crc) {
-        err_set(e, ERR_CHECKSUM,
-                "%s: differs from what the checkpoint says: start again with "
-                "--force",
-                log->path);
-        goto out;
-    }
+    TRY(check_prefix(log, bytes, crc, e));
     if (ftruncate(log->fd, bytes) != 0) {
         err_sys(e, "%s", log->path);
         goto out;
@@ -171,6 +200,27 @@ enum err_code run_log_open(struct run_log *log, const char *dir, const char *nam
 out:
     if (e->code != ERR_OK)
         run_log_close(log);
+    return e->code;
+}
+
+enum err_code run_log_read(char **text, const char *dir, const char *name, int64_t bytes,
+                           int64_t crc, struct err *e)
+{
+    struct file_view view = {0};
+    char *path = NULL;
+
+    *text = NULL;
+    TRY(path_join(&path, dir, name, e));
+    TRY(file_read(&view, path, MAX_LOG, e));
+    if ((int64_t)view.len < bytes || hash_crc32c(0, view.data, (size_t)bytes) != crc)
+        TRY(err_set(e, ERR_CHECKSUM,
+                    "%s: differs from what %s says: the log is damaged: restore it or train again",
+                    path, run_last_name));
+    TRY(mem_array(text, (size_t)bytes + 1, 1, path, e));
+    memcpy(*text, view.data, (size_t)bytes);
+out:
+    file_view_free(&view);
+    free(path);
     return e->code;
 }
 
@@ -233,14 +283,16 @@ void run_log_close(struct run_log *log)
 /* `path` as seen from folder `dir`; both must exist. */
 static enum err_code relative_path(char **out, const char *path, const char *dir, struct err *e)
 {
-    char *to = realpath(path, NULL), *from = realpath(dir, NULL);
+    char *to, *from = NULL;
     size_t same = 0, slash = 0, ups = 0, len;
 
     *out = NULL;
-    if (to == NULL || from == NULL) {
-        err_sys(e, "%s", to == NULL ? path : dir);
-        goto out;
-    }
+    to = realpath(path, NULL);
+    if (to == NULL)
+        TRY(err_sys(e, "%s", path));
+    from = realpath(dir, NULL);
+    if (from == NULL)
+        TRY(err_sys(e, "%s", dir));
     while (to[same] != '\0' && to[same] == from[same]) {
         if (to[same] == '/')
             slash = same;
@@ -267,13 +319,18 @@ static enum err_code put_path(json_t *object, const char *key, const char *path,
                               struct err *e)
 {
     char *relative = NULL;
+    bool no_memory;
+    json_t *text;
 
     if (path == NULL)
         return ERR_OK;
     TRY(relative_path(&relative, path, dir, e));
-    if ((key != NULL ? json_object_set_new(object, key, json_string(relative))
-                     : json_array_append_new(object, json_string(relative))) != 0)
-        err_set(e, ERR_DATA, "%s: the path is not UTF-8", path);
+    text = json_text(relative, &no_memory);
+    if (text == NULL && !no_memory)
+        TRY(err_set(e, ERR_DATA, "%s: the path is not UTF-8", path));
+    if ((key != NULL ? json_object_set_new(object, key, text)
+                     : json_array_append_new(object, text)) != 0)
+        err_set(e, ERR_NOMEM, "%s: no memory for its path", path);
 out:
     free(relative);
     return e->code;
@@ -305,6 +362,24 @@ out:
     return e->code;
 }
 
+/* A key that we do not know may be one of ours with a damaged letter, and what it says be missed.
+ */
+static enum err_code check_places(const json_t *root, const char *path, struct err *e)
+{
+    static const char *const keys[] = {"data", "bases", "uni-audio", "uni-video"};
+    size_t known = 0;
+
+    for (size_t i = 0; i < sizeof keys / sizeof keys[0]; i++)
+        known += json_object_get(root, keys[i]) != NULL;
+    if (json_object_size(root) != known)
+        return err_set(e, ERR_FORMAT,
+                       "%s: has other keys than data, bases, uni-audio, uni-video: it is damaged",
+                       path);
+    if (!json_is_array(json_object_get(root, "bases")))
+        return err_set(e, ERR_FORMAT, "%s: 'bases' is missing or no list", path);
+    return ERR_OK;
+}
+
 /* A path of run.json, seen from the working directory. */
 static enum err_code get_path(char **out, const json_t *value, const char *dir, const char *file,
                               struct err *e)
@@ -327,6 +402,7 @@ enum err_code run_places_load(struct run_places *p, const char *dir, struct err 
     json_t *root = NULL, *bases;
     json_error_t why;
     char *path = NULL;
+    bool no_memory;
 
     memset(p, 0, sizeof *p);
     TRY(path_join(&path, dir, places_name, e));
@@ -335,11 +411,14 @@ enum err_code run_places_load(struct run_places *p, const char *dir, struct err 
         goto out;
     }
     TRY(file_read(&view, path, 1 << 20, e));
-    root = json_loadb((const char *)view.data, view.len, JSON_REJECT_DUPLICATES, &why);
+    root = json_parse((const char *)view.data, view.len, &why, &no_memory);
+    if (no_memory)
+        TRY(err_set(e, ERR_NOMEM, "%s: no memory to read it", path));
     if (!json_is_object(root)) {
         err_set(e, ERR_FORMAT, "%s:%d: %s", path, why.line, root == NULL ? why.text : "no object");
         goto out;
     }
+    TRY(check_places(root, path, e));
     TRY(get_path(&p->data, json_object_get(root, "data"), dir, path, e));
     bases = json_object_get(root, "bases");
     if (json_array_size(bases) > RUN_MAX_BASES) {

@@ -9,7 +9,7 @@
 
 /* The folder of one training run (docs/formats/run.md). */
 
-extern const char run_last_name[], run_best_name[]; /* checkpoints */
+extern const char run_last_name[], run_prev_name[], run_best_name[]; /* checkpoints */
 
 /* ---- one process at a time ---- */
 /* Takes the folder, making it if needed, by locking its file `name`; the lock ends with the
@@ -37,6 +37,14 @@ struct run_log {
  * ERR_CHECKSUM when it does not. bytes < 0: no check, append to what is there. */
 NODISCARD enum err_code run_log_open(struct run_log *log, const char *dir, const char *name,
                                      int64_t bytes, int64_t crc, struct err *e);
+/* The same check alone, before anything is written: nothing is made or cut. ERR_CHECKSUM also when
+ * the file is missing. */
+NODISCARD enum err_code run_log_check(const char *dir, const char *name, int64_t bytes, int64_t crc,
+                                      struct err *e);
+/* The first `bytes` bytes of DIR/NAME as a string, for who reads a log; free() it. ERR_CHECKSUM
+ * when the file is shorter or they are not of this CRC: the log is damaged. */
+NODISCARD enum err_code run_log_read(char **text, const char *dir, const char *name, int64_t bytes,
+                                     int64_t crc, struct err *e);
 /* A log that stays in memory, in `text`. */
 NODISCARD enum err_code run_log_memory(struct run_log *log, struct err *e);
 /* Appends text with one write(); on failure the file keeps its old length. */
@@ -61,6 +69,8 @@ void run_places_free(struct run_places *p);
 
 /* True when DIR/NAME exists. */
 bool run_has(const char *dir, const char *name);
+/* Removes DIR/NAME; fine if it is not there. */
+NODISCARD enum err_code run_remove(const char *dir, const char *name, struct err *e);
 /* Removes the files of a run, not its folder and not pretrain/. */
 NODISCARD enum err_code run_clear(const char *dir, struct err *e);
 

@@ -2,6 +2,7 @@
 #include "common/base/file.h"
 #include "common/base/hash.h"
 #include "common/base/mem.h"
+#include "train/record.h"
 #include "train/trainer.h"
 
 #include <stdio.h>
@@ -92,7 +93,7 @@ enum err_code run_matches(const char *dir, const struct trainer_options *opt,
 
     TRY(path_join(&path, dir, run_last_name, e));
     TRY(run_identity(&identity, opt, e));
-    TRY(checkpoint_open(&f, path, e));
+    TRY(record_open_last(&f, dir, NULL, e));
     TRY(checkpoint_meta(f, "synib.config", &recorded, e));
     TRY(config_compare(recorded, identity, path, e));
     TRY(checkpoint_state(f, state, e));
@@ -129,7 +130,7 @@ enum err_code run_may_match(const char *dir, const struct trainer_options *opt, 
     if (access(path, F_OK) != 0)
         goto out;
     TRY(run_identity(&identity, opt, e));
-    TRY(checkpoint_open(&f, path, e));
+    TRY(record_open_last(&f, dir, NULL, e));
     TRY(checkpoint_meta(f, "synib.config", &recorded, e));
     TRY(mem_string(&known, recorded, e));
     drop_init(known);

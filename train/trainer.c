@@ -26,9 +26,10 @@ struct trainer {
     struct param_snapshot *best; /* of the best epoch, where it is not written at once */
     struct run_state best_state; /* at its end */
     bool best_unsaved;
-    float *initial;    /* [params_block_count] weights at the run's start, for method->renew */
-    float *readout;    /* [B][width] of a training batch */
-    int64_t waited_ms; /* of this epoch, as far as this process saw it */
+    float *initial;     /* [params_block_count] weights at the run's start, for method->renew */
+    float *readout;     /* [B][width] of a training batch */
+    int64_t waited_ms;  /* of this epoch, as far as this process saw it */
+    int64_t saved_step; /* of last.safetensors; -1: there is none */
 };
 
 static bool stop_wanted(const struct trainer *t)
@@ -68,6 +69,7 @@ static enum err_code save_all(struct trainer *t, struct err *e)
     TRY(record_sync(&t->record, e));
     TRY(save_kept_best(t, e));
     TRY(record_save_last(&t->record, &t->state, e));
+    t->saved_step = t->state.step;
 out:
     return e->code;
 }
@@ -104,7 +106,7 @@ out:
 static enum err_code blame_batch(const struct trainer *t, const struct batch *b, struct err *e)
 {
     char samples[ERR_TEXT_SIZE / 2] = "", one[2 * CLIP_NAME_SIZE + 4], rest[32] = "";
-    const char *kept = t->opt->dir != NULL ? " (the last checkpoint is kept)" : "";
+    char kept[96] = "";
     int64_t named = t->opt->dir != NULL ? b->n : 4;
     size_t n = 0;
     int64_t i;
@@ -115,6 +117,11 @@ static enum err_code blame_batch(const struct trainer *t, const struct batch *b,
     }
     if (i < b->n)
         snprintf(rest, sizeof rest, " and %lld more", (long long)(b->n - i));
+    if (t->opt->dir != NULL && t->saved_step >= 0)
+        snprintf(kept, sizeof kept, " (%s of step %lld is kept)", run_last_name,
+                 (long long)t->saved_step);
+    else if (t->opt->dir != NULL)
+        snprintf(kept, sizeof kept, " (no checkpoint was saved yet)");
     return err_in(e, "epoch %lld, step %lld%s: batch of%s%s", (long long)t->state.epoch + 1,
                   (long long)t->state.step + 1, kept, samples, rest);
 }
@@ -453,7 +460,7 @@ static enum err_code load_last(struct trainer *t, struct err *e)
 {
     TRY(record_load(&t->record, &t->state, t->opt->log, e));
     TRY(check_best(t->opt->dir, &t->state, e));
-    t->optim.step = t->state.step;
+    t->optim.step = t->saved_step = t->state.step;
 out:
     return e->code;
 }
@@ -485,7 +492,7 @@ static enum err_code check_samples(const struct trainer_options *o, struct err *
 static enum err_code set_up(struct trainer *t, bool go_on, struct err *e)
 {
     const struct trainer_options *o = t->opt;
-    char *identity = NULL;
+    char *identity = NULL, *mine;
 
     TRY(data_same_shape(o->train, o->val, "the validation split", e));
     TRY(check_samples(o, e));
@@ -493,16 +500,19 @@ static enum err_code set_up(struct trainer *t, bool go_on, struct err *e)
     set_schedule(t);
     TRY(network_init(&t->net, o->method, &o->config, o->seed, o->train, o->jobs, e));
     TRY(open_loaders(t, e));
-    TRY(record_open(&t->record, o->dir, identity, &t->net, o->train, e));
-    identity = NULL;
+    mine = identity;
+    identity = NULL; /* the record's, even when it cannot be opened */
+    TRY(record_open(&t->record, o->dir, mine, &t->net, o->train, e));
     if (t->record.has_ntk)
         TRY(ntk_new(&t->ntk, t->net.params, data_sources(o->train), e));
     if (!go_on || o->method->renew != NULL)
         TRY(read_unimodal(t, e));
     if (o->method->renew != NULL)
         TRY(keep_initial(t, e));
-    if (go_on)
+    if (go_on) {
         TRY(load_last(t, e));
+        TRY(record_check(&t->record, &t->state, e));
+    }
     if (o->dir != NULL)
         TRY(run_places_save(o->places, o->dir, e));
     TRY(record_start(&t->record, &t->state, e));
@@ -519,6 +529,7 @@ static enum err_code open_trainer(struct trainer **out, const struct trainer_opt
     *out = NULL;
     TRY(mem_array(&t, 1, sizeof *t, "trainer", e));
     t->opt = opt;
+    t->saved_step = -1;
     t->stage = method_stage(opt->method, &opt->config);
     TRY(set_up(t, go_on, e));
     *out = t;
@@ -590,6 +601,7 @@ enum err_code trainer_run(const struct trainer_options *opt, struct run_summary 
                           opt->dir);
         if (out->state.done) {
             out->was_done = true;
+            TRY(run_remove(opt->dir, run_prev_name, e)); /* left by a kill in the last moment */
             return check_best(opt->dir, &out->state, e);
         }
         if (!opt->resume)

@@ -21,6 +21,7 @@ struct atomic_file {
     char *dir;
     int fd;
     bool force;
+    bool part; /* of a set of outputs: the same bytes may be there already */
     uint64_t size;
     size_t fill;
     uint8_t buffer[BUFFER_SIZE];
@@ -71,6 +72,7 @@ static enum err_code open_partial(struct atomic_file *f, struct err *e)
     for (;;) {
         struct flock lock = {.l_type = F_WRLCK, .l_whence = SEEK_SET};
         struct stat by_fd, by_name;
+        int rc;
 
         f->fd = open(f->partial, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK, 0666);
         if (f->fd < 0)
@@ -78,7 +80,10 @@ static enum err_code open_partial(struct atomic_file *f, struct err *e)
                            errno == ENOENT ? "%s: cannot create: make its folder first"
                                            : "%s: cannot create",
                            f->path);
-        if (fcntl(f->fd, F_OFD_SETLK, &lock) != 0) {
+        do
+            rc = fcntl(f->fd, F_OFD_SETLK, &lock);
+        while (rc != 0 && errno == EINTR);
+        if (rc != 0) {
             enum err_code code =
                 errno == EAGAIN || errno == EACCES
                     ? err_set(e, ERR_EXISTS, "%s: another process is writing it: wait for that one",
@@ -98,21 +103,25 @@ static enum err_code open_partial(struct atomic_file *f, struct err *e)
         close(f->fd);
         f->fd = -1;
     }
-    if (ftruncate(f->fd, 0) != 0)
-        return err_sys(e, "%s: cannot empty", f->partial);
-    return ERR_OK;
+    if (ftruncate(f->fd, 0) != 0) {
+        err_sys(e, "%s: cannot empty", f->partial);
+        (void)unlink(f->partial);
+    }
+    return e->code;
 }
 
-enum err_code atomic_file_open(struct atomic_file **out, const char *path, bool force,
-                               struct err *e)
+static enum err_code open_output(struct atomic_file **out, const char *path, bool force, bool part,
+                                 struct err *e)
 {
     struct atomic_file *f = NULL;
 
     *out = NULL;
-    TRY(atomic_file_check(path, force, e));
+    if (!part)
+        TRY(atomic_file_check(path, force, e));
     TRY(mem_array(&f, 1, sizeof *f, "output buffer", e));
     f->fd = -1;
     f->force = force;
+    f->part = part;
     TRY(set_names(f, path, e));
     TRY(open_partial(f, e));
     *out = f;
@@ -124,6 +133,17 @@ out:
         free_names(f);
     }
     return e->code;
+}
+
+enum err_code atomic_file_open(struct atomic_file **f, const char *path, bool force, struct err *e)
+{
+    return open_output(f, path, force, false, e);
+}
+
+enum err_code atomic_file_open_part(struct atomic_file **f, const char *path, bool force,
+                                    struct err *e)
+{
+    return open_output(f, path, force, true, e);
 }
 
 static enum err_code write_all(struct atomic_file *f, const uint8_t *p, size_t len, struct err *e)
@@ -198,6 +218,23 @@ static enum err_code sync_dir(const char *dir, struct err *e)
     return code;
 }
 
+/* NAME is there: fine when it holds what was written. */
+static enum err_code keep_same(struct atomic_file *f, struct err *e)
+{
+    struct file_view old = {0}, new = {0};
+
+    TRY(file_map(&old, f->path, e));
+    TRY(file_map(&new, f->partial, e));
+    if (old.len != new.len || (old.len > 0 && memcmp(old.data, new.data, old.len) != 0))
+        TRY(err_set(e, ERR_EXISTS, "%s: exists and differs: use --force to replace it", f->path));
+    if (unlink(f->partial) != 0)
+        TRY(err_sys(e, "%s: cannot remove", f->partial));
+out:
+    file_view_free(&old);
+    file_view_free(&new);
+    return e->code;
+}
+
 /* RENAME_NOREPLACE closes the window between the check at open and now; file systems without it
  * (EINVAL) get link and unlink, which refuse an existing name too. */
 static enum err_code publish(struct atomic_file *f, struct err *e)
@@ -210,7 +247,9 @@ static enum err_code publish(struct atomic_file *f, struct err *e)
         (void)unlink(f->partial);
         return ERR_OK;
     }
-    return errno == EEXIST ? refuse_existing(f->path, e) : err_sys(e, "%s: cannot rename", f->path);
+    if (errno != EEXIST)
+        return err_sys(e, "%s: cannot rename", f->path);
+    return f->part ? keep_same(f, e) : refuse_existing(f->path, e);
 }
 
 enum err_code atomic_file_commit(struct atomic_file *f, struct err *e)
@@ -238,19 +277,37 @@ void atomic_file_abort(struct atomic_file *f)
     free_names(f);
 }
 
+static enum err_code put(struct atomic_file *f, const void *data, size_t len, struct err *e)
+{
+    struct atomic_file *done;
+
+    TRY(atomic_file_write(f, data, len, e));
+    done = f;
+    f = NULL;
+    TRY(atomic_file_commit(done, e));
+out:
+    atomic_file_abort(f);
+    return e->code;
+}
+
 enum err_code atomic_file_put(const char *path, const void *data, size_t len, bool force,
                               struct err *e)
 {
-    struct atomic_file *f = NULL;
+    struct atomic_file *f;
 
     TRY(atomic_file_open(&f, path, force, e));
-    TRY(atomic_file_write(f, data, len, e));
-    {
-        struct atomic_file *done = f;
-        f = NULL;
-        TRY(atomic_file_commit(done, e));
-    }
+    TRY(put(f, data, len, e));
 out:
-    atomic_file_abort(f);
+    return e->code;
+}
+
+enum err_code atomic_file_put_part(const char *path, const void *data, size_t len, bool force,
+                                   struct err *e)
+{
+    struct atomic_file *f;
+
+    TRY(atomic_file_open_part(&f, path, force, e));
+    TRY(put(f, data, len, e));
+out:
     return e->code;
 }

@@ -23,6 +23,12 @@ NODISCARD enum err_code atomic_file_check(const char *path, bool force, struct e
 /* Opens NAME for writing. If NAME exists: ERR_EXISTS, or with `force` it is replaced at commit. */
 NODISCARD enum err_code atomic_file_open(struct atomic_file **f, const char *path, bool force,
                                          struct err *e);
+/* One file of an output that has several: NAME may be there from a run that was killed between two
+ * of them, and stays when it holds the same bytes. If it holds others: ERR_EXISTS at commit, or
+ * with `force` it is replaced. The file that makes the output complete is published last, and a
+ * tool refuses at its start when that one is there (atomic_file_check). */
+NODISCARD enum err_code atomic_file_open_part(struct atomic_file **f, const char *path, bool force,
+                                              struct err *e);
 /* Appends; buffered. */
 NODISCARD enum err_code atomic_file_write(struct atomic_file *f, const void *data, size_t len,
                                           struct err *e);
@@ -38,5 +44,7 @@ void atomic_file_abort(struct atomic_file *f);
 /* Open, write all, commit. */
 NODISCARD enum err_code atomic_file_put(const char *path, const void *data, size_t len, bool force,
                                         struct err *e);
+NODISCARD enum err_code atomic_file_put_part(const char *path, const void *data, size_t len,
+                                             bool force, struct err *e);
 
 #endif

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #include "common/base/cli.h"
 
+#include "common/base/lost_mapping.h"
 #include "common/base/parallel.h"
 
 #include <errno.h>
@@ -85,6 +86,7 @@ enum err_code cli_parse(const struct argp *argp, int argc, char **argv, const ch
     cli->log.level = LOG_NORMAL;
     cli->err = e;
     signal(SIGPIPE, SIG_IGN);
+    lost_mapping_explain();
     atexit(check_stdout);
     rc = argp_parse(argp, argc, argv, 0, NULL, opt);
     if (e->code == ERR_OK && rc != 0)

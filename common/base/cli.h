@@ -34,8 +34,8 @@ extern const struct argp cli_argp; /* -j --seed --quiet --verbose --json --force
     }
 
 /* Parses argv with the tool's argp, whose input is `opt` (which holds `cli`). Sets cli->log.tool,
- * ignores SIGPIPE and sees to it
- * that stdout is checked at exit. The locale stays "C", so numbers have a point. A bad option is
+ * ignores SIGPIPE, explains a SIGBUS (lost_mapping.h) and sees to it that stdout is checked at
+ * exit. The locale stays "C", so numbers have a point. A bad option is
  * ERR_USAGE. */
 NODISCARD enum err_code cli_parse(const struct argp *argp, int argc, char **argv, const char *tool,
                                   struct cli *cli, void *opt, struct err *e);

@@ -33,7 +33,8 @@ enum err_code err_set(struct err *e, enum err_code code, const char *fmt, ...)
 enum err_code err_sys(struct err *e, const char *fmt, ...)
 {
     int saved = errno;
-    enum err_code code = saved == ENOMEM ? ERR_NOMEM : ERR_IO;
+    /* What the process ran out of is no fault of the file that it was about to open. */
+    enum err_code code = saved == ENOMEM || saved == EMFILE || saved == ENFILE ? ERR_NOMEM : ERR_IO;
     char text[ERR_TEXT_SIZE];
     va_list ap;
 

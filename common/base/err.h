@@ -46,7 +46,8 @@ struct err {
  * nothing changes and the old code is returned. e may be NULL (the text is dropped). */
 enum err_code err_set(struct err *e, enum err_code code, const char *fmt, ...) PRINTF_LIKE(3, 4);
 
-/* As err_set with ERR_IO (ERR_NOMEM for ENOMEM), text followed by ": " and strerror(errno). */
+/* As err_set with ERR_IO (ERR_NOMEM for ENOMEM, EMFILE and ENFILE), text followed by ": " and
+ * strerror(errno). */
 enum err_code err_sys(struct err *e, const char *fmt, ...) PRINTF_LIKE(2, 3);
 
 /* Puts "fmt: " before the text and returns the code. Does nothing on a clean err. */

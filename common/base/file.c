@@ -6,22 +6,35 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/openat2.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
+#include <sys/statvfs.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
-/* Opens a regular file only; O_NONBLOCK keeps a FIFO from blocking the open itself. */
-static enum err_code open_regular(int *fd, size_t *len, const char *path, struct err *e)
+/* O_NONBLOCK keeps a FIFO from blocking the open itself. */
+enum { READ_FLAGS = O_RDONLY | O_CLOEXEC | O_NONBLOCK };
+
+static int open_to_read(const char *path, int more_flags)
+{
+    int fd;
+
+    do
+        fd = open(path, READ_FLAGS | more_flags);
+    while (fd < 0 && errno == EINTR);
+    return fd;
+}
+
+/* A regular file only. */
+static enum err_code check_regular(int fd, size_t *len, const char *path, struct err *e)
 {
     struct stat st;
 
-    *fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
-    if (*fd < 0)
-        return err_sys(e, "%s: cannot open", path);
-    if (fstat(*fd, &st) != 0)
+    if (fstat(fd, &st) != 0)
         return err_sys(e, "%s: cannot stat", path);
     if (!S_ISREG(st.st_mode))
         return err_set(e, ERR_FORMAT, "%s: is not a regular file", path);
@@ -29,14 +42,22 @@ static enum err_code open_regular(int *fd, size_t *len, const char *path, struct
     return ERR_OK;
 }
 
-enum err_code file_read(struct file_view *v, const char *path, size_t limit, struct err *e)
+static enum err_code open_regular(int *fd, size_t *len, const char *path, struct err *e)
+{
+    *fd = open_to_read(path, 0);
+    if (*fd < 0)
+        return err_sys(e, "%s: cannot open", path);
+    return check_regular(*fd, len, path, e);
+}
+
+/* All of an open file. */
+static enum err_code read_all(struct file_view *v, int fd, const char *path, size_t limit,
+                              struct err *e)
 {
     uint8_t *data = NULL;
     size_t len = 0, got = 0;
-    int fd = -1;
 
-    *v = (struct file_view){0};
-    TRY(open_regular(&fd, &len, path, e));
+    TRY(check_regular(fd, &len, path, e));
     if (len > limit)
         TRY(err_set(e, ERR_DATA, "%s: has %zu bytes, more than the limit of %zu", path, len,
                     limit));
@@ -56,8 +77,76 @@ enum err_code file_read(struct file_view *v, const char *path, size_t limit, str
     data = NULL;
 out:
     free(data);
+    return e->code;
+}
+
+enum err_code file_read(struct file_view *v, const char *path, size_t limit, struct err *e)
+{
+    int fd = open_to_read(path, 0);
+
+    *v = (struct file_view){0};
+    if (fd < 0)
+        return err_sys(e, "%s: cannot open", path);
+    TRY(read_all(v, fd, path, limit, e));
+out:
+    close(fd);
+    return e->code;
+}
+
+/* ---- beneath a folder ---- */
+
+static bool beneath(const char *path, const char *folder)
+{
+    size_t n = folder != NULL ? strlen(folder) : 0;
+
+    return n > 0 && strncmp(path, folder, n) == 0 && (path[n] == '/' || folder[n - 1] == '/');
+}
+
+/* A path that realpath() has just resolved: a link that has come into it since is not followed. */
+static int open_resolved(const char *path)
+{
+    struct open_how how = {.flags = READ_FLAGS, .resolve = RESOLVE_NO_SYMLINKS};
+    int fd;
+
+    do
+        fd = (int)syscall(SYS_openat2, AT_FDCWD, path, &how, sizeof how);
+    while (fd < 0 && errno == EINTR);
+    /* Kernels before 5.6 do not know the call, some containers forbid it. */
+    if (fd < 0 && (errno == ENOSYS || errno == EPERM))
+        fd = open_to_read(path, O_NOFOLLOW);
+    return fd;
+}
+
+enum err_code file_read_beneath(struct file_view *v, const char *root, const char *name,
+                                size_t limit, struct err *e)
+{
+    char *path = NULL, *first = NULL, *real = NULL, *real_root = NULL, *real_first = NULL;
+    size_t first_len = strcspn(name, "/");
+    int fd = -1;
+
+    *v = (struct file_view){0};
+    TRY(path_join(&path, root, name, e));
+    TRY(mem_string(&first, path, e));
+    first[strlen(path) - strlen(name) + first_len] = '\0';
+    real = realpath(path, NULL);
+    if (real == NULL)
+        TRY(err_sys(e, "%s: cannot open", path));
+    real_root = realpath(root, NULL);
+    real_first = name[first_len] == '/' ? realpath(first, NULL) : NULL;
+    if (!beneath(real, real_root) && !beneath(real, real_first))
+        TRY(err_set(e, ERR_FORMAT, "%s: is a link that leaves the corpus", path));
+    fd = open_resolved(real);
+    if (fd < 0)
+        TRY(err_sys(e, "%s: cannot open", path));
+    TRY(read_all(v, fd, path, limit, e));
+out:
     if (fd >= 0)
         close(fd);
+    free(path);
+    free(first);
+    free(real);
+    free(real_root);
+    free(real_first);
     return e->code;
 }
 
@@ -119,6 +208,40 @@ enum err_code dir_make(const char *path, struct err *e)
 out:
     free(copy);
     return e->code;
+}
+
+/* Of the nearest folder at or above `path` that exists. */
+static bool free_bytes(const char *path, uint64_t *out, struct err *e)
+{
+    struct statvfs fs;
+    char *copy = NULL, *slash;
+    bool known = false;
+
+    TRY(mem_string(&copy, path, e));
+    while (!(known = statvfs(copy, &fs) == 0) && errno == ENOENT) {
+        slash = strrchr(copy, '/');
+        if (slash == NULL)
+            known = statvfs(".", &fs) == 0;
+        if (slash == NULL || slash == copy)
+            break;
+        *slash = '\0';
+    }
+    if (known)
+        *out = (uint64_t)fs.f_bavail * fs.f_frsize;
+out:
+    free(copy);
+    return known;
+}
+
+enum err_code dir_room(const char *path, uint64_t bytes, struct err *e)
+{
+    uint64_t there = 0;
+
+    if (!free_bytes(path, &there, e) || there >= bytes)
+        return e->code;
+    return err_set(e, ERR_IO,
+                   "%s: needs about %.3f GB, %.3f GB are free there: nothing was written", path,
+                   (double)bytes / 1e9, (double)there / 1e9);
 }
 
 enum err_code path_join(char **out, const char *dir, const char *name, struct err *e)

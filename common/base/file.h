@@ -21,12 +21,21 @@ struct file_view {
 /* Reads the whole file into memory; ERR_DATA when it is larger than `limit` bytes. */
 NODISCARD enum err_code file_read(struct file_view *v, const char *path, size_t limit,
                                   struct err *e);
-/* Maps the file read-only. An empty file gives len 0. */
+/* The same for a file of a corpus from elsewhere: root/name, whose links must end in root or in
+ * root/X, X the first part of name (which may itself be a link to another disk). ERR_FORMAT when
+ * they do not. */
+NODISCARD enum err_code file_read_beneath(struct file_view *v, const char *root, const char *name,
+                                          size_t limit, struct err *e);
+/* Maps the file read-only. An empty file gives len 0. When the file shrinks later, reading what is
+ * gone raises SIGBUS: see lost_mapping.h. */
 NODISCARD enum err_code file_map(struct file_view *v, const char *path, struct err *e);
 void file_view_free(struct file_view *v);
 
 /* Makes one folder (and its parents); fine if it exists. */
 NODISCARD enum err_code dir_make(const char *path, struct err *e);
+/* ERR_IO when the file system that is to hold `path`, which need not exist yet, has less than
+ * `bytes` free: known before hours of work, not after them. Where nobody can tell, it is fine. */
+NODISCARD enum err_code dir_room(const char *path, uint64_t bytes, struct err *e);
 
 /* "dir/name" in a fresh string. */
 NODISCARD enum err_code path_join(char **out, const char *dir, const char *name, struct err *e);

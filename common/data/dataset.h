@@ -64,7 +64,7 @@ void dataset_spectrogram_shape(const struct dataset *d, int *bins, int *frames);
 /* Everything about sample i except the media; cheap, verified. */
 NODISCARD enum err_code dataset_describe(const struct dataset *d, int64_t i, struct sample *s,
                                          struct err *e);
-/* With media, each verified on first use. Threads: any. */
+/* With media, each verified on every use. Threads: any. */
 NODISCARD enum err_code dataset_get(const struct dataset *d, int64_t i, struct sample *s,
                                     struct err *e);
 /* Content digest: equal for an overlay and its materialised twin. Hex. */

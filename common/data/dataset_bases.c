@@ -12,7 +12,7 @@
 struct search {
     const char *digest;
     char *found;           /* folder */
-    struct err unreadable; /* the first index that could not be read: it may be the one */
+    struct err unreadable; /* the first index or folder that could not be read: it may be the one */
 };
 
 /* Looks at one folder's index. Whatever is wrong with it matters only if nothing else is found. */
@@ -30,6 +30,8 @@ static enum err_code try_folder(struct search *s, const char *dir, struct err *e
         shard_index_parse(&x, path, (const char *)view.data, view.len, &why) == ERR_OK) {
         if (strcmp(x.content, s->digest) == 0)
             TRY(path_join(&s->found, dir, "", e));
+    } else if (why.code == ERR_NOMEM) { /* nobody knows whether this was the one */
+        *e = why;
     } else if (s->unreadable.code == ERR_OK) {
         s->unreadable = why;
     }
@@ -43,12 +45,19 @@ out:
 static enum err_code try_tree(struct search *s, const char *dir, struct err *e)
 {
     struct name_list names = {0};
-    struct err ignored = {0};
+    struct err why = {0};
     char *path = NULL;
 
     TRY(try_folder(s, dir, e));
-    if (s->found != NULL || dir_list(&names, dir, "", &ignored) != ERR_OK)
+    if (s->found != NULL || access(dir, F_OK) != 0)
         goto out; /* a folder that is not there holds no base */
+    if (dir_list(&names, dir, "", &why) == ERR_NOMEM)
+        TRY(err_set(e, why.code, "%s", why.text));
+    if (why.code != ERR_OK) {
+        if (s->unreadable.code == ERR_OK)
+            s->unreadable = why;
+        goto out;
+    }
     for (size_t i = 0; i < names.count && s->found == NULL; i++) {
         TRY(path_join(&path, dir, names.name[i], e));
         TRY(try_folder(s, path, e));
@@ -59,6 +68,12 @@ out:
     free(path);
     name_list_free(&names);
     return e->code;
+}
+
+/* It says nothing about the data. */
+static bool system_refused(const struct err *why)
+{
+    return why->code == ERR_IO || why->code == ERR_NOMEM;
 }
 
 enum err_code dataset_base_open(struct shard_set **out, const char *what, const char *digest,
@@ -81,7 +96,7 @@ enum err_code dataset_base_open(struct shard_set **out, const char *what, const 
     }
     if (s.found == NULL)
         TRY(err_set(
-            e, ERR_DATA,
+            e, system_refused(&s.unreadable) ? s.unreadable.code : ERR_DATA,
             "%s: its %s base set (content digest %.16s...) is neither in the folders given "
             "by --base nor in or beside %s or the three folders above: name its folder with "
             "--base%s%s",

@@ -92,6 +92,8 @@ enum err_code jpeg_encode_rgb(const uint8_t *rgb, int w, int h, size_t stride, i
     enc.c.err = &enc.failure.manager;
     failure_install(&enc.failure);
     ok = encode(&enc, rgb, w, h, stride, quality);
+    if (!ok && enc.out != NULL) /* only this tells where a buffer that grew has gone */
+        enc.c.dest->term_destination(&enc.c);
     jpeg_destroy_compress(&enc.c);
     if (!ok) {
         free(enc.out);
@@ -146,6 +148,14 @@ void jpeg_decoder_free(struct jpeg_decoder *d)
     free(d);
 }
 
+/* What libjpeg said when it left. */
+static enum err_code refused(const struct jpeg_decoder *d, struct err *e)
+{
+    bool memory = d->failure.manager.msg_code == JERR_OUT_OF_MEMORY;
+
+    return err_set(e, memory ? ERR_NOMEM : ERR_FORMAT, "JPEG: %s", d->failure.text);
+}
+
 /* Reads the header; leaves the decompressor ready to start. */
 static bool read_header(struct jpeg_decoder *d, const uint8_t *data, size_t len)
 {
@@ -162,7 +172,7 @@ static enum err_code open_picture(struct jpeg_decoder *d, const uint8_t *data, s
     if (len == 0)
         return err_set(e, ERR_FORMAT, "JPEG: empty");
     if (!read_header(d, data, len))
-        return err_set(e, ERR_FORMAT, "JPEG: %s", d->failure.text);
+        return refused(d, e);
     if (d->d.image_width > JPEG_MAX_SIDE || d->d.image_height > JPEG_MAX_SIDE)
         return err_set(e, ERR_FORMAT, "JPEG: %u x %u is larger than %d x %d", d->d.image_width,
                        d->d.image_height, JPEG_MAX_SIDE, JPEG_MAX_SIDE);
@@ -239,16 +249,12 @@ static enum err_code decode_rect(struct jpeg_decoder *d, const uint8_t *data, si
         right = (int)d->d.image_width;
     d->first_column = (JDIMENSION)left;
     d->columns = (JDIMENSION)(right - left);
-    if (!start(d, space)) {
-        (void)err_set(e, ERR_FORMAT, "JPEG: %s", d->failure.text);
-        goto out;
-    }
+    if (!start(d, space))
+        TRY(refused(d, e));
     row_bytes = d->columns * pixel_bytes;
     TRY(mem_grow(&d->pixels, &d->cap, row_bytes * (size_t)rect.h, 1, "JPEG pixels", e));
-    if (!read_rows(d, rect, row_bytes)) {
-        (void)err_set(e, ERR_FORMAT, "JPEG: %s", d->failure.text);
-        goto out;
-    }
+    if (!read_rows(d, rect, row_bytes))
+        TRY(refused(d, e));
     *out = d->pixels + ((size_t)rect.x - d->first_column) * pixel_bytes;
     *stride = row_bytes;
 out:

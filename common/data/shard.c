@@ -11,6 +11,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 static enum err_code bad(const struct tensorfile *f, struct err *e, const char *fmt, ...)
     PRINTF_LIKE(3, 4);
@@ -169,15 +170,6 @@ out:
     return e->code;
 }
 
-/* After the parts are opened: their sizes bound the number of samples. */
-static enum err_code make_marks(struct shard_set *s, struct err *e)
-{
-    TRY(mem_array(&s->seen, (size_t)s->index.samples * (size_t)s->index.n_fields, 1, s->dir, e));
-    s->clip_field = shard_set_find(s, "clip");
-out:
-    return e->code;
-}
-
 enum err_code shard_set_open(struct shard_set **out, const char *dir, struct err *e)
 {
     struct file_view view = {0};
@@ -194,7 +186,7 @@ enum err_code shard_set_open(struct shard_set **out, const char *dir, struct err
     TRY(mem_array(&s->part, s->index.count, sizeof *s->part, dir, e));
     for (size_t i = 0; i < s->index.count; i++)
         TRY(open_part(s, i, e));
-    TRY(make_marks(s, e));
+    s->clip_field = shard_set_find(s, "clip");
     *out = s;
     s = NULL;
 out:
@@ -262,6 +254,21 @@ out:
     return e->code;
 }
 
+enum err_code shard_set_probe(struct shard_set **s, const char *dir, struct err *e)
+{
+    struct err why = {0};
+    char *index = NULL;
+
+    *s = NULL;
+    TRY(path_join(&index, dir, SHARD_INDEX_NAME, e));
+    if (shard_set_open(s, dir, &why) != ERR_OK &&
+        (why.code == ERR_NOMEM || (why.code == ERR_IO && access(index, F_OK) == 0)))
+        *e = why;
+out:
+    free(index);
+    return e->code;
+}
+
 enum err_code shard_set_open_file(struct shard_set **out, const char *path, struct err *e)
 {
     struct tensorfile *f = NULL;
@@ -281,7 +288,7 @@ enum err_code shard_set_open_file(struct shard_set **out, const char *path, stru
     TRY(bind_part(&s->part[0], s->index.field, s->index.n_fields, e));
     s->part[0].first = 0; /* alone, it is numbered from 0 */
     s->index.line[0].first = 0;
-    TRY(make_marks(s, e));
+    s->clip_field = shard_set_find(s, "clip");
     *out = s;
     s = NULL;
 out:
@@ -297,7 +304,6 @@ void shard_set_close(struct shard_set *s)
     for (size_t i = 0; s->part != NULL && i < s->index.count; i++)
         tensorfile_close(s->part[i].file);
     free(s->part);
-    free(s->seen);
     shard_index_free(&s->index);
     free(s->dir);
     free(s);
@@ -380,18 +386,25 @@ static const struct shard_part *part_of(const struct shard_set *s, int64_t sampl
     return &s->part[low];
 }
 
+/* The file is mapped: what was right when it was opened need not be so now. An offset that leads
+ * out of the tensor gives a value without bytes, which no checksum fits. */
 static struct shard_value locate(const struct shard_set *s, const struct shard_part *p, int64_t i,
                                  int field)
 {
     const uint8_t *data = tensorfile_data(p->file, p->blob[field]);
+    uint64_t total = tensorfile_info(p->file, p->blob[field])->bytes, from, len;
     const uint8_t *off;
 
     if (!s->index.field[field].ragged) {
-        size_t len = shard_field_bytes(&s->index.field[field]);
-        return (struct shard_value){data + (size_t)i * len, len};
+        size_t size = shard_field_bytes(&s->index.field[field]);
+        return (struct shard_value){data + (size_t)i * size, size};
     }
     off = (const uint8_t *)tensorfile_data(p->file, p->off[field]) + 16 * i;
-    return (struct shard_value){data + load_le64(off), load_le64(off + 8)};
+    from = load_le64(off);
+    len = load_le64(off + 8);
+    if (from > total || len > total - from)
+        return (struct shard_value){data, 0};
+    return (struct shard_value){data + from, len};
 }
 
 static bool intact(const struct shard_set *s, const struct shard_part *p, int64_t i, int field,
@@ -399,7 +412,7 @@ static bool intact(const struct shard_set *s, const struct shard_part *p, int64_
 {
     size_t at = (size_t)i * (size_t)s->index.n_fields + (size_t)field;
 
-    return hash_crc32c(0, v->data, v->len) == load_le32(p->crc + 4 * at);
+    return v->len > 0 && hash_crc32c(0, v->data, v->len) == load_le32(p->crc + 4 * at);
 }
 
 /* The sample's clip name if its set has one and it is not itself damaged, else "". */
@@ -420,19 +433,14 @@ static void name_clip(const struct shard_set *s, const struct shard_part *p, int
 enum err_code shard_set_get(const struct shard_set *s, int64_t sample, int field,
                             struct shard_value *v, struct err *e)
 {
-    size_t at = (size_t)sample * (size_t)s->index.n_fields + (size_t)field;
     const struct shard_part *p = part_of(s, sample);
     int64_t i = sample - p->first;
     const uint8_t *data = tensorfile_data(p->file, p->blob[field]);
     char clip[SHARD_NAME_SIZE];
 
     *v = locate(s, p, i, field);
-    if (__atomic_load_n(&s->seen[at], __ATOMIC_RELAXED) != 0)
+    if (intact(s, p, i, field, v))
         return ERR_OK;
-    if (intact(s, p, i, field, v)) {
-        __atomic_store_n(&s->seen[at], 1, __ATOMIC_RELAXED);
-        return ERR_OK;
-    }
     name_clip(s, p, i, clip);
     return err_set(e, ERR_CHECKSUM,
                    "%s: sample %" PRId64 "%s field %s: crc32c differs (%zu bytes at byte %" PRIu64

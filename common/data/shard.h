@@ -63,13 +63,20 @@ NODISCARD enum err_code shard_writer_add(struct shard_writer *w, const struct sh
 /* Writes what is left and the index; frees w on failure too. ERR_DATA without any sample. */
 NODISCARD enum err_code shard_writer_commit(struct shard_writer *w, struct err *e);
 void shard_writer_abort(struct shard_writer *w);
+/* Removes what killed writers left in the folder of a set: shards that its index does not name, and
+ * partial files. For a set that is kept as it is; a writer does it on commit. Nothing happens while
+ * another process writes the set. */
+NODISCARD enum err_code shard_set_tidy(const char *dir, struct err *e);
 
 /* ---- reading ---- */
 struct shard_set;
 
 /* Opens the index and every shard (mapped), checks sizes, headers and that all agree. Data are
- * verified per sample and field on their first use. */
+ * verified per sample and field on every use. */
 NODISCARD enum err_code shard_set_open(struct shard_set **s, const char *dir, struct err *e);
+/* The same, but *s = NULL and ERR_OK when there is no set or it is not whole. What the system
+ * refuses (ERR_IO, ERR_NOMEM) is an error still: it says nothing about the set. */
+NODISCARD enum err_code shard_set_probe(struct shard_set **s, const char *dir, struct err *e);
 /* One shard alone, as a set of its own; its digest is "", because that stands in the index. */
 NODISCARD enum err_code shard_set_open_file(struct shard_set **s, const char *path, struct err *e);
 void shard_set_close(struct shard_set *s);
@@ -91,8 +98,9 @@ const struct tensorfile *shard_set_shard(const struct shard_set *s, int shard, i
 /* Bytes of a fixed field's value: the product of its dims times its dtype's size. */
 size_t shard_field_bytes(const struct shard_field *f);
 
-/* The bytes of one sample's field: a loan until close, verified against its CRC32C on first use
- * (any thread). ERR_CHECKSUM: "FILE: sample I (CLIP) field F: crc32c differs (byte N)". */
+/* The bytes of one sample's field: a loan until close, verified against its CRC32C on every
+ * use, because a mapped file may be damaged after it was opened. Threads: any. ERR_CHECKSUM: "FILE:
+ * sample I (CLIP) field F: crc32c differs (byte N)". */
 NODISCARD enum err_code shard_set_get(const struct shard_set *s, int64_t sample, int field,
                                       struct shard_value *v, struct err *e);
 /* Everything: every byte of every file, the file digests, the content digest. All faults are

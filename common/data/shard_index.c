@@ -2,6 +2,7 @@
 #include "common/data/shard_format.h"
 
 #include "common/base/mem.h"
+#include "common/data/json.h"
 #include "common/data/tensorfile_format.h"
 
 #include <inttypes.h>
@@ -251,11 +252,12 @@ enum err_code shard_index_parse(struct shard_index *x, const char *path, const c
     for (const char *p = text, *end = text + len - END_BYTES; p < end; at++) {
         const char *lf = memchr(p, '\n', (size_t)(end - p));
         json_error_t why;
+        bool no_memory;
 
         if (lf - p > MAX_LINE)
             TRY(bad(path, at, e, "line is too long"));
-        object = json_loadb(p, (size_t)(lf - p), JSON_REJECT_DUPLICATES, &why);
-        if (object == NULL && json_error_code(&why) == json_error_out_of_memory)
+        object = json_parse(p, (size_t)(lf - p), &why, &no_memory);
+        if (no_memory)
             TRY(err_set(e, ERR_NOMEM, "%s: no memory for the index", path));
         if (object == NULL)
             TRY(bad(path, at, e, "is not valid JSON"));

@@ -18,7 +18,6 @@ struct shard_set {
     char *dir;
     struct shard_index index;
     struct shard_part *part; /* [index.count] */
-    uint8_t *seen;           /* [samples][fields]: value was compared with its checksum; atomic */
     int clip_field;          /* -1: none */
 };
 

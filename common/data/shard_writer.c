@@ -4,6 +4,7 @@
 #include "common/base/atomic_file.h"
 #include "common/base/file.h"
 #include "common/base/mem.h"
+#include "common/data/json.h"
 #include "common/data/tensorfile_format.h"
 
 #include <errno.h>
@@ -77,6 +78,7 @@ void shard_writer_abort(struct shard_writer *w)
 static enum err_code open_index(struct shard_writer *w, bool force, struct err *e)
 {
     struct stat st;
+    struct err ignored = {0};
     char *path = NULL;
 
     w->made_dir = stat(w->dir, &st) != 0 && errno == ENOENT;
@@ -84,6 +86,9 @@ static enum err_code open_index(struct shard_writer *w, bool force, struct err *
     TRY(path_join(&path, w->dir, SHARD_INDEX_NAME, e));
     TRY(atomic_file_open(&w->index_file, path, force, e));
 out:
+    /* A finished set in the way: its writer may have been killed while it tidied. */
+    if (e->code == ERR_EXISTS && !force && shard_set_tidy(w->dir, &ignored) != ERR_OK)
+        err_clear(&ignored);
     free(path);
     return e->code;
 }
@@ -123,6 +128,7 @@ out:
 static enum err_code set_meta(struct shard_writer *w, json_t *meta, const char *key,
                               const char *value, struct err *e)
 {
+    bool no_memory;
     json_t *text;
 
     if (!tf_meta_key_ok(key) || strcmp(key, SHARD_META_FIRST) == 0 ||
@@ -131,8 +137,8 @@ static enum err_code set_meta(struct shard_writer *w, json_t *meta, const char *
         return err_set(e, ERR_DATA, "%s: '%s' is not a metadata key that can be set", w->dir, key);
     if (json_object_get(w->index.meta, key) != NULL || json_object_get(w->index_meta, key) != NULL)
         return err_set(e, ERR_INTERNAL, "%s: metadata '%s' is set twice", w->dir, key);
-    text = json_string(value);
-    if (text == NULL)
+    text = json_text(value, &no_memory);
+    if (text == NULL && !no_memory)
         return err_set(e, ERR_DATA, "%s: value of metadata '%s' is not UTF-8", w->dir, key);
     if (json_object_set_new(meta, key, text) != 0)
         return err_set(e, ERR_NOMEM, "%s: no memory for metadata", w->dir);
@@ -370,7 +376,7 @@ static bool stale_partial(const char *name)
 /* Removes what no index names any more and what killed writers left. Whoever holds the index's lock
  * is the only writer, so the lock is taken again and the index that is there now is the one that
  * counts; a writer who came in between removes the leftovers itself when it commits. */
-static enum err_code remove_stale(const char *dir, struct err *e)
+enum err_code shard_set_tidy(const char *dir, struct err *e)
 {
     struct name_list names = {0};
     struct shard_index now = {0};
@@ -456,7 +462,7 @@ enum err_code shard_writer_commit(struct shard_writer *w, struct err *e)
         TRY(err_set(e, ERR_DATA, "%s: no sample: an empty set is not written", w->dir));
     TRY(write_index(w, e));
     published = true;
-    TRY(remove_stale(w->dir, e));
+    TRY(shard_set_tidy(w->dir, e));
 out:
     if (published)
         writer_free(w);

@@ -5,6 +5,7 @@
 #include "common/base/file.h"
 #include "common/base/hash.h"
 #include "common/base/mem.h"
+#include "common/data/json.h"
 
 #include <inttypes.h>
 #include <jansson.h>
@@ -66,8 +67,11 @@ static enum err_code scan_header(const struct tensorfile *f, const uint8_t *p, s
 
     while (last > 0 && p[last - 1] == ' ')
         last--;
-    if (p[0] != '{' || last == 0 || p[last - 1] != '}')
-        return bad(f, e, "header is not one JSON object: not a safetensors file");
+    if (p[0] != '{')
+        return bad(f, e, "header does not begin with '{': not a safetensors file");
+    if (p[last - 1] != '}')
+        return bad(f, e, "header ends at byte %zu without '}': not a safetensors file",
+                   TF_LENGTH_BYTES + last - 1);
     for (size_t i = 0; i < n; i++) {
         if (p[i] < 0x20)
             return bad(f, e, "header has a control character at byte %zu", TF_LENGTH_BYTES + i);
@@ -80,9 +84,36 @@ static enum err_code scan_header(const struct tensorfile *f, const uint8_t *p, s
         else if (!in_string && (p[i] == '}' || p[i] == ']'))
             depth--;
         if (depth > TF_MAX_DEPTH)
-            return bad(f, e, "header is nested deeper than %d levels", TF_MAX_DEPTH);
+            return bad(f, e, "header is nested deeper than %d levels at byte %zu", TF_MAX_DEPTH,
+                       TF_LENGTH_BYTES + i);
     }
     return ERR_OK;
+}
+
+/* What a value is, for a message that says what it should be. */
+static const char *kind_of(const json_t *value)
+{
+    switch (json_typeof(value)) {
+    case JSON_OBJECT: return "an object";
+    case JSON_ARRAY: return "a list";
+    case JSON_STRING: return "a string";
+    case JSON_INTEGER: return "a whole number";
+    case JSON_REAL: return "a number with fraction or exponent";
+    case JSON_TRUE: return "true";
+    case JSON_FALSE: return "false";
+    case JSON_NULL: return "null";
+    }
+    return "nothing";
+}
+
+/* "I32 [2, 3]" into out. */
+static void type_text(const struct tensor_info *info, char out[160])
+{
+    int n = snprintf(out, 160, "%s [", dtype_name(info->dtype));
+
+    for (int i = 0; i < info->rank; i++)
+        n += snprintf(out + n, 160 - (size_t)n, "%s%" PRId64, i > 0 ? ", " : "", info->dim[i]);
+    snprintf(out + n, 160 - (size_t)n, "]");
 }
 
 static enum err_code check_meta(struct tensorfile *f, struct err *e)
@@ -97,7 +128,7 @@ static enum err_code check_meta(struct tensorfile *f, struct err *e)
         if (!tf_meta_key_ok(key))
             return bad(f, e, "__metadata__ has the key '%.80s', which is not a key", key);
         if (!json_is_string(value))
-            return bad(f, e, "metadata '%s' is not a string", key);
+            return bad(f, e, "metadata '%s' is %s, not a string", key, kind_of(value));
     }
     version = tensorfile_meta(f, TF_META_CONTAINER);
     kind = tensorfile_meta(f, TF_META_KIND);
@@ -106,9 +137,10 @@ static enum err_code check_meta(struct tensorfile *f, struct err *e)
         return bad(f, e, "metadata '" TF_META_CONTAINER "' is missing: not a synib file");
     if (strcmp(version, "1") != 0)
         return bad(f, e, "is of container version '%.20s': this tool reads version 1", version);
-    if (kind == NULL || !tf_kind_ok(kind))
-        return bad(f, e, "is of an unknown kind '%.20s': it needs a newer tool",
-                   kind != NULL ? kind : "");
+    if (kind == NULL)
+        return bad(f, e, "metadata '" TF_META_KIND "' is missing: not a synib file");
+    if (!tf_kind_ok(kind))
+        return bad(f, e, "is of an unknown kind '%.20s': it needs a newer tool", kind);
     if (features != NULL)
         return bad(f, e, "needs the feature '%.80s', which this tool does not know", features);
     return ERR_OK;
@@ -117,8 +149,10 @@ static enum err_code check_meta(struct tensorfile *f, struct err *e)
 static enum err_code read_shape(const struct tensorfile *f, const char *name, const json_t *shape,
                                 struct tensor_info *info, struct err *e)
 {
+    char type[160];
+
     if (!json_is_array(shape))
-        return bad(f, e, "tensor '%s': shape is not a list", name);
+        return bad(f, e, "tensor '%s': shape is %s, not a list", name, kind_of(shape));
     if (json_array_size(shape) > TENSOR_MAX_RANK)
         return bad(f, e, "tensor '%s': rank %zu is more than %d", name, json_array_size(shape),
                    TENSOR_MAX_RANK);
@@ -127,15 +161,17 @@ static enum err_code read_shape(const struct tensorfile *f, const char *name, co
         const json_t *dim = json_array_get(shape, (size_t)i);
 
         if (!json_is_integer(dim))
-            return bad(f, e, "tensor '%s': dimension %d is not a whole number", name, i);
+            return bad(f, e, "tensor '%s': dimension %d is %s, not a whole number", name, i,
+                       kind_of(dim));
         info->dim[i] = json_integer_value(dim);
         if (info->dim[i] < 1)
             return bad(f, e, "tensor '%s': dimension %d is %lld, less than 1", name, i,
                        (long long)info->dim[i]);
     }
-    if (!tf_tensor_bytes(info->dtype, info->rank, info->dim, &info->bytes))
-        return bad(f, e, "tensor '%s': its size overflows", name);
-    return ERR_OK;
+    if (tf_tensor_bytes(info->dtype, info->rank, info->dim, &info->bytes))
+        return ERR_OK;
+    type_text(info, type);
+    return bad(f, e, "tensor '%s': its size, %s, overflows", name, type);
 }
 
 static enum err_code read_offsets(const struct tensorfile *f, const char *name,
@@ -145,18 +181,26 @@ static enum err_code read_offsets(const struct tensorfile *f, const char *name,
     const json_t *first = json_array_get(offsets, 0), *last = json_array_get(offsets, 1);
     json_int_t begin, end;
 
-    if (!json_is_array(offsets) || json_array_size(offsets) != 2)
-        return bad(f, e, "tensor '%s': data_offsets is not a pair", name);
+    if (!json_is_array(offsets))
+        return bad(f, e, "tensor '%s': data_offsets is %s, not a pair", name, kind_of(offsets));
+    if (json_array_size(offsets) != 2)
+        return bad(f, e, "tensor '%s': data_offsets has %zu numbers, not 2", name,
+                   json_array_size(offsets));
     if (!json_is_integer(first) || !json_is_integer(last))
-        return bad(f, e, "tensor '%s': data_offsets are not whole numbers", name);
+        return bad(f, e, "tensor '%s': the %s of data_offsets is %s, not a whole number", name,
+                   json_is_integer(first) ? "end" : "begin",
+                   kind_of(json_is_integer(first) ? last : first));
     begin = json_integer_value(first);
     end = json_integer_value(last);
     if (begin < 0 || end < 0)
-        return bad(f, e, "tensor '%s': data_offsets are negative", name);
+        return bad(f, e, "tensor '%s': data_offsets [%lld, %lld] are negative", name,
+                   (long long)begin, (long long)end);
     if (end < begin)
-        return bad(f, e, "tensor '%s': data_offsets run backwards", name);
+        return bad(f, e, "tensor '%s': data_offsets [%lld, %lld] run backwards", name,
+                   (long long)begin, (long long)end);
     if ((uint64_t)begin < w->at)
-        return bad(f, e, "tensor '%s': overlaps the tensor before it", name);
+        return bad(f, e, "tensor '%s': overlaps the tensor before it by %" PRIu64 " bytes", name,
+                   w->at - (uint64_t)begin);
     if ((uint64_t)begin > w->at)
         return bad(f, e, "tensor '%s': leaves a hole of %" PRIu64 " bytes before it", name,
                    (uint64_t)begin - w->at);
@@ -171,28 +215,51 @@ static enum err_code read_offsets(const struct tensorfile *f, const char *name,
 static enum err_code check_reserved(const struct tensorfile *f, const struct tensor_info *info,
                                     uint64_t begin, struct walk *w, struct err *e)
 {
-    char pad[32];
+    uint64_t padding = tf_padding(begin);
+    char pad[32], type[160];
 
+    type_text(info, type);
     snprintf(pad, sizeof pad, TF_PAD_PREFIX "%d", w->pads);
     if (strcmp(info->name, pad) == 0) {
-        if (info->dtype != DTYPE_U8 || info->rank != 1 || info->bytes != tf_padding(begin))
-            return bad(f, e, "tensor '%s': is not the padding that belongs here", info->name);
+        if (padding == 0)
+            return bad(f, e, "tensor '%s': no padding belongs here", info->name);
+        if (info->dtype != DTYPE_U8 || info->rank != 1 || info->bytes != padding)
+            return bad(f, e, "tensor '%s': is %s, the padding here is U8 [%" PRIu64 "]", info->name,
+                       type, padding);
         w->pads++;
     } else if (strcmp(info->name, TF_CRC_NAME) == 0) {
-        if (w->table_seen || info->dtype != DTYPE_I32 || info->rank != 1 ||
-            info->dim[0] != (int64_t)f->count)
-            return bad(f, e, "tensor '" TF_CRC_NAME "': must be I32 [%zu], once", f->count);
+        if (info->dtype != DTYPE_I32 || info->rank != 1 || info->dim[0] != (int64_t)f->count)
+            return bad(f, e, "tensor '" TF_CRC_NAME "': is %s, must be I32 [%zu]", type, f->count);
         w->table_seen = true;
         w->table_at = begin;
     } else if (strcmp(info->name, TF_TRAILER_NAME) == 0) {
         if (!w->table_seen)
             return bad(f, e, "tensor '" TF_CRC_NAME "' is missing before '" TF_TRAILER_NAME "'");
         if (info->dtype != DTYPE_U8 || info->rank != 1 || info->bytes != TF_TRAILER_BYTES)
-            return bad(f, e, "tensor '" TF_TRAILER_NAME "': must be U8 [%d]", TF_TRAILER_BYTES);
+            return bad(f, e, "tensor '" TF_TRAILER_NAME "': is %s, must be U8 [%d]", type,
+                       TF_TRAILER_BYTES);
         w->trailer_seen = true;
+    } else if (strncmp(info->name, TF_PAD_PREFIX, strlen(TF_PAD_PREFIX)) == 0) {
+        return bad(f, e, "tensor '%.80s': the next padding is '%s'", info->name, pad);
     } else {
         return bad(f, e, "tensor '%.80s': the name is reserved", info->name);
     }
+    return ERR_OK;
+}
+
+/* Exactly the three keys that describe a tensor. */
+static enum err_code check_keys(const struct tensorfile *f, const char *name, const json_t *spec,
+                                struct err *e)
+{
+    static const char *const keys[] = {"dtype", "shape", "data_offsets"};
+
+    if (!json_is_object(spec))
+        return bad(f, e, "tensor '%.80s': is %s, not an object", name, kind_of(spec));
+    for (int i = 0; i < 3; i++)
+        if (json_object_get(spec, keys[i]) == NULL)
+            return bad(f, e, "tensor '%.80s': lacks %s", name, keys[i]);
+    if (json_object_size(spec) != 3)
+        return bad(f, e, "tensor '%.80s': has other keys than dtype, shape, data_offsets", name);
     return ERR_OK;
 }
 
@@ -207,14 +274,13 @@ static enum err_code read_tensor(struct tensorfile *f, const char *name, const j
         return bad(f, e, "tensor '%.80s': comes after '" TF_TRAILER_NAME "'", name);
     if (name[0] != '_' && !tf_name_ok(name))
         return bad(f, e, "tensor '%.80s': is not a tensor name", name);
-    if (!json_is_object(spec))
-        return bad(f, e, "tensor '%.80s': is not an object", name);
-    if (json_object_size(spec) != 3 || json_object_get(spec, "shape") == NULL ||
-        json_object_get(spec, "data_offsets") == NULL || json_object_get(spec, "dtype") == NULL)
-        return bad(f, e, "tensor '%.80s': has other keys than dtype, shape, data_offsets", name);
+    TRY(check_keys(f, name, spec, e));
     dtype = json_object_get(spec, "dtype");
-    if (!json_is_string(dtype) || !dtype_parse(&info.dtype, json_string_value(dtype)))
-        return bad(f, e, "tensor '%.80s': dtype is not one of U8, I32, I64, F32", name);
+    if (!json_is_string(dtype))
+        return bad(f, e, "tensor '%.80s': dtype is %s, not a string", name, kind_of(dtype));
+    if (!dtype_parse(&info.dtype, json_string_value(dtype)))
+        return bad(f, e, "tensor '%.80s': dtype '%.20s' is not one of U8, I32, I64, F32", name,
+                   json_string_value(dtype));
     TRY(read_shape(f, name, json_object_get(spec, "shape"), &info, e));
     TRY(read_offsets(f, name, json_object_get(spec, "data_offsets"), &info, w, e));
     if (strncmp(name, TF_PAD_PREFIX, strlen(TF_PAD_PREFIX)) != 0 && begin % TENSORFILE_ALIGN != 0)
@@ -241,19 +307,21 @@ static enum err_code read_header(struct tensorfile *f, struct walk *w, struct er
     const char *text = (const char *)f->data + TF_LENGTH_BYTES, *key;
     json_error_t why;
     json_t *value;
-    bool first = true;
+    bool first = true, no_memory;
 
     TRY(scan_header(f, f->data + TF_LENGTH_BYTES, f->header_len, e));
-    f->root = json_loadb(text, f->header_len, JSON_REJECT_DUPLICATES, &why);
-    if (f->root == NULL && json_error_code(&why) == json_error_out_of_memory)
+    f->root = json_parse(text, f->header_len, &why, &no_memory);
+    if (no_memory)
         TRY(err_set(e, ERR_NOMEM, "%s: no memory for the header", f->path));
     if (f->root == NULL)
         TRY(bad(f, e, "header is not valid JSON: %s (byte %d)", why.text,
                 TF_LENGTH_BYTES + why.position));
     json_object_foreach(f->root, key, value)
     {
-        if (first && (strcmp(key, "__metadata__") != 0 || !json_is_object(value)))
+        if (first && strcmp(key, "__metadata__") != 0)
             TRY(bad(f, e, "header does not begin with __metadata__: not a synib file"));
+        if (first && !json_is_object(value))
+            TRY(bad(f, e, "__metadata__ is %s, not an object", kind_of(value)));
         if (first) {
             f->meta = value;
             TRY(check_meta(f, e));
@@ -308,7 +376,9 @@ static enum err_code explain_missing_trailer(const struct tensorfile *f, uint64_
                        f->path, f->len, want);
     if (f->len > want)
         return bad(f, e, "has %" PRIu64 " bytes after its end at %" PRIu64, f->len - want, want);
-    return err_set(e, ERR_CHECKSUM, "%s: trailer: magic or crc32c differs: " DAMAGED, f->path);
+    return err_set(e, ERR_CHECKSUM, "%s: trailer: %s differs: " DAMAGED, f->path,
+                   memcmp(f->data + f->len - TF_TRAILER_BYTES, TF_MAGIC, 8) != 0 ? "magic"
+                                                                                 : "crc32c");
 }
 
 static enum err_code check_table(struct tensorfile *f, const struct walk *w, const uint8_t *t,

@@ -5,6 +5,7 @@
 #include "common/base/bytes.h"
 #include "common/base/hash.h"
 #include "common/base/mem.h"
+#include "common/data/json.h"
 
 #include <inttypes.h>
 #include <jansson.h>
@@ -89,6 +90,7 @@ out:
 enum err_code tensorfile_writer_meta(struct tensorfile_writer *w, const char *key,
                                      const char *value, struct err *e)
 {
+    bool no_memory;
     json_t *text;
 
     if (w->started)
@@ -99,8 +101,8 @@ enum err_code tensorfile_writer_meta(struct tensorfile_writer *w, const char *ke
         return err_set(e, ERR_INTERNAL, "%s: metadata '%s' is set twice", w->path, key);
     if (json_object_size(w->meta) >= TF_MAX_META)
         return err_set(e, ERR_DATA, "%s: more than %d metadata entries", w->path, TF_MAX_META);
-    text = json_string(value);
-    if (text == NULL)
+    text = json_text(value, &no_memory);
+    if (text == NULL && !no_memory)
         return err_set(e, ERR_DATA, "%s: value of metadata '%s' is not UTF-8", w->path, key);
     if (json_object_set_new(w->meta, key, text) != 0)
         return err_set(e, ERR_NOMEM, "%s: no memory for metadata", w->path);

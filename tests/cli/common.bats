@@ -60,3 +60,11 @@ tools() {
         [ "$status" -ne 0 ]
     done
 }
+
+@test "a message passes no terminal escape on: ESC, DEL and the CSI of the second set" {
+    bad=$'no\033[31m-such\177-\302\233folder'
+    run --separate-stderr "$BIN/synib-scan" "$bad" --media none -o "$BATS_TEST_TMPDIR/clips.tsv"
+    [ "$status" -eq 1 ]
+    echo "$stderr"
+    [[ "$stderr" == *"no?[31m-such?-??folder"* ]]
+}

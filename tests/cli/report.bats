@@ -133,7 +133,15 @@ fails() {
     diff -r "$OUT" "$BATS_TEST_TMPDIR/two"
     run report tree
     [ "$status" -eq 1 ]
-    [[ "$output" == *"report.md: exists already"* || "$output" == *"report.md"*"--force"* ]]
+    [[ "$output" == *"report.html"*"--force"* ]]
+    # killed between two files: the same command goes on, another one does not
+    rm "$OUT/pairs.tsv" "$OUT/report.html"
+    run report tree --title Other
+    [ "$status" -eq 1 ]
+    [[ "$output" == *"report.md: exists and differs: use --force"* ]]
+    [ ! -e "$OUT/report.html" ]
+    report tree
+    diff -r "$OUT" "$BATS_TEST_TMPDIR/two"
     cp "$OUT/cells.tsv" kept.tsv
     report tree --force --seed 3
     run ! cmp -s "$OUT/cells.tsv" kept.tsv # other replicates,
@@ -191,7 +199,7 @@ fails() {
     broken
     awk -F, -v OFS=, 'NR == 1 { for (i = 1; i <= NF; i++) col[$i] = i }
         NR == 2 { $col["val_accuracy"] = "x" } { print }' tree/0.9/1/vanilla/epochs.csv >bad/vanilla/epochs.csv
-    fails 4 "bad/vanilla/epochs.csv:2:" bad --data data
+    fails 4 "bad/vanilla/epochs.csv: differs from what last.safetensors says" bad --data data
     broken
     truncate -s -9 bad/vanilla/best.safetensors
     fails 4 "bad/vanilla/best.safetensors" bad --data data

@@ -66,13 +66,15 @@ sums() {
 }
 
 @test "many git-lfs pointers get one line" {
+    cp "corpus/VideoFlash/$clip.flv" .
     for f in corpus/VideoFlash/*.flv; do
         printf 'version https://git-lfs.github.com/spec/v1\noid sha256:00\nsize 1\n' >"$f"
     done
+    cp "$clip.flv" corpus/VideoFlash
     run "$BIN/synib-scan" corpus -o clips.tsv
     [ "$status" -eq 3 ]
-    n=$(ls corpus/VideoFlash | wc -l)
-    [[ "$output" == *"$n of $n clips are git-lfs pointers, not media: run 'git lfs pull'"* ]]
+    all=$(ls corpus/VideoFlash | wc -l) n=$((all - 1))
+    [[ "$output" == *"$n of $all clips are git-lfs pointers, not media: run 'git lfs pull'"* ]]
     [ "$(grep -c 'warning: rejected' <<<"$output")" -eq 0 ]
     [ "$(grep -c 'git-lfs pointer' clips.tsv)" -eq "$n" ]
 }

@@ -86,13 +86,22 @@ flip() {
     [[ "$output" == *"field audio.logstft: only in A"* ]]
 }
 
-@test "export and contact sheet write once, again only with --force" {
+@test "contact sheet writes once, again only with --force; export goes on, and replaces other bytes only with --force" {
     run "$BIN/synib-shard" export audio --to npy -o npy
     [ "$status" -eq 0 ]
     [ "$(head -c 6 npy/audio.logstft.npy | tail -c 5)" = NUMPY ]
+    cp -r npy whole
+    rm npy/actor.npy # as if killed before it
+    "$BIN/synib-shard" export audio -o npy
+    diff -r npy whole
+    echo other >npy/clip.npy
     run "$BIN/synib-shard" export audio -o npy
     [ "$status" -eq 1 ]
-    [[ "$output" == *"--force"* ]]
+    [[ "$output" == *"npy/clip.npy: exists and differs: use --force"* ]]
+    [ "$(cat npy/clip.npy)" = other ]
+    "$BIN/synib-shard" export audio -o npy --force
+    diff -r npy whole
+    [ -z "$(find npy -name "*.partial")" ]
     run "$BIN/synib-shard" contact-sheet video --count 4 -o sheet.jpg
     [ "$status" -eq 0 ]
     cp sheet.jpg first.jpg

@@ -60,6 +60,30 @@ static void test_replaces_only_with_force(void **state)
     expect_no_partial();
 }
 
+/* One file of several: the same bytes may be there. */
+static void test_part_keeps_the_same(void **state)
+{
+    struct stat before, after;
+    struct err e = {0};
+    (void)state;
+
+    (void)unlink("out");
+    assert_int_equal(atomic_file_put_part("out", "one", 3, false, &e), ERR_OK);
+    assert_int_equal(stat("out", &before), 0);
+    assert_int_equal(atomic_file_put_part("out", "one", 3, false, &e), ERR_OK);
+    assert_int_equal(stat("out", &after), 0);
+    assert_int_equal(before.st_ino, after.st_ino);
+    expect_no_partial();
+    assert_int_equal(atomic_file_put_part("out", "two", 3, false, &e), ERR_EXISTS);
+    assert_non_null(strstr(e.text, "differs"));
+    expect_content("one");
+    expect_no_partial();
+    err_clear(&e);
+    assert_int_equal(atomic_file_put_part("out", "two", 3, true, &e), ERR_OK);
+    expect_content("two");
+    expect_no_partial();
+}
+
 static void test_abort_leaves_old(void **state)
 {
     struct atomic_file *f = NULL;
@@ -179,6 +203,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_replaces_only_with_force),
+        cmocka_unit_test(test_part_keeps_the_same),
         cmocka_unit_test(test_abort_leaves_old),
         cmocka_unit_test(test_linked_partial_is_not_emptied),
         cmocka_unit_test(test_second_writer_is_told),

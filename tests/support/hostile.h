@@ -15,6 +15,8 @@
 #define HOSTILE_PAD1 "\"_pad.1\":{\"dtype\":\"U8\",\"shape\":[60],\"data_offsets\":[68,128]}"
 #define HOSTILE_TRAILER "\"_trailer\":{\"dtype\":\"U8\",\"shape\":[64],\"data_offsets\":[128,192]}"
 #define HOSTILE_REST HOSTILE_PAD0 "," HOSTILE_TABLE "," HOSTILE_PAD1 "," HOSTILE_TRAILER
+/* One tensor, nothing wrong. */
+#define HOSTILE_GOOD "{" HOSTILE_META "," HOSTILE_X "," HOSTILE_REST "}"
 enum { HOSTILE_BUFFER = 192 };
 
 /* A file of this header and a zero buffer of `buffer` bytes, whose last 64 are a trailer with right

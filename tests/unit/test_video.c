@@ -139,6 +139,35 @@ out:
     return e->code;
 }
 
+/* Pictures of another size after the first one, and pictures that are too large. */
+static void test_sizes(void **state)
+{
+    enum { HEADER = 13 };
+    const int64_t wanted[2] = {0, 3};
+    struct buffer flv, more;
+    struct video_info info;
+    struct seen seen = {0};
+    struct video *v;
+    struct err e = {0};
+
+    (void)state;
+    moving_flv(&flv, W, H, 2);
+    moving_flv(&more, 2 * W, H, 2);
+    assert_int_equal(buffer_add(&flv, more.data + HEADER, more.len - HEADER, &e), ERR_OK);
+    assert_int_equal(video_new(&v, &e), ERR_OK);
+    assert_int_equal(video_open(v, "t.flv", flv.data, flv.len, &info, &e), ERR_OK);
+    assert_int_equal(video_decode(v, wanted, 2, look, &seen, &e), ERR_FORMAT);
+    assert_string_equal(e.text, "t.flv: the picture size changes at frame 2");
+    buffer_free(&flv);
+    buffer_free(&more);
+    err_clear(&e);
+    moving_flv(&flv, VIDEO_MAX_WIDTH + 16, H, 2);
+    assert_int_equal(try_all(v, flv.data, flv.len, &e), ERR_FORMAT);
+    assert_non_null(strstr(e.text, "is larger than 1920 x 1088"));
+    buffer_free(&flv);
+    video_free(v);
+}
+
 static void test_not_flv(void **state)
 {
     static const char *const texts[] = {
@@ -230,6 +259,7 @@ int main(void)
         cmocka_unit_test(test_wanted_frames),
         cmocka_unit_test(test_rate_without_metadata),
         cmocka_unit_test(test_callback_error_is_passed_on),
+        cmocka_unit_test(test_sizes),
         cmocka_unit_test(test_not_flv),
         cmocka_unit_test(test_damage_anywhere),
         cmocka_unit_test(test_damage_of_a_real_clip),

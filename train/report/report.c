@@ -158,6 +158,7 @@ static enum err_code tell_missing(const struct report *r, struct err *e)
 /* ---- writing ---- */
 
 enum { OUT_MARKDOWN, OUT_LATEX, OUT_CELLS, OUT_PAIRS, OUT_HTML, OUTPUTS };
+/* In the order in which they appear: the last one makes the report complete. */
 static const char *const output_names[OUTPUTS] = {"report.md", "report.tex", "cells.tsv",
                                                   "pairs.tsv", "report.html"};
 
@@ -229,7 +230,7 @@ static enum err_code write_report(const struct report *r, struct output *out, st
         TRY(make_text(&out[i], i, r, &d, e));
     TRY(dir_make(r->opt->out, e));
     for (int i = 0; i < OUTPUTS; i++)
-        TRY(atomic_file_put(out[i].path, out[i].text, out[i].size, r->opt->cli.force, e));
+        TRY(atomic_file_put_part(out[i].path, out[i].text, out[i].size, r->opt->cli.force, e));
     log_note(&r->opt->cli.log, "%s: %zu runs of %zu in %d rows and %d columns", r->opt->out, r->n,
              r->all, r->rows, r->columns);
     if (r->opt->cli.json)
@@ -262,10 +263,9 @@ enum err_code report_make(const struct report_options *opt, struct err *e)
     struct report r = {.opt = opt};
     struct output out[OUTPUTS] = {0};
 
-    for (int i = 0; i < OUTPUTS; i++) {
+    for (int i = 0; i < OUTPUTS; i++)
         TRY(path_join(&out[i].path, opt->out, output_names[i], e));
-        TRY(atomic_file_check(out[i].path, opt->cli.force, e));
-    }
+    TRY(atomic_file_check(out[OUTPUTS - 1].path, opt->cli.force, e));
     TRY(make(&r, out, e));
     if (r.n < r.all && !opt->cli.dry_run)
         err_set(e, ERR_REJECTED, "%s: %zu of %zu runs do not count: the report lists them",

@@ -5,6 +5,7 @@
 #include "common/base/file.h"
 #include "common/base/mem.h"
 #include "common/data/dataset.h"
+#include "common/data/json.h"
 #include "common/data/tsv.h"
 #include "train/report/label.h"
 
@@ -30,10 +31,13 @@ static enum err_code json_load(json_t **root, const char *path, struct err *e)
 {
     struct file_view view = {0};
     json_error_t why;
+    bool no_memory;
 
     *root = NULL;
     TRY(file_read(&view, path, 16 << 20, e));
-    *root = json_loadb((const char *)view.data, view.len, JSON_REJECT_DUPLICATES, &why);
+    *root = json_parse((const char *)view.data, view.len, &why, &no_memory);
+    if (no_memory)
+        TRY(err_set(e, ERR_NOMEM, "%s: no memory to read it", path));
     if (*root == NULL)
         TRY(err_set(e, ERR_FORMAT, "%s:%d: %s", path, why.line, why.text));
     if (!json_is_object(*root))

@@ -191,20 +191,16 @@ out:
     return e->code;
 }
 
-static enum err_code read_epochs(struct report_run *r, struct err *e)
+static enum err_code read_epochs(struct report_run *r, const struct run_state *last, struct err *e)
 {
-    struct file_view view = {0};
     char *path = NULL, *text = NULL;
 
     if (!run_has(r->path, "epochs.csv"))
         return ERR_OK;
     TRY(path_join(&path, r->path, "epochs.csv", e));
-    TRY(file_read(&view, path, 256 << 20, e));
-    TRY(mem_array(&text, view.len + 1, 1, path, e));
-    memcpy(text, view.data, view.len);
+    TRY(run_log_read(&text, r->path, "epochs.csv", last->epochs_bytes, last->epochs_crc, e));
     TRY(read_curves(r, text, path, e));
 out:
-    file_view_free(&view);
     free(text);
     free(path);
     return e->code;
@@ -212,23 +208,23 @@ out:
 
 enum err_code report_run_identify(struct report_run *r, struct err *e)
 {
-    struct run_state state = {0};
+    struct run_state last = {0}, best = {0};
 
     TRY(run_places_load(&r->places, r->path, e));
     if (!run_has(r->path, run_last_name)) {
         TRY(report_run_miss(r, "has no checkpoint yet", e));
         goto out;
     }
-    TRY(read_checkpoint(r, run_last_name, &state, NULL, e));
-    r->epochs = state.epoch;
-    r->best_epoch = state.best_epoch;
-    if (!state.done)
+    TRY(read_checkpoint(r, run_last_name, &last, NULL, e));
+    r->epochs = last.epoch;
+    r->best_epoch = last.best_epoch;
+    if (!last.done)
         TRY(report_run_miss(r, "is not finished", e));
     else if (!run_has(r->path, run_best_name))
         TRY(report_run_miss(r, "has no best.safetensors", e));
     else
-        TRY(read_checkpoint(r, run_best_name, &state, r->checkpoint, e));
-    TRY(read_epochs(r, e));
+        TRY(read_checkpoint(r, run_best_name, &best, r->checkpoint, e));
+    TRY(read_epochs(r, &last, e));
 out:
     return e->code;
 }

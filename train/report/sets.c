@@ -34,7 +34,30 @@ static bool is_vectors(const struct shard_set *s)
     return strcmp(meta_or(s, "synib.layout", ""), vectors_layout) == 0;
 }
 
-/* Content digest of DIR/SPLIT as runs record it. */
+static void put_digest(char out[SHA256_HEX_SIZE], const struct shard_set *s)
+{
+    snprintf(out, SHA256_HEX_SIZE, "%s",
+             is_vectors(s) ? shard_set_digest(s) : meta_or(s, "synib.content", ""));
+}
+
+/* Content digest of DIR/SPLIT as runs record it; "" when there is no such set. */
+static enum err_code find_digest(char out[SHA256_HEX_SIZE], const char *dir, const char *split,
+                                 struct err *e)
+{
+    struct shard_set *s = NULL;
+    char *path = NULL;
+
+    TRY(path_join(&path, dir, split, e));
+    TRY(shard_set_probe(&s, path, e));
+    out[0] = '\0';
+    if (s != NULL)
+        put_digest(out, s);
+out:
+    shard_set_close(s);
+    free(path);
+    return e->code;
+}
+
 static enum err_code read_digest(char out[SHA256_HEX_SIZE], const char *dir, const char *split,
                                  struct err *e)
 {
@@ -43,22 +66,23 @@ static enum err_code read_digest(char out[SHA256_HEX_SIZE], const char *dir, con
 
     TRY(path_join(&path, dir, split, e));
     TRY(shard_set_open(&s, path, e));
-    snprintf(out, SHA256_HEX_SIZE, "%s",
-             is_vectors(s) ? shard_set_digest(s) : meta_or(s, "synib.content", ""));
+    put_digest(out, s);
 out:
     shard_set_close(s);
     free(path);
     return e->code;
 }
 
-/* True when DIR holds the very train and val splits of the run. */
-static bool is_of(const char *dir, const struct report_run *r)
+/* Whether DIR holds the very train and val splits of the run. */
+static enum err_code is_of(bool *is, const char *dir, const struct report_run *r, struct err *e)
 {
-    char train[SHA256_HEX_SIZE] = "", val[SHA256_HEX_SIZE] = "";
-    struct err quiet = {0};
+    char train[SHA256_HEX_SIZE], val[SHA256_HEX_SIZE];
 
-    return read_digest(val, dir, "val", &quiet) == ERR_OK && strcmp(val, r->val) == 0 &&
-           read_digest(train, dir, "train", &quiet) == ERR_OK && strcmp(train, r->train) == 0;
+    TRY(find_digest(val, dir, "val", e));
+    TRY(find_digest(train, dir, "train", e));
+    *is = strcmp(val, r->val) == 0 && strcmp(train, r->train) == 0;
+out:
+    return e->code;
 }
 
 /* ---- what a set says of itself ---- */
@@ -175,15 +199,19 @@ enum err_code report_sets_find(int *index, struct report_set **sets, size_t *n, 
                                struct err *e)
 {
     const char *dir = NULL;
+    bool found = false;
 
     *index = find_known(*sets, *n, r);
     if (*index < 0) {
-        if (r->places.data != NULL && is_of(r->places.data, r))
+        if (r->places.data != NULL)
+            TRY(is_of(&found, r->places.data, r, e));
+        if (found)
             dir = r->places.data;
-        for (size_t i = 0; i < folders->count && dir == NULL; i++)
-            if (is_of(folders->name[i], r))
-                dir = folders->name[i];
-        if (dir == NULL)
+        for (size_t i = 0; i < folders->count && !found; i++) {
+            TRY(is_of(&found, folders->name[i], r, e));
+            dir = folders->name[i];
+        }
+        if (!found)
             return ERR_OK;
         TRY(add_set(sets, n, cap, dir, e));
         *index = (int)*n - 1;

@@ -149,6 +149,11 @@ out:
     return e->code;
 }
 
+enum err_code plan_fault(const struct err *why)
+{
+    return why->code == ERR_IO || why->code == ERR_NOMEM ? why->code : ERR_DATA;
+}
+
 enum err_code plan_read(struct plan *p, const char *path, struct err *e)
 {
     int faults = 0;
@@ -166,7 +171,7 @@ enum err_code plan_read(struct plan *p, const char *path, struct err *e)
         plan_run_cells(run, p->tsv, i);
         if (plan_run_read(run, &why) == ERR_OK)
             continue;
-        err_add_line(e, ERR_DATA, "%s:%zu: %s", path, run->line, why.text);
+        err_add_line(e, plan_fault(&why), "%s:%zu: %s", path, run->line, why.text);
         faults++;
     }
     TRY(e->code);

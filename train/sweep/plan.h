@@ -39,6 +39,10 @@ extern const char *const plan_columns[];
 NODISCARD enum err_code plan_read(struct plan *p, const char *path, struct err *e);
 void plan_free(struct plan *p);
 
+/* The code for a file whose row failed with `why`: what the system refused (ERR_IO, ERR_NOMEM)
+ * stays, all else is ERR_DATA. */
+enum err_code plan_fault(const struct err *why);
+
 /* Checks the cells of one row, and fills the rest but for group and line. Free on failure too. */
 NODISCARD enum err_code plan_run_read(struct plan_run *run, struct err *e);
 void plan_run_free(struct plan_run *run);

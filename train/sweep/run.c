@@ -13,8 +13,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { MAX_TABLE = 256 << 20 }; /* bytes of epochs.csv */
-
 static const char *task_of(const struct plan_run *run)
 {
     return run->cell[PLAN_TASK];
@@ -293,26 +291,20 @@ out:
 /* What the folder of a finished run says of itself. */
 static enum err_code read_folder(struct run_result *out, const char *dir, struct err *e)
 {
-    struct file_view view = {0};
     struct tensorfile *f = NULL;
-    char *last = NULL, *epochs = NULL, *csv = NULL;
+    char *last = NULL, *csv = NULL;
     struct run_state state;
 
     TRY(path_join(&last, dir, run_last_name, e));
     TRY(checkpoint_open(&f, last, e));
     TRY(checkpoint_state(f, &state, e));
     take_state(out, &state);
-    TRY(path_join(&epochs, dir, "epochs.csv", e));
-    TRY(file_read(&view, epochs, MAX_TABLE, e));
-    TRY(mem_array(&csv, view.len + 1, 1, "epochs.csv", e));
-    memcpy(csv, view.data, view.len);
+    TRY(run_log_read(&csv, dir, "epochs.csv", state.epochs_bytes, state.epochs_crc, e));
     if (sweep_val_metrics(&out->val, csv, out->best_epoch, e) != ERR_OK)
         err_in(e, "%s", dir);
 out:
     tensorfile_close(f);
-    file_view_free(&view);
     free(last);
-    free(epochs);
     free(csv);
     return e->code;
 }

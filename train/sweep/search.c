@@ -320,7 +320,7 @@ static enum err_code read_rows(struct search *s, struct err *e)
         if (read_seeds(r, &why) == ERR_OK && read_dimensions(r, &why) == ERR_OK &&
             check_values(r, &why) == ERR_OK)
             continue;
-        err_add_line(e, ERR_DATA, "%s:%zu: %s", s->opt->path, r->base.line, why.text);
+        err_add_line(e, plan_fault(&why), "%s:%zu: %s", s->opt->path, r->base.line, why.text);
         faults++;
     }
     return e->code;
@@ -391,7 +391,8 @@ static enum err_code put_rows(struct search *s, struct err *e)
 
         if (put_row(s, &s->row[i], &why) == ERR_OK)
             continue;
-        err_add_line(e, ERR_DATA, "%s:%zu: %s", s->opt->path, s->row[i].base.line, why.text);
+        err_add_line(e, plan_fault(&why), "%s:%zu: %s", s->opt->path, s->row[i].base.line,
+                     why.text);
         faults++;
     }
     TRY(e->code);

@@ -1,0 +1,23 @@
+/* SPDX-License-Identifier: MIT */
+#ifndef COMMON_DATA_JSON_H
+#define COMMON_DATA_JSON_H
+
+#include "common/base/err.h"
+
+#include <jansson.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdio.h>
+
+/* Parses one JSON value; a key that stands twice in an object is a fault. NULL: *why says what is
+ * wrong, or *no_memory is true (jansson calls that a syntax error). Caller decrefs. */
+json_t *json_parse(const char *text, size_t len, json_error_t *why, bool *no_memory);
+
+/* A JSON string. NULL: not UTF-8, or *no_memory is true. Caller decrefs. */
+json_t *json_text(const char *value, bool *no_memory);
+
+/* Prints a tool's report and a line end; takes root. ERR_NOMEM also when root is NULL, that is when
+ * it could not be made; ERR_IO. */
+NODISCARD enum err_code json_print(json_t *root, FILE *out, size_t flags, struct err *e);
+
+#endif

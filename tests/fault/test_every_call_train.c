@@ -1,0 +1,162 @@
+/* SPDX-License-Identifier: MIT */
+/* The tools of train/ with every call to the system and the allocator failing, one at a time. */
+#include "tests/support/cmocka.h"
+
+#include "common/base/atomic_file.h"
+#include "tests/support/check.h"
+#include "tests/support/drawn_dataset.h"
+#include "tests/support/fault/fault.h"
+#include "tests/support/runs.h"
+#include "tests/support/scratch.h"
+#include "tests/support/tools.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#define SMALL                                                                        \
+    " --preset xor-spurious --set optim.epochs=2 --set model.encoder_width=8 --set " \
+    "model.head_width=8 --set diag.ntk=1 "
+
+/* What the tools read: vectors, drawn clips, runs on both. Jobs write to out/. */
+static void *dir;
+
+static void make(const char *line)
+{
+    struct err e = {0};
+
+    if (tool_run(line, dir, &e) != ERR_OK)
+        fail_msg("%s: %d: %s", line, e.code, e.text);
+}
+
+static void put(const char *name, const char *text)
+{
+    char *path = scratch_path(dir, name);
+    struct err e = {0};
+
+    ASSERT_OK(atomic_file_put(path, text, strlen(text), true, &e), e);
+    free(path);
+}
+
+static const char plan[] =
+    "#synib-plan 1\nrun\ttask\tpreset\tmethod\tmask\tsettings\tseed\n"
+    "a\tspurious:0.6\txor-spurious\tvanilla\t\toptim.epochs=1\t1\n"
+    "b\tspurious:0.6\txor-spurious\tsynib\trandom\toptim.epochs=1 checkpoint.epochs=1\t1\n";
+
+static const char search[] =
+    "#synib-search 1\nrun\ttask\tpreset\tmethod\tmask\tsettings\tseed\n"
+    "v\tspurious:0.6\txor-spurious\tvanilla\t\toptim.lr=log-uniform(1e-4,1e-1) "
+    "optim.epochs=1\t0-1\n"
+    "s\tspurious:0.6\txor-spurious\tsynib\trandom\tsynib.lambda={0.1,10} optim.epochs=1\t0\n";
+
+static int setup(void **state)
+{
+    struct drawn_options few = drawn_options_default;
+    struct err e = {0};
+    char *preset;
+
+    (void)state;
+    if (!fault_available())
+        return 0;
+    setenv("SYNIB_MANIFESTS", SOURCE_DIR "/manifests", 1);
+    if (scratch_setup(&dir) != 0)
+        return -1;
+    ASSERT_OK(drawn_dataset_make(dir, &few, &e), e);
+    preset = scratch_path(dir, "demo.conf");
+    ASSERT_OK(runs_write_preset(preset, SOURCE_DIR, &e), e);
+    free(preset);
+    put("plan.tsv", plan);
+    put("search.tsv", search);
+    make("synib-xor -q spurious --strength 0.6 --train 40 --val 20 --test 20 -o @/sp");
+    make("synib-train -q -j1 @/sp" SMALL "-m synib -o @/one");
+    make("synib-train -q -j1 @/sp" SMALL "-m vanilla --seed 2 -o @/two");
+    make("synib-eval -q @/one --split test -o @/one/test");
+    make("synib-eval -q @/two --split test -o @/two/test");
+    make("synib-train -q -j1 @/data -p @/demo.conf -m uni-audio --set optim.epochs=1 --set "
+         "pretrain.epochs=1 -o @/media");
+    return 0;
+}
+
+static int teardown(void **state)
+{
+    (void)state;
+    return fault_available() ? scratch_teardown(&dir) : 0;
+}
+
+static void remove_out(void *ctx)
+{
+    void *out = scratch_path(dir, "out");
+
+    (void)ctx;
+    (void)scratch_teardown(&out);
+}
+
+static enum err_code again(void *ctx, struct err *e)
+{
+    return tool_again(ctx, e);
+}
+
+static void sweep_all(const char *const *line)
+{
+    if (!fault_available())
+        skip();
+    for (; *line != NULL; line++) {
+        struct tool *t = NULL;
+        struct err e = {0};
+
+        ASSERT_OK(tool_parse(&t, *line, dir, &e), e);
+        fault_sweep(
+            &(struct fault_job){.name = *line, .work = again, .reset = remove_out, .ctx = t});
+        tool_free(t);
+    }
+}
+
+#define JOBS(...) sweep_all((const char *const[]){__VA_ARGS__, NULL})
+
+static void test_train(void **state)
+{
+    (void)state;
+    JOBS("synib-train -q -j1 @/sp" SMALL "-m synib -o @/out",
+         "synib-train -q -j1 @/sp" SMALL "--print-config -m synib");
+}
+
+static void test_train_media(void **state)
+{
+    (void)state;
+    JOBS("synib-train -q -j1 @/data -p @/demo.conf -m uni-audio --set optim.epochs=1 --set "
+         "pretrain.epochs=1 -o @/out");
+}
+
+static void test_eval(void **state)
+{
+    (void)state;
+    JOBS("synib-eval -q -j1 @/one --split test -o @/out",
+         "synib-eval -q -j1 @/one --split val --json --checkpoint last",
+         "synib-eval -q -j1 @/media --split test -o @/out");
+}
+
+static void test_report(void **state)
+{
+    (void)state;
+    JOBS("synib-report -q -j1 @/one @/two -o @/out");
+}
+
+static void test_sweep(void **state)
+{
+    (void)state;
+    JOBS("synib-sweep -q -j1 @/plan.tsv -o @/out",
+         "synib-sweep -q --expand @/search.tsv --draws 2 -o @/out",
+         "synib-sweep -q -j1 @/plan.tsv -o @/out --dry-run");
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_train), cmocka_unit_test(test_train_media),
+        cmocka_unit_test(test_eval),  cmocka_unit_test(test_report),
+        cmocka_unit_test(test_sweep),
+    };
+
+    return cmocka_run_group_tests(tests, setup, teardown);
+}
