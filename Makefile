@@ -9,6 +9,7 @@
 #   make shortcut  DATA=ROOT: is irony told from emotions or from a foreign voice? (docs/shortcut.md)
 #   make faults    kill every tool at every system call, and fail every one (docs/reliability/kill.md)
 #   make bench     measure beside the peers (docs/performance.md)
+#   make repeat    every product again under 40 circumstances that must not matter: equal bytes (docs/reliability/)
 #   make asan      the tests under AddressSanitizer and UBSan; likewise make tsan
 #   make corruption  shards, sets and runs damaged in every way (docs/reliability/corruption.md; half an hour)
 #   make fuzz      a fuzzing campaign of every parser (docs/reliability/fuzzing.md)
@@ -25,7 +26,7 @@ PREFIX := /usr/local
 CMAKE_ARGS :=
 SOURCES = $(shell git ls-files '*.c' '*.h')
 
-.PHONY: all packages configure demo test faults figures table1 shortcut bench asan tsan corruption fuzz coverage format \
+.PHONY: all packages configure demo test faults figures table1 shortcut bench repeat asan tsan corruption fuzz coverage format \
         check-format check-layers install clean
 
 all: configure
@@ -70,6 +71,12 @@ shortcut: all
 bench: all
 	@cmake --build $(BUILD) -j $(JOBS) --target benches
 	@bench/run $(BUILD)
+
+# OUT: scratch folder, about 1 GB.
+repeat: OUT ?= build-repeat
+repeat: all
+	@scripts/install-packages locales clang
+	@tests/repeat/run $(BUILD)/bin $(OUT)
 
 asan:
 	@scripts/install-packages
