@@ -136,7 +136,6 @@ static const struct {
     {"a|pid@4294967296:1,0,0,0|xor-pid|vanilla|||1", "projection seed 4294967296: must be below"},
     {"a|spurious:1|xor-spurios|vanilla|||1",
      "--preset: unknown 'xor-spurios': did you mean 'xor-spurious'"},
-    {"a|spurious:1|./no.conf|vanilla|||1", "./no.conf: cannot open"},
     {"a|spurious:1|xor-spurious|vanila|||1", "unknown 'vanila': did you mean 'vanilla'?"},
     {"a|spurious:1|xor-spurious||||1", "unknown '': one of uni-audio"},
     {"a|spurious:1|xor-spurious|synib|orcale||1", "mask: unknown 'orcale': did you mean 'oracle'?"},
@@ -173,6 +172,19 @@ static const struct {
     {"a|spurious:1|xor-spurious|vanilla||", "has 6 cells: the header names 7 columns"},
     {"a|spurious:1|xor-spurious|vanilla|||1|", "has 8 cells: the header names 7 columns"},
 };
+
+/* What the system refuses says nothing about the plan. */
+static void test_preset_that_cannot_be_opened(void **state)
+{
+    const char *rows[] = {"a|spurious:1|./no.conf|vanilla|||1", NULL};
+    char *path = put_plan(state, "plan.tsv", rows);
+    struct plan p;
+    struct err e = {0};
+
+    ASSERT_FAILS(plan_read(&p, path, &e), e, ERR_IO, "plan.tsv:3: ./no.conf: cannot open");
+    plan_free(&p);
+    free(path);
+}
 
 /* Alone, and as the second row of a plan that is fine otherwise. */
 static void test_bad_rows(void **state)
@@ -687,6 +699,8 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(test_good_plan, scratch_setup, scratch_teardown),
         cmocka_unit_test_setup_teardown(test_columns_in_any_order, scratch_setup, scratch_teardown),
+        cmocka_unit_test_setup_teardown(test_preset_that_cannot_be_opened, scratch_setup,
+                                        scratch_teardown),
         cmocka_unit_test_setup_teardown(test_bad_rows, scratch_setup, scratch_teardown),
         cmocka_unit_test_setup_teardown(test_bad_plans, scratch_setup, scratch_teardown),
         cmocka_unit_test_setup_teardown(test_many_faults, scratch_setup, scratch_teardown),
