@@ -35,7 +35,8 @@ enum { PLAN_RUN, PLAN_TASK, PLAN_PRESET, PLAN_METHOD, PLAN_MASK, PLAN_SET, PLAN_
 /* "run", "task", ...: NULL-terminated. */
 extern const char *const plan_columns[];
 
-/* Reads and checks all rows. ERR_DATA lists faults as FILE:LINE. Free on failure too. */
+/* Reads and checks all rows. ERR_DATA lists faults as FILE:LINE (ERR_IO when the first is a preset
+ * that cannot be read). Free on failure too. */
 NODISCARD enum err_code plan_read(struct plan *p, const char *path, struct err *e);
 void plan_free(struct plan *p);
 
