@@ -2,6 +2,7 @@
 #include "prep/irony.h"
 
 #include "common/base/mem.h"
+#include "common/data/json.h"
 #include "prep/manifests.h"
 
 #include <jansson.h>
@@ -58,6 +59,7 @@ static enum err_code print_plan(const struct irony_options *opt, const struct ir
     size_t len = 0;
     bool good;
 
+    json_begin();
     if (!opt->cli.json) {
         TRY(irony_part_lines(&text, &len, p, e));
         good = fwrite(text, 1, len, opt->out) == len;
@@ -68,9 +70,10 @@ static enum err_code print_plan(const struct irony_options *opt, const struct ir
             json_object_set_new(root, "seed", json_integer((json_int_t)plan->seed)) == 0 &&
             json_object_set_new(root, "rate", json_real(plan->rate)) == 0 &&
             json_object_set_new(root, "donors", json_string(donor_rule_names[plan->rule])) == 0 &&
-            (plan->matched_rate == 0.0 || add_matched(root, plan)) &&
-            json_dumpf(root, opt->out, JSON_INDENT(2) | JSON_REAL_PRECISION(15)) == 0 &&
-            fputc('\n', opt->out) != EOF;
+            (plan->matched_rate == 0.0 || add_matched(root, plan));
+        if (!good)
+            TRY(err_set(e, ERR_NOMEM, "plan: no memory for the JSON object"));
+        TRY(json_print(json_incref(root), opt->out, JSON_INDENT(2) | JSON_REAL_PRECISION(15), e));
     }
     if (!good)
         TRY(err_sys(e, "plan: cannot be written"));

@@ -410,6 +410,7 @@ static enum err_code print_json(const struct job *j, struct err *e)
                              "seed", (json_int_t)j->plan->seed, "dropped", (json_int_t)j->drops);
     int rc = root == NULL;
 
+    json_begin();
     for (int p = 0; p < N_PARTS && rc == 0; p++) {
         json_t *part = irony_part_json(&j->part[p], j->plan);
 

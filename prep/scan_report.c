@@ -195,6 +195,7 @@ enum err_code scan_print_json(const struct scan_corpus *s, const struct scan_rul
     struct scan_sums sums = scan_sum(s);
     json_t *list = json_array(), *root;
 
+    json_begin();
     for (size_t i = 0; i < s->count; i++) {
         char name[TEXT_SIZE];
 

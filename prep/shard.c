@@ -1,21 +1,15 @@
 /* SPDX-License-Identifier: MIT */
 #include "prep/shard_commands.h"
 
+#include "common/data/json.h"
+
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
 enum err_code inspect_json(FILE *out, json_t *object, struct err *e)
 {
-    char *text =
-        object != NULL ? json_dumps(object, JSON_INDENT(2) | JSON_REAL_PRECISION(9)) : NULL;
-
-    json_decref(object);
-    if (text == NULL)
-        return err_set(e, ERR_NOMEM, "report: no memory");
-    fprintf(out, "%s\n", text);
-    free(text);
-    return ERR_OK;
+    return json_print(object, out, JSON_INDENT(2) | JSON_REAL_PRECISION(9), e);
 }
 
 static double number_at(enum dtype dtype, const uint8_t *p)
@@ -59,6 +53,7 @@ struct number_summary summarise(enum dtype dtype, const void *data, size_t bytes
 
 enum err_code inspect_run(const struct inspect_options *opt, struct err *e)
 {
+    json_begin();
     switch ((enum inspect_command)opt->command) {
     case INSPECT_LS: return inspect_ls(opt, e);
     case INSPECT_DUMP: return inspect_dump(opt, e);

@@ -338,6 +338,7 @@ static enum err_code print_json(const struct split_options *opt, const struct sp
 {
     json_t *list = json_array(), *parts = json_object(), *root;
 
+    json_begin();
     for (int p = 0; p < N_PARTS; p++)
         json_object_set_new(parts, part_names[p], part_json(&counts[p]));
     for (size_t i = 0; i < dropped->count; i++)

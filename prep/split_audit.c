@@ -418,10 +418,13 @@ enum err_code split_audit_run(const struct split_options *opt, struct err *e)
     struct audit a = {0};
     size_t leaking;
 
+    json_begin();
     for (int i = 0; i < opt->audits; i++)
         TRY(audit_read(&a, opt->audit[i], e));
     TRY(open_media(&media, &index, opt, e));
     TRY(make_report(root, &leaking, &a, &index, e));
+    if (json_lost())
+        TRY(err_set(e, ERR_NOMEM, "audit: no memory for what was found"));
     if (!opt->cli.json)
         print_text(opt->out, root);
     else

@@ -2,6 +2,7 @@
 #include "train/eval_report.h"
 
 #include "common/base/atomic_file.h"
+#include "common/data/json.h"
 
 #include <jansson.h>
 #include <math.h>
@@ -153,6 +154,7 @@ enum err_code eval_json(char **text, const struct measured *m, struct err *e)
     const struct evaluation *ev = &m->run.ev;
     json_t *root = json_object();
 
+    json_begin();
     json_object_set_new(root, "method", json_string(m->run.method));
     json_object_set_new(root, "seed", json_integer((json_int_t)m->run.seed));
     json_object_set_new(root, "epoch", json_integer(m->run.epoch));
@@ -170,7 +172,7 @@ enum err_code eval_json(char **text, const struct measured *m, struct err *e)
     }
     if (ev->sources > 0)
         json_object_set_new(root, "sources", sources_json(m));
-    *text = json_dumps(root, JSON_INDENT(2) | JSON_PRESERVE_ORDER | JSON_REAL_PRECISION(9));
+    *text = json_write(root, JSON_INDENT(2) | JSON_PRESERVE_ORDER | JSON_REAL_PRECISION(9));
     json_decref(root);
     return *text != NULL ? ERR_OK : err_set(e, ERR_NOMEM, "result: no memory");
 }

@@ -341,6 +341,7 @@ enum err_code run_places_save(const struct run_places *p, const char *dir, struc
     json_t *root = json_object(), *bases = json_array();
     char *text = NULL, *path = NULL;
 
+    json_begin();
     TRY(path_join(&path, dir, places_name, e));
     TRY(put_path(root, "data", p->data, dir, e));
     for (int i = 0; p->base[i] != NULL; i++)
@@ -349,7 +350,7 @@ enum err_code run_places_save(const struct run_places *p, const char *dir, struc
         TRY(err_set(e, ERR_NOMEM, "%s: no memory", path));
     TRY(put_path(root, "uni-audio", p->unimodal[0], dir, e));
     TRY(put_path(root, "uni-video", p->unimodal[1], dir, e));
-    text = json_dumps(root, JSON_INDENT(2) | JSON_PRESERVE_ORDER);
+    text = json_write(root, JSON_INDENT(2) | JSON_PRESERVE_ORDER);
     if (text == NULL) {
         err_set(e, ERR_NOMEM, "%s: no memory", path);
         goto out;

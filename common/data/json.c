@@ -2,7 +2,6 @@
 #include "common/data/json.h"
 
 #include <errno.h>
-#include <pthread.h>
 #include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
@@ -24,6 +23,7 @@ struct parse {
 };
 
 static _Thread_local struct parse *now; /* NULL outside json_parse */
+static _Thread_local bool lost;         /* an allocation of jansson's failed outside json_parse */
 
 static void *from_reserve(struct parse *p, size_t size)
 {
@@ -42,7 +42,10 @@ static void *take(size_t size)
 {
     void *p = malloc(size);
 
-    return p == NULL && now != NULL ? from_reserve(now, size) : p;
+    if (p == NULL && now != NULL)
+        return from_reserve(now, size);
+    lost = lost || p == NULL;
+    return p;
 }
 
 static void release(void *p)
@@ -53,7 +56,8 @@ static void release(void *p)
         free(p);
 }
 
-static void hook(void)
+/* Before main, so that no value is older than the functions. */
+static __attribute__((constructor)) void hook(void)
 {
     json_set_alloc_funcs(take, release);
 }
@@ -73,7 +77,6 @@ static size_t feed(void *to, size_t room, void *ctx)
 
 json_t *json_parse(const char *text, size_t len, json_error_t *why, bool *no_memory)
 {
-    static pthread_once_t hooked = PTHREAD_ONCE_INIT;
     struct parse p = {.text = text, .len = len};
     json_t *value = NULL;
 
@@ -85,7 +88,6 @@ json_t *json_parse(const char *text, size_t len, json_error_t *why, bool *no_mem
     p.reserve = malloc(p.size);
     if (p.reserve == NULL)
         return NULL;
-    pthread_once(&hooked, hook);
     now = &p;
     value = json_load_callback(feed, &p, JSON_REJECT_DUPLICATES, why);
     if (p.failed) {
@@ -108,11 +110,36 @@ json_t *json_text(const char *value, bool *no_memory)
     return text;
 }
 
+void json_begin(void)
+{
+    lost = false;
+}
+
+bool json_lost(void)
+{
+    return lost;
+}
+
+char *json_write(const json_t *root, size_t flags)
+{
+    char *text = root != NULL ? json_dumps(root, flags) : NULL;
+
+    if (lost) {
+        free(text);
+        text = NULL;
+    }
+    return text;
+}
+
 enum err_code json_print(json_t *root, FILE *out, size_t flags, struct err *e)
 {
-    errno = ENOMEM; /* what a missing root means */
-    if (root == NULL || (errno = 0, json_dumpf(root, out, flags)) != 0 || fputc('\n', out) == EOF)
+    char *text = json_write(root, flags);
+
+    if (text == NULL)
+        (void)err_set(e, ERR_NOMEM, "report: no memory for the JSON object");
+    else if (fputs(text, out) == EOF || fputc('\n', out) == EOF)
         (void)err_sys(e, "report: cannot write the JSON object");
+    free(text);
     json_decref(root);
     return e->code;
 }

@@ -16,6 +16,14 @@ json_t *json_parse(const char *text, size_t len, json_error_t *why, bool *no_mem
 /* A JSON string. NULL: not UTF-8, or *no_memory is true. Caller decrefs. */
 json_t *json_text(const char *value, bool *no_memory);
 
+/* What goes before building a value whose steps are not all checked: json_write() then fails when
+ * jansson lacked memory in between, in this thread, and may have left something out. */
+void json_begin(void);
+bool json_lost(void);
+
+/* The text of a value; free() it. NULL without memory, since json_begin() or now. */
+char *json_write(const json_t *root, size_t flags);
+
 /* Prints a tool's report and a line end; takes root. ERR_NOMEM also when root is NULL, that is when
  * it could not be made; ERR_IO. */
 NODISCARD enum err_code json_print(json_t *root, FILE *out, size_t flags, struct err *e);

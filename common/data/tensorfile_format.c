@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #include "common/data/tensorfile_format.h"
 
-#include "common/base/mem.h"
+#include "common/data/json.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -89,14 +89,6 @@ json_t *tf_shape_json(int rank, const int64_t *dim)
 
 char *tf_json_text(const json_t *value)
 {
-    size_t len = value != NULL ? json_dumpb(value, NULL, 0, JSON_COMPACT) : 0;
-    char *text = NULL;
-
-    if (len == 0 || mem_array(&text, len + 1, 1, "JSON", NULL) != ERR_OK)
-        return NULL;
-    if (json_dumpb(value, text, len, JSON_COMPACT) != len) {
-        free(text);
-        return NULL;
-    }
-    return text;
+    json_begin(); /* our callers look at what they have built */
+    return json_write(value, JSON_COMPACT);
 }
