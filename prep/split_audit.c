@@ -152,7 +152,7 @@ static enum err_code fold_json(json_t **out, const struct audit *a, int fold,
                                const struct tsv_index *media, struct err *e)
 {
     json_t *parts = json_object(), *leaks = json_array(), *shared = json_array();
-    json_t *equal = json_array();
+    json_t *equal = json_array(), *faults = json_array();
     struct tally tally = {0};
     struct view v = {0};
     json_int_t repeated;
@@ -170,15 +170,20 @@ static enum err_code fold_json(json_t **out, const struct audit *a, int fold,
             json_object_set_new(parts, a->part[p],
                                 json_pack("{s:I, s:I}", "clips", (json_int_t)tally.clips[p],
                                           "speakers", (json_int_t)tally.speakers[p]));
-    *out = json_pack("{s:s, s:O, s:O, s:O, s:I, s:O}", "fold", a->fold[fold], "parts", parts,
+    for (size_t i = 0; i < a->faults; i++)
+        if (a->fault[i].fold == fold)
+            json_array_append_new(faults, json_string(a->fault[i].text));
+    *out = json_pack("{s:s, s:O, s:O, s:O, s:I, s:O, s:O}", "fold", a->fold[fold], "parts", parts,
                      "speakers_in_several_parts", leaks, "clips_in_several_parts", shared,
-                     "repeated_clips", repeated, "identical_sound_across_parts", equal);
+                     "repeated_clips", repeated, "identical_sound_across_parts", equal, "faults",
+                     faults);
 out:
     free(v.entry);
     json_decref(parts);
     json_decref(leaks);
     json_decref(shared);
     json_decref(equal);
+    json_decref(faults);
     return e->code;
 }
 
@@ -336,8 +341,9 @@ static void print_leaks(FILE *out, json_t *leaks)
 
 static void print_fold(FILE *out, json_t *fold)
 {
-    json_t *part;
+    json_t *part, *fault;
     const char *name;
+    size_t i;
 
     fprintf(out, "fold %s\n", json_string_value(json_object_get(fold, "fold")));
     json_object_foreach(json_object_get(fold, "parts"), name, part)
@@ -351,6 +357,8 @@ static void print_fold(FILE *out, json_t *fold)
                json_object_get(fold, "identical_sound_across_parts"), "sound");
     fprintf(out, "  clips listed twice within a part: %" JSON_INTEGER_FORMAT "\n",
             json_integer_value(json_object_get(fold, "repeated_clips")));
+    json_array_foreach(json_object_get(fold, "faults"), i, fault)
+        fprintf(out, "  fault: %s\n", json_string_value(fault));
 }
 
 static void print_text(FILE *out, json_t *root)
@@ -419,6 +427,7 @@ enum err_code split_audit_run(const struct split_options *opt, struct err *e)
     size_t leaking;
 
     json_begin();
+    a.manifests = opt->manifests;
     for (int i = 0; i < opt->audits; i++)
         TRY(audit_read(&a, opt->audit[i], e));
     TRY(open_media(&media, &index, opt, e));
@@ -434,6 +443,9 @@ enum err_code split_audit_run(const struct split_options *opt, struct err *e)
                     "%s: %zu speakers are in more than one part%s: the split is not "
                     "speaker-disjoint",
                     opt->audit[0], leaking, a.folds > 1 ? " (counted per fold)" : ""));
+    if (a.faults > 0)
+        TRY(err_set(e, ERR_DATA, "%s: %zu rules are broken: %s%s", opt->audit[0], a.faults,
+                    a.fault[0].text, a.faults > 1 ? "; ..." : ""));
 out:
     audit_free(&a);
     tsv_index_free(&index);

@@ -6,7 +6,14 @@
 
 /* synib-split --audit: reads splits of any origin and says who is where.
  *
- * One SPEC is one fold, or several if its file holds several:
+ * A SPEC that is a folder is a dataset of pictures and sound (train, val, test), or a run
+ * (run.json), whose dataset is audited and must be the one that its checkpoint names. Then every
+ * fact comes from the shards: actors, donors, labels, source digests. Beside what is said below, it
+ * is a fault when the sound of a sample is of no other clip of the same part, when it does not
+ * contradict the picture, when an actor is not the one in the clip's name, when the number of irony
+ * samples is not round(rate * clips / emotions), and when clips of two parts are one source file.
+ *
+ * Any other SPEC is one fold, or several if its file holds several:
  *   FILE                     a file that says the part of every clip itself; one that does not is
  *                            a part of its own, named as the file (train.csv and test.csv), and
  *                            all such files together are one fold
@@ -23,8 +30,8 @@
  *
  * Reports speakers and clips per part, speakers and clips in more than one part, clips with
  * byte-identical sound (by a digest manifest) on both sides, and the overlap of the test parts
- * between folds. Errors: ERR_DATA when a speaker is in more than one part of a fold; the report
- * comes first. */
+ * between folds. Errors: ERR_DATA when a speaker is in more than one part of a fold or a dataset
+ * has a fault; the report comes first. */
 NODISCARD enum err_code split_audit_run(const struct split_options *opt, struct err *e);
 
 /* One clip (or actor) that a file puts in a part. Exposed for tests. */
@@ -34,7 +41,12 @@ struct audit_entry {
     int fold; /* index into audit.fold */
     int part; /* index into audit.part */
 };
-enum { AUDIT_NAME_SIZE = 64, AUDIT_MAX_PARTS = 32, AUDIT_MAX_FOLDS = 128 };
+enum { AUDIT_NAME_SIZE = 64, AUDIT_MAX_PARTS = 32, AUDIT_MAX_FOLDS = 128, AUDIT_FAULT_SIZE = 256 };
+/* A broken rule of a dataset, in words. */
+struct audit_fault {
+    int fold;
+    char text[AUDIT_FAULT_SIZE];
+};
 struct audit {
     struct audit_entry *entry;
     size_t count, cap;
@@ -44,9 +56,17 @@ struct audit {
     int folds;
     int plain_fold;  /* of the files that say no parts, */
     int plain_folds; /* once there is one (0 or 1) */
+    struct audit_fault *fault;
+    size_t faults, fault_cap;
+    const char *manifests; /* as in manifests_find; a loan, set by the caller or NULL */
 };
 void audit_free(struct audit *a);
 /* Adds what one SPEC says. */
 NODISCARD enum err_code audit_read(struct audit *a, const char *spec, struct err *e);
+/* The same of a folder, as fold `fold`. */
+NODISCARD enum err_code audit_read_sets(struct audit *a, const char *dir, int fold, struct err *e);
+/* Number of the part of that name, added when it is new; `path` for messages. */
+NODISCARD enum err_code audit_part(struct audit *a, const char *name, const char *path, int *part,
+                                   struct err *e);
 
 #endif

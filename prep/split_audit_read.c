@@ -10,6 +10,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 enum { AUDIT_MAX_BYTES = 64 << 20, PART_FROM_FILE = -1, ACTOR_DIGITS = 4 };
@@ -25,6 +26,7 @@ struct target {
 void audit_free(struct audit *a)
 {
     free(a->entry);
+    free(a->fault);
     *a = (struct audit){0};
 }
 
@@ -45,9 +47,15 @@ static enum err_code intern(int *out, char names[][AUDIT_NAME_SIZE], int *count,
     return ERR_OK;
 }
 
+enum err_code audit_part(struct audit *a, const char *name, const char *path, int *part,
+                         struct err *e)
+{
+    return intern(part, a->part, &a->parts, AUDIT_MAX_PARTS, name, path, "part", e);
+}
+
 static enum err_code part_named(const struct target *t, const char *name, int *part, struct err *e)
 {
-    return intern(part, t->a->part, &t->a->parts, AUDIT_MAX_PARTS, name, t->path, "part", e);
+    return audit_part(t->a, name, t->path, part, e);
 }
 
 /* What cannot be shown (a report goes to a terminal) is shown as '?'. */
@@ -469,10 +477,15 @@ out:
 enum err_code audit_read(struct audit *a, const char *spec, struct err *e)
 {
     struct target t = {.a = a, .path = spec, .part = PART_FROM_FILE};
+    struct stat st;
     char *copy = NULL;
 
     TRY(mem_string(&copy, spec, e));
     TRY(new_fold(a, path_base(spec), spec, &t.fold, e));
+    if (stat(spec, &st) == 0 && S_ISDIR(st.st_mode)) {
+        TRY(audit_read_sets(a, spec, t.fold, e));
+        goto out;
+    }
     /* A file whose own name holds '=' is still a file. */
     if (strchr(spec, '=') != NULL && access(spec, F_OK) != 0) {
         snprintf(a->fold[t.fold], AUDIT_NAME_SIZE, "%d", t.fold);

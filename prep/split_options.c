@@ -24,8 +24,9 @@ static const struct argp_option options[] = {
     {"folds", KEY_FOLDS, "K", 0, "Number of folds of kfold (default 5)", 0},
     {"output", 'o', "FILE", 0, "The split manifest to write", 0},
     {"audit", KEY_AUDIT, "SPEC", 0,
-     "Report who is where in FILE, or in PART=FILE,PART=FILE; may be repeated, one fold each; "
-     "further arguments are more of them",
+     "Report who is where in FILE, in PART=FILE,PART=FILE, in a dataset or in that of a run; may "
+     "be "
+     "repeated, one fold each; further arguments are more of them",
      0},
     {"media", KEY_MEDIA, "FILE", 0,
      "For --audit: digests that tell identical sound (default: CREMA-D's; none = do not look)", 0},
@@ -113,10 +114,11 @@ enum err_code split_options_parse(struct split_options *opt, int argc, char **ar
         "  synib-split clips.tsv --scheme kfold --folds 5 --fold 2 --seed 1 -o split.tsv\n"
         "  synib-split --audit train.csv test.csv\n"
         "  synib-split --audit train=a.csv,test=b.csv --audit train=c.csv,test=d.csv\n"
+        "  synib-split --audit irony/fold0-r1.0 runs/synib\n"
         "Without CLIPS, the reference scheme gives all of its 5,820 clips.\n\n"
         "Exit codes: 0 done; 1 failed; 2 bad command line; 3 written, but clips of the reference "
         "are missing or rejected (listed); 4 a speaker is in two parts, a part has no "
-        "clip, or a manifest is broken.",
+        "clip, a dataset breaks a rule, or a manifest is broken.",
         children,
         NULL,
         NULL};
