@@ -1,4 +1,7 @@
 /* SPDX-License-Identifier: MIT */
+#undef _FORTIFY_SOURCE /* its headers define read, realpath and the like themselves, as inline \
+                          functions */
+
 #include "tests/support/fault/fault.h"
 
 #include <dirent.h>
