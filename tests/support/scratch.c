@@ -48,6 +48,12 @@ char *scratch_path(const void *state, const char *name)
     return path;
 }
 
+void scratch_clear(const char *path)
+{
+    if (nftw(path, remove_one, 16, FTW_DEPTH | FTW_PHYS) != 0)
+        abort();
+}
+
 void scratch_flip(const char *path, long at)
 {
     FILE *f = fopen(path, "r+b");

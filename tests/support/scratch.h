@@ -10,6 +10,9 @@ int scratch_teardown(void **state);
 /* "FOLDER/name" in a fresh string; `state` is the test's *state. Aborts without memory. */
 char *scratch_path(const void *state, const char *name);
 
+/* Removes a folder with all that is in it. Aborts when it cannot. */
+void scratch_clear(const char *path);
+
 /* Changes one bit of the byte at `at` of a file. Aborts when it cannot. */
 void scratch_flip(const char *path, long at);
 
