@@ -213,7 +213,7 @@ static enum err_code check_data(const struct eval_options *opt, const struct sco
     data_close(val);
     if (same)
         return ERR_OK;
-    if (why.code == ERR_NOMEM)
+    if (why.code == ERR_NOMEM || why.code == ERR_IO) /* says nothing about the data */
         return err_set(e, why.code, "%s", why.text);
     if (opt->data == NULL)
         return err_set(e, ERR_DATA,

@@ -1,7 +1,7 @@
 #!/usr/bin/env bats
 # What release builds carry against memory errors of ours, seen in the programs themselves.
 
-setup_file() {
+setup() {
     cache="$BIN/../CMakeCache.txt"
     grep -q '^CMAKE_BUILD_TYPE:STRING=Release$' "$cache" || skip "not a release build"
     ! grep -q '^SYNIB_SANITIZE:STRING=..*' "$cache" || skip "a build with sanitizers"
