@@ -52,13 +52,18 @@ const char *confine_describe(enum confine_level level)
 /* Address space now, in bytes; 0 when the system does not say. */
 static size_t address_space(void)
 {
-    char text[64] = "";
+    char text[256] = "";
+    size_t got = 0;
     int fd = open("/proc/self/statm", O_RDONLY | O_CLOEXEC);
-    ssize_t n = fd < 0 ? -1 : read(fd, text, sizeof text - 1);
+    ssize_t n = fd < 0 ? -1 : 1;
 
+    while (n > 0 && got < sizeof text - 1) {
+        n = TEMP_FAILURE_RETRY(read(fd, text + got, sizeof text - 1 - got));
+        got += n > 0 ? (size_t)n : 0;
+    }
     if (fd >= 0)
         close(fd);
-    return n <= 0 ? 0 : (size_t)strtoull(text, NULL, 10) * (size_t)sysconf(_SC_PAGESIZE);
+    return n < 0 ? 0 : (size_t)strtoull(text, NULL, 10) * (size_t)sysconf(_SC_PAGESIZE);
 }
 
 static enum err_code limit(__rlimit_resource_t what, const char *name, rlim_t value, struct err *e)

@@ -130,7 +130,7 @@ static enum err_code prefix_crc(const struct run_log *log, int64_t bytes, uint32
 
         if ((int64_t)want > bytes - at)
             want = (size_t)(bytes - at);
-        n = pread(log->fd, buffer, want, at);
+        n = TEMP_FAILURE_RETRY(pread(log->fd, buffer, want, at));
         if (n < 0)
             return err_sys(e, "%s", log->path);
         if (n == 0)
@@ -191,7 +191,7 @@ enum err_code run_log_open(struct run_log *log, const char *dir, const char *nam
     if (bytes < 0)
         goto out;
     TRY(check_prefix(log, bytes, crc, e));
-    if (ftruncate(log->fd, bytes) != 0) {
+    if (TEMP_FAILURE_RETRY(ftruncate(log->fd, bytes)) != 0) {
         err_sys(e, "%s", log->path);
         goto out;
     }
@@ -241,30 +241,32 @@ out:
 
 enum err_code run_log_add(struct run_log *log, const char *text, struct err *e)
 {
-    size_t len = strlen(text);
-    ssize_t n;
+    size_t len = strlen(text), done = 0;
 
     if (log->text != NULL)
         return add_to_memory(log, text, len, e);
-    do
-        n = write(log->fd, text, len);
-    while (n < 0 && errno == EINTR);
-    if (n != (ssize_t)len) {
-        if (n >= 0)
-            errno = ENOSPC; /* a short write to a regular file: the disk is full */
+    while (done < len) {
+        ssize_t n = TEMP_FAILURE_RETRY(write(log->fd, text + done, len - done));
+
+        if (n > 0) {
+            done += (size_t)n;
+            continue;
+        }
+        if (n == 0)
+            errno = ENOSPC;
         err_sys(e, "%s: cannot write", log->path);
-        if (ftruncate(log->fd, log->bytes) != 0)
+        if (TEMP_FAILURE_RETRY(ftruncate(log->fd, log->bytes)) != 0)
             err_in(e, "and could not be cut back");
         return e->code;
     }
-    log->bytes += n;
+    log->bytes += (int64_t)len;
     log->crc = hash_crc32c((uint32_t)log->crc, text, len);
     return ERR_OK;
 }
 
 enum err_code run_log_sync(struct run_log *log, struct err *e)
 {
-    if (fsync(log->fd) != 0)
+    if (TEMP_FAILURE_RETRY(fsync(log->fd)) != 0)
         return err_sys(e, "%s", log->path);
     return ERR_OK;
 }

@@ -47,7 +47,7 @@ NODISCARD enum err_code run_log_read(char **text, const char *dir, const char *n
                                      int64_t crc, struct err *e);
 /* A log that stays in memory, in `text`. */
 NODISCARD enum err_code run_log_memory(struct run_log *log, struct err *e);
-/* Appends text with one write(); on failure the file keeps its old length. */
+/* Appends text; on failure the file keeps its old length. */
 NODISCARD enum err_code run_log_add(struct run_log *log, const char *text, struct err *e);
 /* On stable storage. */
 NODISCARD enum err_code run_log_sync(struct run_log *log, struct err *e);

@@ -103,7 +103,7 @@ static enum err_code open_partial(struct atomic_file *f, struct err *e)
         close(f->fd);
         f->fd = -1;
     }
-    if (ftruncate(f->fd, 0) != 0) {
+    if (TEMP_FAILURE_RETRY(ftruncate(f->fd, 0)) != 0) {
         err_sys(e, "%s: cannot empty", f->partial);
         (void)unlink(f->partial);
     }
@@ -211,7 +211,7 @@ static enum err_code sync_dir(const char *dir, struct err *e)
     int fd = open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     enum err_code code = ERR_OK;
 
-    if (fd < 0 || fsync(fd) != 0)
+    if (fd < 0 || TEMP_FAILURE_RETRY(fsync(fd)) != 0)
         code = err_sys(e, "%s: cannot sync the folder", dir);
     if (fd >= 0)
         close(fd);
@@ -255,7 +255,7 @@ static enum err_code publish(struct atomic_file *f, struct err *e)
 enum err_code atomic_file_commit(struct atomic_file *f, struct err *e)
 {
     TRY(flush(f, e));
-    if (fsync(f->fd) != 0)
+    if (TEMP_FAILURE_RETRY(fsync(f->fd)) != 0)
         TRY(err_sys(e, "%s: cannot sync", f->path));
     TRY(publish(f, e));
     TRY(sync_dir(f->dir, e));
