@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #include "tests/support/naive_json.h"
 
+#include <limits.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -126,9 +127,9 @@ struct naive_node *naive_json(const char **p, const char *end, int depth)
         ok = 1;
     } else if (**p >= '0' && **p <= '9') {
         n->kind = '0';
-        for (; *p < end && **p >= '0' && **p <= '9'; ++*p)
+        for (; *p < end && **p >= '0' && **p <= '9' && n->number < LLONG_MAX / 10 - 1; ++*p)
             n->number = n->number * 10 + (**p - '0');
-        ok = 1;
+        ok = *p == end || **p < '0' || **p > '9';
     }
 out:
     if (!ok) {

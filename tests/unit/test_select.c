@@ -259,6 +259,10 @@ static void test_val_metrics(void **state)
     ASSERT_OK(sweep_val_metrics(&v, csv, 11, &e), e);
     assert_true(v.loss == 0.75 && v.accuracy == 0.5 && isnan(v.irony_f1));
     ASSERT_FAILS(sweep_val_metrics(&v, csv, 2, &e), e, ERR_FORMAT, "has no epoch 2");
+    ASSERT_OK(sweep_val_metrics(&v, "epoch,step,val_loss,val_accuracy\n3,9,0.5\n", 3, &e), e);
+    assert_true(v.loss == 0.5 && isnan(v.accuracy)); /* a line of fewer cells */
+    ASSERT_OK(sweep_val_metrics(&v, "epoch,step,val_loss,val_accuracy\n3,", 3, &e), e);
+    assert_true(isnan(v.loss) && isnan(v.accuracy));
 }
 
 int main(void)

@@ -110,11 +110,15 @@ static void take_state(struct run_result *out, const struct run_state *s)
     out->best_score = s->best_score;
 }
 
-/* Cell `column` of a line; NaN when it is empty. */
+/* Cell `column` of a line; NaN when it is empty or absent. */
 static double csv_number(const char *line, int column)
 {
-    for (; column > 0; column--)
-        line += strcspn(line, ",\n") + 1;
+    for (; column > 0; column--) {
+        line += strcspn(line, ",\n");
+        if (*line != ',')
+            return NAN;
+        line++;
+    }
     return strcspn(line, ",\n") > 0 ? strtod(line, NULL) : NAN;
 }
 
