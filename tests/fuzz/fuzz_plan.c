@@ -7,7 +7,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-static const enum err_code refused[] = {ERR_USAGE, ERR_DATA, ERR_FORMAT, ERR_OK};
+/* ERR_IO: a preset or dataset that a row names cannot be opened. */
+static const enum err_code refused[] = {ERR_USAGE, ERR_DATA, ERR_FORMAT, ERR_IO, ERR_OK};
 
 static void check_plan(const char *path)
 {
