@@ -4,8 +4,8 @@
 
 #include "tests/support/check.h"
 #include "tests/support/fault/fault.h"
+#include "tests/support/fault/tool_sweep.h"
 #include "tests/support/scratch.h"
-#include "tests/support/tools.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -15,14 +15,6 @@
 /* What the tools read: a corpus, all that is made of it, and few.tsv of its first clips. Jobs write
  * to out/. */
 static void *dir;
-
-static void make(const char *line)
-{
-    struct err e = {0};
-
-    if (tool_run(line, dir, &e) != ERR_OK)
-        fail_msg("%s: %d: %s", line, e.code, e.text);
-}
 
 /* few.tsv: the first clips of clips.tsv. */
 static void write_few(int clips)
@@ -41,21 +33,19 @@ static void write_few(int clips)
 static int setup(void **state)
 {
     (void)state;
-    if (!fault_available())
-        return 0;
     setenv("SYNIB_MANIFESTS", SOURCE_DIR "/manifests", 1);
     if (scratch_setup(&dir) != 0)
         return -1;
-    make("synib-synth -q -o @/raw --actors 3 --sentences 1 --seed 3");
-    make("synib-synth -q -o @/small --actors 1 --sentences 1 --seed 3");
-    make("synib-scan -q @/raw -o @/clips.tsv");
-    make("synib-split -q @/clips.tsv --scheme kfold --folds 3 --fold 1 -o @/split.tsv");
-    make("synib-frames -q @/clips.tsv --root @/raw -o @/video");
-    make("synib-stft -q @/clips.tsv --root @/raw -o @/audio");
-    make("synib-irony -q --video @/video --audio @/audio --split @/split.tsv --rate 1 -o @/data");
-    make("synib-irony -q --video @/video --audio @/audio --split @/split.tsv --rate 1 "
-         "--materialise -o @/whole");
-    make("synib-xor -q pid --mix 0.25,0.25,0.25,0.25 --train 30 --val 10 --test 10 -o @/pid");
+    tool_make("synib-synth -q -o @/raw --actors 3 --sentences 1 --seed 3", dir);
+    tool_make("synib-synth -q -o @/small --actors 1 --sentences 1 --seed 3", dir);
+    tool_make("synib-scan -q @/raw -o @/clips.tsv", dir);
+    tool_make("synib-split -q @/clips.tsv --scheme kfold --folds 3 --fold 1 -o @/split.tsv", dir);
+    tool_make("synib-frames -q @/clips.tsv --root @/raw -o @/video", dir);
+    tool_make("synib-stft -q @/clips.tsv --root @/raw -o @/audio", dir);
+    tool_make("synib-irony -q --video @/video --audio @/audio --split @/split.tsv --rate 1 -o @/data", dir);
+    tool_make("synib-irony -q --video @/video --audio @/audio --split @/split.tsv --rate 1 "
+         "--materialise -o @/whole", dir);
+    tool_make("synib-xor -q pid --mix 0.25,0.25,0.25,0.25 --train 30 --val 10 --test 10 -o @/pid", dir);
     write_few(2);
     return 0;
 }
@@ -63,61 +53,29 @@ static int setup(void **state)
 static int teardown(void **state)
 {
     (void)state;
-    return fault_available() ? scratch_teardown(&dir) : 0;
-}
-
-static void remove_out(void *ctx)
-{
-    void *out = scratch_path(dir, "out");
-
-    (void)ctx;
-    (void)scratch_teardown(&out);
+    return scratch_teardown(&dir);
 }
 
 /* The corpus small/ but for the list of digests and one clip. */
-static void lose_a_clip(void *ctx)
+static void lose_a_clip(const char *at)
 {
     static const char *const name[] = {"small/media.tsv", "small/VideoFlash/1001_IEO_ANG_HI.flv",
                                        "small/AudioWAV/1001_IEO_ANG_HI.wav"};
 
-    (void)ctx;
     for (size_t i = 0; i < sizeof name / sizeof name[0]; i++) {
-        char *path = scratch_path(dir, name[i]);
+        char *path = scratch_path(at, name[i]);
 
         (void)unlink(path);
         free(path);
     }
 }
 
-static enum err_code again(void *ctx, struct err *e)
-{
-    return tool_again(ctx, e);
-}
-
-static void sweep_with(const char *line, void (*reset)(void *ctx))
-{
-    struct tool *t = NULL;
-    struct err e = {0};
-
-    if (!fault_available())
-        skip();
-    ASSERT_OK(tool_parse(&t, line, dir, &e), e);
-    fault_sweep(&(struct fault_job){.name = line, .work = again, .reset = reset, .ctx = t});
-    tool_free(t);
-}
-
-static void sweep_all(const char *const *line)
-{
-    for (; *line != NULL; line++)
-        sweep_with(*line, remove_out);
-}
-
-#define JOBS(...) sweep_all((const char *const[]){__VA_ARGS__, NULL})
+#define JOBS(...) tool_sweep_all((const char *const[]){__VA_ARGS__, NULL}, dir)
 
 static void test_corpus(void **state)
 {
     (void)state;
-    sweep_with("synib-synth -q -j1 -o @/small --actors 1 --sentences 1 --seed 3", lose_a_clip);
+    tool_sweep("synib-synth -q -j1 -o @/small --actors 1 --sentences 1 --seed 3", dir, lose_a_clip);
     JOBS("synib-scan -q -j1 @/small -o @/out --json",
          "synib-scan -q -j1 @/small -o @/out --media @/small/media.tsv --force");
 }

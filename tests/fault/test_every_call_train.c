@@ -6,9 +6,9 @@
 #include "tests/support/check.h"
 #include "tests/support/drawn_dataset.h"
 #include "tests/support/fault/fault.h"
+#include "tests/support/fault/tool_sweep.h"
 #include "tests/support/runs.h"
 #include "tests/support/scratch.h"
-#include "tests/support/tools.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -21,14 +21,6 @@
 
 /* What the tools read: vectors, drawn clips, runs on both. Jobs write to out/. */
 static void *dir;
-
-static void make(const char *line)
-{
-    struct err e = {0};
-
-    if (tool_run(line, dir, &e) != ERR_OK)
-        fail_msg("%s: %d: %s", line, e.code, e.text);
-}
 
 static void put(const char *name, const char *text)
 {
@@ -57,8 +49,6 @@ static int setup(void **state)
     char *preset;
 
     (void)state;
-    if (!fault_available())
-        return 0;
     setenv("SYNIB_MANIFESTS", SOURCE_DIR "/manifests", 1);
     if (scratch_setup(&dir) != 0)
         return -1;
@@ -68,51 +58,23 @@ static int setup(void **state)
     free(preset);
     put("plan.tsv", plan);
     put("search.tsv", search);
-    make("synib-xor -q spurious --strength 0.6 --train 40 --val 20 --test 20 -o @/sp");
-    make("synib-train -q -j1 @/sp" SMALL "-m synib -o @/one");
-    make("synib-train -q -j1 @/sp" SMALL "-m vanilla --seed 2 -o @/two");
-    make("synib-eval -q @/one --split test -o @/one/test");
-    make("synib-eval -q @/two --split test -o @/two/test");
-    make("synib-train -q -j1 @/data -p @/demo.conf -m uni-audio --set optim.epochs=1 --set "
-         "pretrain.epochs=1 -o @/media");
+    tool_make("synib-xor -q spurious --strength 0.6 --train 40 --val 20 --test 20 -o @/sp", dir);
+    tool_make("synib-train -q -j1 @/sp" SMALL "-m synib -o @/one", dir);
+    tool_make("synib-train -q -j1 @/sp" SMALL "-m vanilla --seed 2 -o @/two", dir);
+    tool_make("synib-eval -q @/one --split test -o @/one/test", dir);
+    tool_make("synib-eval -q @/two --split test -o @/two/test", dir);
+    tool_make("synib-train -q -j1 @/data -p @/demo.conf -m uni-audio --set optim.epochs=1 --set "
+         "pretrain.epochs=1 -o @/media", dir);
     return 0;
 }
 
 static int teardown(void **state)
 {
     (void)state;
-    return fault_available() ? scratch_teardown(&dir) : 0;
+    return scratch_teardown(&dir);
 }
 
-static void remove_out(void *ctx)
-{
-    void *out = scratch_path(dir, "out");
-
-    (void)ctx;
-    (void)scratch_teardown(&out);
-}
-
-static enum err_code again(void *ctx, struct err *e)
-{
-    return tool_again(ctx, e);
-}
-
-static void sweep_all(const char *const *line)
-{
-    if (!fault_available())
-        skip();
-    for (; *line != NULL; line++) {
-        struct tool *t = NULL;
-        struct err e = {0};
-
-        ASSERT_OK(tool_parse(&t, *line, dir, &e), e);
-        fault_sweep(
-            &(struct fault_job){.name = *line, .work = again, .reset = remove_out, .ctx = t});
-        tool_free(t);
-    }
-}
-
-#define JOBS(...) sweep_all((const char *const[]){__VA_ARGS__, NULL})
+#define JOBS(...) tool_sweep_all((const char *const[]){__VA_ARGS__, NULL}, dir)
 
 static void test_train(void **state)
 {

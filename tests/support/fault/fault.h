@@ -52,7 +52,7 @@ struct fault_job {
  * then undisturbed again. The test fails unless every run with a failed call ends well or with a
  * code and a text, ERR_NOMEM for memory, and leaves no block allocated. Prints a line: how many
  * calls and places, how many runs were refused and how many ended well. $FAULT_STRIDE = K: every
- * K-th place only. Skips the test where faults are not available. */
+ * K-th place only. Only where faults are available: main() asks. */
 void fault_sweep(const struct fault_job *job);
 
 #endif
