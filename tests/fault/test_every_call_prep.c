@@ -42,10 +42,14 @@ static int setup(void **state)
     tool_make("synib-split -q @/clips.tsv --scheme kfold --folds 3 --fold 1 -o @/split.tsv", dir);
     tool_make("synib-frames -q @/clips.tsv --root @/raw -o @/video", dir);
     tool_make("synib-stft -q @/clips.tsv --root @/raw -o @/audio", dir);
-    tool_make("synib-irony -q --video @/video --audio @/audio --split @/split.tsv --rate 1 -o @/data", dir);
+    tool_make(
+        "synib-irony -q --video @/video --audio @/audio --split @/split.tsv --rate 1 -o @/data",
+        dir);
     tool_make("synib-irony -q --video @/video --audio @/audio --split @/split.tsv --rate 1 "
-         "--materialise -o @/whole", dir);
-    tool_make("synib-xor -q pid --mix 0.25,0.25,0.25,0.25 --train 30 --val 10 --test 10 -o @/pid", dir);
+              "--materialise -o @/whole",
+              dir);
+    tool_make("synib-xor -q pid --mix 0.25,0.25,0.25,0.25 --train 30 --val 10 --test 10 -o @/pid",
+              dir);
     write_few(2);
     return 0;
 }

@@ -64,7 +64,8 @@ static int setup(void **state)
     tool_make("synib-eval -q @/one --split test -o @/one/test", dir);
     tool_make("synib-eval -q @/two --split test -o @/two/test", dir);
     tool_make("synib-train -q -j1 @/data -p @/demo.conf -m uni-audio --set optim.epochs=1 --set "
-         "pretrain.epochs=1 -o @/media", dir);
+              "pretrain.epochs=1 -o @/media",
+              dir);
     return 0;
 }
 
