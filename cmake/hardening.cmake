@@ -23,3 +23,7 @@ foreach(flag ${hardening})
 endforeach()
 add_compile_options(-Wformat -Wformat-security)
 add_link_options(-Wl,-z,relro,-z,now,-z,noexecstack)
+
+# No search path for libraries in the programs: CMake ends the one that it makes for clang's libomp with a colon, and
+# the loader takes the empty name behind it for the current folder, which may be anybody's.
+set(CMAKE_SKIP_RPATH ON)

@@ -35,6 +35,14 @@ is_fortified() {
     readelf --dyn-syms -W "$1" | grep '__[a-z]*printf_chk'
 }
 
+has_no_search_path() {
+    ! readelf -dW "$1" | grep -E 'RPATH|RUNPATH'
+}
+
+@test "libraries are looked for in the system's folders only" {
+    each has_no_search_path
+}
+
 @test "programs can be loaded anywhere (PIE)" {
     each is_pie
 }
