@@ -81,8 +81,8 @@ static enum err_code all_memory(struct err *e)
 {
     const size_t piece = (size_t)64 << 20;
 
-    for (int i = 0; i < 1600; i++) { /* 100 GB */
-        char *p = malloc(piece);
+    for (int i = 0; i < 1600; i++) {      /* 100 GB */
+        volatile char *p = malloc(piece); /* likewise */
 
         if (p == NULL)
             return err_set(e, ERR_NOMEM, "out of memory");
@@ -159,7 +159,7 @@ static enum err_code misbehave(const struct world *w, enum job job, size_t *out_
         for (;;)
             (void)recv(0, &(char){0}, 0, MSG_PEEK);
     case MEMORY: {
-        void *p = malloc((size_t)100 << 30);
+        void *volatile p = malloc((size_t)100 << 30); /* or the compiler leaves it out */
         if (p == NULL)
             return err_set(e, ERR_NOMEM, "out of memory");
         free(p);
