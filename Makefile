@@ -45,8 +45,8 @@ test: all
 	@cd $(BUILD) && ctest --output-on-failure -j $(JOBS)
 
 faults: all
-	/install-packages
-	/fault/run-full $(BUILD)/bin
+	@scripts/install-packages strace
+	@tests/fault/run-full $(BUILD)/bin
 
 # GRID=full adds the published grid of 231 mixtures. SWEEPS: where the runs' results are kept.
 GRID := quick
