@@ -297,6 +297,8 @@ static enum err_code prepare_conversion(struct video *v, int w, int h, struct er
 
     if (v->sws != NULL && v->sws_w == w && v->sws_h == h)
         return ERR_OK;
+    v->sws_w = v->sws_h = 0; /* until all is made: the next clip must not find a half */
+    TRY(mem_grow(&v->rgb, &v->rgb_cap, (size_t)w * (size_t)h * 3, 1, "RGB picture", e));
     sws_freeContext(v->sws);
     v->sws = sws_getContext(w, h, AV_PIX_FMT_YUV420P, w, h, AV_PIX_FMT_RGB24,
                             SWS_POINT | SWS_ACCURATE_RND | SWS_BITEXACT, NULL, NULL, NULL);
@@ -306,7 +308,8 @@ static enum err_code prepare_conversion(struct video *v, int w, int h, struct er
         return err_set(e, ERR_INTERNAL, "%s: libswscale refuses the colour space", v->name);
     v->sws_w = w;
     v->sws_h = h;
-    return mem_grow(&v->rgb, &v->rgb_cap, (size_t)w * (size_t)h * 3, 1, "RGB picture", e);
+out:
+    return e->code;
 }
 
 /* A frame that is whole and of the first frame's kind. */

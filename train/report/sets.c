@@ -3,10 +3,11 @@
 
 #include "common/base/cli.h"
 #include "common/base/mem.h"
+#include "common/base/text_stream.h"
 #include "common/data/fields.h"
+#include "common/data/json.h"
 
 #include <float.h>
-#include <jansson.h>
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
@@ -107,15 +108,19 @@ static void put_value(FILE *f, const json_t *value)
 /* kind and facts of vectors, from the task in synib.config. */
 static enum err_code describe_task(struct report_set *d, const struct shard_set *s, struct err *e)
 {
-    json_t *root = json_loads(meta_or(s, "synib.config", "{}"), 0, NULL), *value;
-    const char *task = json_string_value(json_object_get(root, "task")), *key;
-    size_t size = 0;
+    const char *text = meta_or(s, "synib.config", "{}"), *task, *key;
+    json_t *root, *value;
+    json_error_t why;
+    bool no_memory;
     FILE *f = NULL;
 
+    root = json_parse(text, strlen(text), &why, &no_memory);
+    if (no_memory)
+        TRY(err_set(e, ERR_NOMEM, "dataset: no memory"));
+    task = json_string_value(json_object_get(root, "task"));
     TRY(mem_string(&d->kind, task != NULL ? task : "vectors", e));
-    f = open_memstream(&d->facts, &size);
-    if (f == NULL)
-        TRY(err_sys(e, "dataset"));
+    f = text_stream_open(&d->facts, "dataset", e);
+    TRY(e->code);
     json_object_foreach(root, key, value)
     {
         if (strcmp(key, "task") == 0)
@@ -126,9 +131,7 @@ static enum err_code describe_task(struct report_set *d, const struct shard_set 
     }
 out:
     json_decref(root);
-    if (f != NULL && fclose(f) != 0)
-        err_set(e, ERR_NOMEM, "dataset: no memory");
-    return e->code;
+    return text_stream_close(f, &d->facts, "dataset", e);
 }
 
 static enum err_code describe(struct report_set *d, struct err *e)
