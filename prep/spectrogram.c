@@ -19,6 +19,7 @@ static_assert(SPECTROGRAM_TILES * SPECTROGRAM_MIN_SAMPLES >= SPECTROGRAM_SAMPLES
 
 static const float FLOOR = 1e-7f;
 
+enum { PLAN_ROOM_BYTES = 4 << 20 };
 enum { BLOCK = 16 }; /* frames whose logarithms are taken together, then turned into columns */
 
 /* In double, as librosa's: in float the rounding of a loud frame's large bins moves its quiet ones
@@ -38,8 +39,12 @@ static pthread_mutex_t planner = PTHREAD_MUTEX_INITIALIZER;
 enum err_code spectrogram_new(struct spectrogram **out, struct err *e)
 {
     struct spectrogram *s = NULL;
+    char *room;
 
     *out = NULL;
+    /* FFTW's planner aborts where it has no memory: look first that there is plenty. */
+    TRY(mem_array(&room, PLAN_ROOM_BYTES, 1, "FFTW plan", e));
+    free(room);
     TRY(mem_array(&s, 1, sizeof *s, "spectrogram", e));
     for (int i = 0; i < FFT; i++)
         s->window[i] = 0.5 - 0.5 * cos(2 * M_PI * i / FFT);

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* What no tool may be, for the test of tests/fault/oom: takes no notice of memory that is missing. Like a tool
- * it writes to the file named last. */
+/* What no tool may be, for the test of tests/fault/oom: takes no notice of memory that is missing.
+ * Like a tool it writes to the file named last. */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
