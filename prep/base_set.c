@@ -220,7 +220,7 @@ static enum err_code settle(struct run *run, const struct clip_row *row, struct 
         return list_rejected(run, row->clip, run->tool->step, item->err.text, e);
     }
     if (item->err.code != ERR_OK)
-        return err_set(e, item->err.code, "%s", item->err.text);
+        return err_copy(e, &item->err);
     TRY(shard_writer_add(run->writer, item->value, e));
     run->written++;
     for (int bit = 0; bit < 32; bit++)
@@ -299,7 +299,7 @@ static enum err_code run_clips(struct run *run, struct err *e)
     parallel_for(jobs, (int64_t)run->clips.count, work_on, run);
     progress_end(&run->progress);
     if (run->err.code != ERR_OK)
-        (void)err_set(e, run->err.code, "%s", run->err.text);
+        (void)err_copy(e, &run->err);
 out:
     contain_close(run->workers);
     tool->scratch_free(run->scratch);

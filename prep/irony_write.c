@@ -122,7 +122,7 @@ static enum err_code check_speakers(struct job *j, struct err *e)
     if (split_table_check_speakers(j->t, j->opt->split, &j->leaking, &leak) == ERR_OK)
         return ERR_OK;
     if (leak.code != ERR_DATA || !j->opt->allow_overlap)
-        return err_set(e, leak.code, "%s", leak.text);
+        return err_copy(e, &leak);
     log_warn(&j->opt->cli.log, "%zu speakers are in more than one part (allowed; stamped)",
              j->leaking);
     return ERR_OK;

@@ -230,7 +230,7 @@ static enum err_code judge_all(struct scan_corpus *s, struct scan_rules *r, stru
     progress_end(&w.progress);
     for (int i = 0; i < jobs; i++)
         if (w.fault[i].code != ERR_OK)
-            TRY(err_set(e, w.fault[i].code, "%s", w.fault[i].text));
+            TRY(err_copy(e, &w.fault[i]));
 out:
     contain_close(r->workers);
     r->workers = NULL;

@@ -394,7 +394,7 @@ static enum err_code check_speakers(const struct split_options *opt, const struc
     if (split_table_check_speakers(t, opt->scheme, &actors, &leak) == ERR_OK)
         return ERR_OK;
     if (leak.code != ERR_DATA || !opt->allow_overlap)
-        return err_set(e, leak.code, "%s", leak.text);
+        return err_copy(e, &leak);
     log_warn(&opt->cli.log, "%zu speakers are in more than one part (allowed)", actors);
     return ERR_OK;
 }

@@ -214,7 +214,7 @@ static enum err_code check_data(const struct eval_options *opt, const struct sco
     if (same)
         return ERR_OK;
     if (why.code == ERR_NOMEM || why.code == ERR_IO) /* says nothing about the data */
-        return err_set(e, why.code, "%s", why.text);
+        return err_copy(e, &why);
     if (opt->data == NULL)
         return err_set(e, ERR_DATA,
                        "%s: its run.json points at %s, which is not the dataset that it was "

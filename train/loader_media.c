@@ -333,7 +333,7 @@ enum err_code media_loader_next(struct media_loader *l, struct batch *b, struct 
     l->given = true;
     pthread_mutex_unlock(&l->lock);
     if (slot->failed >= 0)
-        return err_set(e, slot->err.code, "%s", slot->err.text);
+        return err_copy(e, &slot->err);
     *b = (struct batch){
         .n = slot->n,
         .x = {[MEDIA_AUDIO] = slot->audio, [MEDIA_VIDEO] = slot->video},

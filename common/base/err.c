@@ -15,6 +15,18 @@ static void mark_cut(char *text, int wanted)
         memcpy(text + ERR_TEXT_SIZE - 4, "...", 4);
 }
 
+/* Names, cells and keys come from files of any origin and the text goes to a terminal: what could
+ * steer it, or look like a line of ours, becomes '?'. */
+static void mask_controls(char *text, bool keep_lines)
+{
+    for (unsigned char *p = (unsigned char *)text; *p != '\0'; p++) {
+        if ((*p < 0x20 && !(keep_lines && *p == '\n')) || *p == 0x7f)
+            *p = '?';
+        else if (*p == 0xc2 && p[1] >= 0x80 && p[1] < 0xa0) /* U+0080 to U+009F */
+            p[0] = p[1] = '?';
+    }
+}
+
 enum err_code err_set(struct err *e, enum err_code code, const char *fmt, ...)
 {
     va_list ap;
@@ -27,7 +39,15 @@ enum err_code err_set(struct err *e, enum err_code code, const char *fmt, ...)
     va_start(ap, fmt);
     mark_cut(e->text, vsnprintf(e->text, sizeof e->text, fmt, ap));
     va_end(ap);
+    mask_controls(e->text, false);
     return code;
+}
+
+enum err_code err_copy(struct err *e, const struct err *from)
+{
+    if (e != NULL && e->code == ERR_OK && from->code != ERR_OK)
+        *e = *from;
+    return e != NULL ? e->code : from->code;
 }
 
 enum err_code err_sys(struct err *e, const char *fmt, ...)
@@ -55,6 +75,7 @@ enum err_code err_in(struct err *e, const char *fmt, ...)
     va_start(ap, fmt);
     mark_cut(text, vsnprintf(text, sizeof text, fmt, ap));
     va_end(ap);
+    mask_controls(text, false);
     len = strlen(text);
     mark_cut(text, snprintf(text + len, sizeof text - len, ": %s", e->text) + (int)len);
     memcpy(e->text, text, sizeof text);
@@ -78,6 +99,7 @@ enum err_code err_add_line(struct err *e, enum err_code code, const char *fmt, .
     va_start(ap, fmt);
     mark_cut(e->text, vsnprintf(e->text + len, sizeof e->text - len, fmt, ap) + (int)len);
     va_end(ap);
+    mask_controls(e->text + len, true); /* a line may be the list of another err */
     return e->code;
 }
 

@@ -43,12 +43,16 @@ struct err {
 };
 
 /* Sets code and text and returns code. The first failure wins: on an err that already holds one,
- * nothing changes and the old code is returned. e may be NULL (the text is dropped). */
+ * nothing changes and the old code is returned. e may be NULL (the text is dropped). Control
+ * characters become '?', line ends too: what files say cannot steer a terminal or forge a line. */
 enum err_code err_set(struct err *e, enum err_code code, const char *fmt, ...) PRINTF_LIKE(3, 4);
 
 /* As err_set with ERR_IO (ERR_NOMEM for ENOMEM, EMFILE and ENFILE), text followed by ": " and
  * strerror(errno). */
 enum err_code err_sys(struct err *e, const char *fmt, ...) PRINTF_LIKE(2, 3);
+
+/* Takes over another err with all of its lines, by the same rules. */
+enum err_code err_copy(struct err *e, const struct err *from);
 
 /* Puts "fmt: " before the text and returns the code. Does nothing on a clean err. */
 enum err_code err_in(struct err *e, const char *fmt, ...) PRINTF_LIKE(2, 3);

@@ -52,7 +52,7 @@ static enum err_code try_tree(struct search *s, const char *dir, struct err *e)
     if (s->found != NULL || access(dir, F_OK) != 0)
         goto out; /* a folder that is not there holds no base */
     if (dir_list(&names, dir, "", &why) == ERR_NOMEM)
-        TRY(err_set(e, why.code, "%s", why.text));
+        TRY(err_copy(e, &why));
     if (why.code != ERR_OK) {
         if (s->unreadable.code == ERR_OK)
             s->unreadable = why;

@@ -394,7 +394,7 @@ bool tape_failed(const struct tape *t)
 
 enum err_code tape_error(const struct tape *t, struct err *e)
 {
-    return t->err.code == ERR_OK ? ERR_OK : err_set(e, t->err.code, "%s", t->err.text);
+    return t->err.code == ERR_OK ? ERR_OK : err_copy(e, &t->err);
 }
 
 float tape_value(const struct tensor *scalar)

@@ -40,6 +40,22 @@ static void test_err_long_text_is_marked(void **state)
     test_free(big);
 }
 
+static void test_err_masks_controls(void **state)
+{
+    struct err e = {0}, other = {0};
+
+    (void)state;
+    (void)err_set(&e, ERR_DATA, "clip '%s'", "\x1b[31m\n\x7f\xc2\x9b\xc3\xa9");
+    assert_string_equal(e.text, "clip '?[31m????\xc3\xa9'");
+    (void)err_in(&e, "a\tb\n");
+    assert_string_equal(e.text, "a?b?: clip '?[31m????\xc3\xa9'");
+    (void)err_add_line(&other, ERR_DATA, "one\a");
+    (void)err_add_line(&other, ERR_DATA, "two");
+    err_clear(&e);
+    assert_int_equal(err_copy(&e, &other), ERR_DATA);
+    assert_string_equal(e.text, "one?\ntwo");
+}
+
 static void test_err_lines_stop_at_twenty(void **state)
 {
     struct err e = {0};
@@ -197,6 +213,7 @@ int main(void)
         cmocka_unit_test(test_err_first_wins_and_context),
         cmocka_unit_test(test_err_long_text_is_marked),
         cmocka_unit_test(test_err_lines_stop_at_twenty),
+        cmocka_unit_test(test_err_masks_controls),
         cmocka_unit_test(test_exit_statuses),
         cmocka_unit_test(test_mem_refuses_overflow),
         cmocka_unit_test(test_hashes_known_answers),
