@@ -10,7 +10,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-static const char *const columns[] = {
+const char *const clip_list_columns[] = {
     "clip",         "actor",   "label", "video",  "audio", "video_sha256",
     "audio_sha256", "verdict", "flags", "reason", NULL};
 
@@ -138,10 +138,21 @@ static void parse_row(struct clip_row *r, const struct tsv *t, size_t row, enum 
 enum err_code clip_list_read(struct clip_list *list, const char *path, enum clip_media media,
                              struct err *e)
 {
-    struct tsv_index index = {0};
+    struct tsv *t = NULL;
 
     *list = (struct clip_list){0};
-    TRY(tsv_read(&list->table, path, "clips", columns, e));
+    TRY(tsv_read(&t, path, "clips", clip_list_columns, e));
+    TRY(clip_list_take(list, t, media, e));
+out:
+    return e->code;
+}
+
+enum err_code clip_list_take(struct clip_list *list, struct tsv *t, enum clip_media media,
+                             struct err *e)
+{
+    struct tsv_index index = {0};
+
+    *list = (struct clip_list){.table = t};
     list->count = tsv_rows(list->table);
     TRY(mem_array(&list->row, list->count, sizeof *list->row, "clips", e));
     for (size_t i = 0; i < list->count; i++) {

@@ -35,6 +35,10 @@ struct clip_list {
  * that is absolute or climbs, a clip that stands twice. */
 NODISCARD enum err_code clip_list_read(struct clip_list *list, const char *path,
                                        enum clip_media media, struct err *e);
+/* The same of a table that was read with clip_list_columns, which it takes, on failure too. */
+NODISCARD enum err_code clip_list_take(struct clip_list *list, struct tsv *t, enum clip_media media,
+                                       struct err *e);
+extern const char *const clip_list_columns[]; /* NULL-terminated */
 void clip_list_free(struct clip_list *list);
 
 #endif

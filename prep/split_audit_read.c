@@ -430,23 +430,31 @@ out:
 
 /* ---- one SPEC ---- */
 
-static enum err_code read_file(struct target *t, struct err *e)
+static enum err_code read_content(struct target *t, const struct file_view *v, struct err *e)
 {
     static const char ours[] = "#synib-";
-    struct file_view v = {0};
     size_t before = t->a->count, at = 0;
 
-    TRY(file_read(&v, t->path, AUDIT_MAX_BYTES, e));
-    while (at < v.len && isspace(v.data[at]))
+    while (at < v->len && isspace(v->data[at]))
         at++;
-    if (v.len >= sizeof ours - 1 && memcmp(v.data, ours, sizeof ours - 1) == 0)
-        TRY(read_manifest(t, &v, e));
-    else if (at < v.len && (v.data[at] == '{' || v.data[at] == '['))
-        TRY(read_json(t, &v, e));
-    else if (at < v.len)
-        TRY(read_text(t, &v, e));
+    if (v->len >= sizeof ours - 1 && memcmp(v->data, ours, sizeof ours - 1) == 0)
+        TRY(read_manifest(t, v, e));
+    else if (at < v->len && (v->data[at] == '{' || v->data[at] == '['))
+        TRY(read_json(t, v, e));
+    else if (at < v->len)
+        TRY(read_text(t, v, e));
     if (t->a->count == before)
         TRY(err_set(e, ERR_DATA, "%s: names no clip: nothing to audit", t->path));
+out:
+    return e->code;
+}
+
+static enum err_code read_file(struct target *t, struct err *e)
+{
+    struct file_view v = {0};
+
+    TRY(file_read(&v, t->path, AUDIT_MAX_BYTES, e));
+    TRY(read_content(t, &v, e));
 out:
     file_view_free(&v);
     return e->code;
@@ -495,5 +503,17 @@ enum err_code audit_read(struct audit *a, const char *spec, struct err *e)
     }
 out:
     free(copy);
+    return e->code;
+}
+
+enum err_code audit_read_mem(struct audit *a, const char *name, const void *data, size_t len,
+                             struct err *e)
+{
+    struct target t = {.a = a, .path = name, .part = PART_FROM_FILE};
+    struct file_view v = {.data = data, .len = len};
+
+    TRY(new_fold(a, path_base(name), name, &t.fold, e));
+    TRY(read_content(&t, &v, e));
+out:
     return e->code;
 }

@@ -116,13 +116,22 @@ static enum err_code read_origin(struct split_table *out, const struct tsv *t, s
     return e->code;
 }
 
+const char *const split_table_columns[] = {"clip", "actor", "label", "part", NULL};
+
 enum err_code split_table_read(struct split_table *out, const char *path, struct err *e)
 {
-    static const char *const columns[] = {"clip", "actor", "label", "part", NULL};
     struct tsv *t = NULL;
 
     *out = (struct split_table){0};
-    TRY(tsv_read(&t, path, "split", columns, e));
+    TRY(tsv_read(&t, path, "split", split_table_columns, e));
+    TRY(split_table_take(out, t, e));
+out:
+    return e->code;
+}
+
+enum err_code split_table_take(struct split_table *out, struct tsv *t, struct err *e)
+{
+    *out = (struct split_table){0};
     TRY(no_twins(t, e));
     TRY(read_origin(out, t, e));
     snprintf(out->digest, sizeof out->digest, "%s", tsv_digest(t));
@@ -359,12 +368,22 @@ static void take_clip(struct corpus *c, size_t i, struct err *e)
     c->clip[c->count++] = row;
 }
 
+const char *const corpus_columns[] = {"clip", "actor", "label", "verdict", "reason", NULL};
+
 enum err_code corpus_read(struct corpus *c, const char *path, struct err *e)
 {
-    static const char *const columns[] = {"clip", "actor", "label", "verdict", "reason", NULL};
+    struct tsv *t = NULL;
 
     *c = (struct corpus){0};
-    TRY(tsv_read(&c->table, path, "clips", columns, e));
+    TRY(tsv_read(&t, path, "clips", corpus_columns, e));
+    TRY(corpus_take(c, t, e));
+out:
+    return e->code;
+}
+
+enum err_code corpus_take(struct corpus *c, struct tsv *t, struct err *e)
+{
+    *c = (struct corpus){.table = t};
     TRY(no_twins(c->table, e));
     TRY(mem_array(&c->clip, tsv_rows(c->table), sizeof *c->clip, "clips", e));
     for (size_t i = 0; i < tsv_rows(c->table); i++)

@@ -38,6 +38,9 @@ NODISCARD enum err_code split_table_add(struct split_table *t, const struct spli
 /* Reads and checks a manifest: names that fit, actors and labels that are numbers, known parts, no
  * clip twice, one scheme and fold. */
 NODISCARD enum err_code split_table_read(struct split_table *t, const char *path, struct err *e);
+/* The same of a table that was read with split_table_columns, which it takes, on failure too. */
+NODISCARD enum err_code split_table_take(struct split_table *out, struct tsv *t, struct err *e);
+extern const char *const split_table_columns[]; /* NULL-terminated */
 NODISCARD enum err_code split_table_write(const struct split_table *t, const char *path, bool force,
                                           struct err *e);
 
@@ -74,6 +77,9 @@ struct corpus {
     size_t misnamed; /* rows left out: rejected, without an actor */
 };
 NODISCARD enum err_code corpus_read(struct corpus *c, const char *path, struct err *e);
+/* The same of a table that was read with corpus_columns, which it takes, on failure too. */
+NODISCARD enum err_code corpus_take(struct corpus *c, struct tsv *t, struct err *e);
+extern const char *const corpus_columns[]; /* NULL-terminated */
 void corpus_free(struct corpus *c);
 /* NULL if absent. */
 const struct corpus_clip *corpus_find(const struct corpus *c, const char *clip);

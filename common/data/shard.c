@@ -269,14 +269,14 @@ out:
     return e->code;
 }
 
-enum err_code shard_set_open_file(struct shard_set **out, const char *path, struct err *e)
+/* The file as a set; takes it, on failure too. */
+static enum err_code set_of_file(struct shard_set **out, struct tensorfile *f, struct err *e)
 {
-    struct tensorfile *f = NULL;
+    const char *path = tensorfile_path(f);
     struct shard_set *s = NULL;
 
     *out = NULL;
     TRY(set_new(&s, path, e));
-    TRY(tensorfile_open(&f, path, e));
     TRY(derive_index(&s->index, f, e));
     TRY(mem_array(&s->part, 1, sizeof *s->part, path, e));
     s->part[0] = (struct shard_part){
@@ -294,6 +294,29 @@ enum err_code shard_set_open_file(struct shard_set **out, const char *path, stru
 out:
     tensorfile_close(f);
     shard_set_close(s);
+    return e->code;
+}
+
+enum err_code shard_set_open_file(struct shard_set **s, const char *path, struct err *e)
+{
+    struct tensorfile *f = NULL;
+
+    *s = NULL;
+    TRY(tensorfile_open(&f, path, e));
+    TRY(set_of_file(s, f, e));
+out:
+    return e->code;
+}
+
+enum err_code shard_set_open_mem(struct shard_set **s, const char *name, const void *data,
+                                 size_t len, struct err *e)
+{
+    struct tensorfile *f = NULL;
+
+    *s = NULL;
+    TRY(tensorfile_open_mem(&f, name, data, len, e));
+    TRY(set_of_file(s, f, e));
+out:
     return e->code;
 }
 

@@ -79,6 +79,9 @@ NODISCARD enum err_code shard_set_open(struct shard_set **s, const char *dir, st
 NODISCARD enum err_code shard_set_probe(struct shard_set **s, const char *dir, struct err *e);
 /* One shard alone, as a set of its own; its digest is "", because that stands in the index. */
 NODISCARD enum err_code shard_set_open_file(struct shard_set **s, const char *path, struct err *e);
+/* The same over memory that outlives the set; `name` for messages. */
+NODISCARD enum err_code shard_set_open_mem(struct shard_set **s, const char *name, const void *data,
+                                           size_t len, struct err *e);
 void shard_set_close(struct shard_set *s);
 
 const char *shard_set_dir(const struct shard_set *s);

@@ -156,10 +156,21 @@ enum err_code plan_fault(const struct err *why)
 
 enum err_code plan_read(struct plan *p, const char *path, struct err *e)
 {
-    int faults = 0;
+    struct tsv *t = NULL;
 
     *p = (struct plan){.name = path};
-    TRY(tsv_read(&p->tsv, path, "plan", plan_columns, e));
+    TRY(tsv_read(&t, path, "plan", plan_columns, e));
+    TRY(plan_take(p, t, e));
+out:
+    return e->code;
+}
+
+enum err_code plan_take(struct plan *p, struct tsv *t, struct err *e)
+{
+    const char *path = tsv_name(t);
+    int faults = 0;
+
+    *p = (struct plan){.name = path, .tsv = t};
     p->n = tsv_rows(p->tsv);
     if (p->n == 0)
         TRY(err_set(e, ERR_DATA, "%s: has no rows", path));

@@ -38,6 +38,9 @@ extern const char *const plan_columns[];
 /* Reads and checks all rows. ERR_DATA lists faults as FILE:LINE (ERR_IO when the first is a preset
  * that cannot be read). Free on failure too. */
 NODISCARD enum err_code plan_read(struct plan *p, const char *path, struct err *e);
+/* The same of a table that was read with plan_columns, which it takes; its name becomes the plan's.
+ */
+NODISCARD enum err_code plan_take(struct plan *p, struct tsv *t, struct err *e);
 void plan_free(struct plan *p);
 
 /* The code for a file whose row failed with `why`: what the system refused (ERR_IO, ERR_NOMEM)

@@ -420,10 +420,21 @@ static void search_free(struct search *s)
 enum err_code search_expand(char **text, size_t *runs, const struct search_options *opt,
                             struct err *e)
 {
-    struct search s = {.opt = opt};
+    struct tsv *t = NULL;
 
     *text = NULL;
-    TRY(tsv_read(&s.tsv, opt->path, "search", plan_columns, e));
+    TRY(tsv_read(&t, opt->path, "search", plan_columns, e));
+    TRY(search_expand_table(text, runs, t, opt, e));
+out:
+    return e->code;
+}
+
+enum err_code search_expand_table(char **text, size_t *runs, struct tsv *t,
+                                  const struct search_options *opt, struct err *e)
+{
+    struct search s = {.opt = opt, .tsv = t};
+
+    *text = NULL;
     s.groups = tsv_column(s.tsv, "group") >= 0;
     if (tsv_rows(s.tsv) == 0)
         TRY(err_set(e, ERR_DATA, "%s: has no rows", opt->path));

@@ -2,7 +2,7 @@
 #ifndef TRAIN_SWEEP_SEARCH_H
 #define TRAIN_SWEEP_SEARCH_H
 
-#include "common/base/err.h"
+#include "common/data/tsv.h"
 
 #include <stddef.h>
 #include <stdint.h>
@@ -21,5 +21,9 @@ enum { SEARCH_RUNS = 100000 }; /* most runs of one search */
  * faults as FILE:LINE; ERR_USAGE: draws are missing, or there is nothing to draw. */
 NODISCARD enum err_code search_expand(char **text, size_t *runs, const struct search_options *opt,
                                       struct err *e);
+/* The same of a table that was read with plan_columns, which it takes, on failure too; opt->path is
+ * for messages. */
+NODISCARD enum err_code search_expand_table(char **text, size_t *runs, struct tsv *t,
+                                            const struct search_options *opt, struct err *e);
 
 #endif
