@@ -193,15 +193,13 @@ static void how_it_died(const char *name, int status, struct err *fault)
                       WEXITSTATUS(status));
 }
 
-/* The worker's own words: whatever it says, it is an error of the clip and safe to print. */
+/* The worker's own words: whatever it says, it is an error of the clip (err_set makes it safe to
+ * print). */
 static void what_it_said(const struct contain *c, const char *name, struct contain_reply *reply,
                          struct err *fault)
 {
     enum err_code code = ERR_FORMAT;
 
-    for (char *p = reply->text; *p != '\0'; p++)
-        if ((unsigned char)*p < 0x20 || *p == 0x7f)
-            *p = '?';
     if (reply->code == ERR_NOMEM) {
         (void)err_set(fault, ERR_DATA, "%s: decoding it takes more than %zu MiB of memory", name,
                       c->opt.limits.memory >> 20);

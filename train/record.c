@@ -254,7 +254,7 @@ enum err_code record_open_last(struct tensorfile **f, const char *dir, struct er
     if (checkpoint_open(f, last, e) == ERR_OK || err_exit_status(e->code) != 4 ||
         checkpoint_open(f, prev, &none) != ERR_OK)
         goto out;
-    (void)err_set(why, e->code, "%s", e->text);
+    (void)err_copy(why, e);
     err_clear(e);
 out:
     free(last);
