@@ -27,15 +27,13 @@ static int class_find(const struct report_run *r, const char *name)
 
 /* ---- metrics.json ---- */
 
-static enum err_code json_load(json_t **root, const char *path, struct err *e)
+static enum err_code json_load(json_t **root, const char *path, const char *text, size_t len,
+                               struct err *e)
 {
-    struct file_view view = {0};
     json_error_t why;
     bool no_memory;
 
-    *root = NULL;
-    TRY(file_read(&view, path, 16 << 20, e));
-    *root = json_parse((const char *)view.data, view.len, &why, &no_memory);
+    *root = json_parse(text, len, &why, &no_memory);
     if (no_memory)
         TRY(err_set(e, ERR_NOMEM, "%s: no memory to read it", path));
     if (*root == NULL)
@@ -43,7 +41,6 @@ static enum err_code json_load(json_t **root, const char *path, struct err *e)
     if (!json_is_object(*root))
         err_set(e, ERR_FORMAT, "%s:1: is no object", path);
 out:
-    file_view_free(&view);
     return e->code;
 }
 
@@ -167,11 +164,12 @@ out:
     return e->code;
 }
 
-static enum err_code read_metrics(struct report_run *r, const char *path, struct err *e)
+enum err_code report_run_metrics(struct report_run *r, const char *path, const char *text,
+                                 size_t len, struct err *e)
 {
     json_t *root = NULL;
 
-    TRY(json_load(&root, path, e));
+    TRY(json_load(&root, path, text, len, e));
     if (read_results(r, root, e) != ERR_OK)
         err_in(e, "%s", path);
 out:
@@ -179,7 +177,20 @@ out:
     return e->code;
 }
 
+static enum err_code read_metrics(struct report_run *r, const char *path, struct err *e)
+{
+    struct file_view view = {0};
+
+    TRY(file_read(&view, path, 16 << 20, e));
+    TRY(report_run_metrics(r, path, (const char *)view.data, view.len, e));
+out:
+    file_view_free(&view);
+    return e->code;
+}
+
 /* ---- predictions.tsv ---- */
+
+static const char *const predictions_columns[] = {"label", "prediction", NULL};
 
 struct columns {
     int label, guess, base;
@@ -233,14 +244,12 @@ out:
     return e->code;
 }
 
-static enum err_code read_predictions(struct report_run *r, const char *path, struct err *e)
+static enum err_code take_predictions(struct report_run *r, const struct tsv *t, struct err *e)
 {
-    static const char *const needed[] = {"label", "prediction", NULL};
+    const char *path = tsv_name(t);
     struct confusion counted;
     struct columns c;
-    struct tsv *t = NULL;
 
-    TRY(tsv_read(&t, path, "predictions", needed, e));
     TRY(find_columns(r, t, &c, e));
     r->n = (int64_t)tsv_rows(t);
     TRY(mem_array(&r->label, tsv_rows(t), 1, path, e));
@@ -258,6 +267,28 @@ static enum err_code read_predictions(struct report_run *r, const char *path, st
                 "%s: its rows do not give the confusion matrix of metrics.json: run "
                 "synib-eval again",
                 path);
+out:
+    return e->code;
+}
+
+enum err_code report_run_predictions(struct report_run *r, const char *path, const void *data,
+                                     size_t len, struct err *e)
+{
+    struct tsv *t = NULL;
+
+    TRY(tsv_parse(&t, path, "predictions", predictions_columns, data, len, e));
+    TRY(take_predictions(r, t, e));
+out:
+    tsv_free(t);
+    return e->code;
+}
+
+static enum err_code read_predictions(struct report_run *r, const char *path, struct err *e)
+{
+    struct tsv *t = NULL;
+
+    TRY(tsv_read(&t, path, "predictions", predictions_columns, e));
+    TRY(take_predictions(r, t, e));
 out:
     tsv_free(t);
     return e->code;

@@ -169,7 +169,7 @@ static int csv_column(const char *header, const char *name)
     }
 }
 
-static enum err_code read_curves(struct report_run *r, char *text, const char *path, struct err *e)
+enum err_code report_run_curves(struct report_run *r, char *text, const char *path, struct err *e)
 {
     int column[REPORT_CURVES];
     char *save = NULL, *line = strtok_r(text, "\n", &save);
@@ -199,7 +199,7 @@ static enum err_code read_epochs(struct report_run *r, const struct run_state *l
         return ERR_OK;
     TRY(path_join(&path, r->path, "epochs.csv", e));
     TRY(run_log_read(&text, r->path, "epochs.csv", last->epochs_bytes, last->epochs_crc, e));
-    TRY(read_curves(r, text, path, e));
+    TRY(report_run_curves(r, text, path, e));
 out:
     free(text);
     free(path);

@@ -67,6 +67,16 @@ void report_run_free(struct report_run *r);
 NODISCARD enum err_code report_run_identify(struct report_run *r, struct err *e);
 NODISCARD enum err_code report_run_results(struct report_run *r, struct err *e);
 
+/* What RUN/test and epochs.csv say, of texts in memory; `path` for messages. metrics.json comes
+ * before predictions.tsv, and identity, method, seed and checkpoint before both. curves cuts its
+ * text up. */
+NODISCARD enum err_code report_run_metrics(struct report_run *r, const char *path, const char *text,
+                                           size_t len, struct err *e);
+NODISCARD enum err_code report_run_predictions(struct report_run *r, const char *path,
+                                               const void *data, size_t len, struct err *e);
+NODISCARD enum err_code report_run_curves(struct report_run *r, char *text, const char *path,
+                                          struct err *e);
+
 /* Sets `missing`. */
 NODISCARD enum err_code report_run_miss(struct report_run *r, const char *why, struct err *e);
 
