@@ -204,14 +204,15 @@ enum err_code cli_choice(int *out, const char *text, const char *const *names, c
     const char *nearest = NULL;
     size_t best = 3; /* more than two slips is another word */
 
+    for (int i = 0; names[i] != NULL; i++)
+        if (text[0] == names[i][0] && strcmp(text, names[i]) == 0) {
+            *out = i;
+            return ERR_OK;
+        }
     for (int i = 0; names[i] != NULL; i++) {
         size_t d = unlike(text, names[i]);
         size_t len = strlen(list);
 
-        if (d == 0) {
-            *out = i;
-            return ERR_OK;
-        }
         if (d < best) {
             best = d;
             nearest = names[i];
