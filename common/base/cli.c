@@ -177,7 +177,7 @@ static size_t unlike(const char *a, const char *b)
 {
     size_t n = strlen(a), m = strlen(b), row[64], diag, best;
 
-    if (n > 63 || m > 63)
+    if (n > 63 || m > 63 || n > m + 2 || m > n + 2)
         return SIZE_MAX;
     for (size_t j = 0; j <= m; j++)
         row[j] = j;
