@@ -226,9 +226,9 @@ static enum err_code keep_same(struct atomic_file *f, struct err *e)
     TRY(file_map(&old, f->path, e));
     TRY(file_map(&new, f->partial, e));
     if (old.len != new.len || (old.len > 0 && memcmp(old.data, new.data, old.len) != 0))
-        TRY(err_set(e, ERR_EXISTS, "%s: exists and differs: use --force to replace it", f->path));
+        FAIL(err_set(e, ERR_EXISTS, "%s: exists and differs: use --force to replace it", f->path));
     if (unlink(f->partial) != 0)
-        TRY(err_sys(e, "%s: cannot remove", f->partial));
+        FAIL(err_sys(e, "%s: cannot remove", f->partial));
 out:
     file_view_free(&old);
     file_view_free(&new);
@@ -256,7 +256,7 @@ enum err_code atomic_file_commit(struct atomic_file *f, struct err *e)
 {
     TRY(flush(f, e));
     if (TEMP_FAILURE_RETRY(fsync(f->fd)) != 0)
-        TRY(err_sys(e, "%s: cannot sync", f->path));
+        FAIL(err_sys(e, "%s: cannot sync", f->path));
     TRY(publish(f, e));
     TRY(sync_dir(f->dir, e));
 out:

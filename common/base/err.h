@@ -75,4 +75,11 @@ int err_exit_status(enum err_code code);
             goto out;         \
     } while (0)
 
+/* The same after a call that puts a failure into words and never returns ERR_OK. */
+#define FAIL(call)    \
+    do {              \
+        (void)(call); \
+        goto out;     \
+    } while (0)
+
 #endif

@@ -59,8 +59,8 @@ static enum err_code read_all(struct file_view *v, int fd, const char *path, siz
 
     TRY(check_regular(fd, &len, path, e));
     if (len > limit)
-        TRY(err_set(e, ERR_DATA, "%s: has %zu bytes, more than the limit of %zu", path, len,
-                    limit));
+        FAIL(err_set(e, ERR_DATA, "%s: has %zu bytes, more than the limit of %zu", path, len,
+                     limit));
     TRY(mem_array(&data, len + 1, 1, path, e)); /* + 1: text readers find a NUL at the end */
     while (got < len) {
         ssize_t n = read(fd, data + got, len - got);
@@ -68,9 +68,9 @@ static enum err_code read_all(struct file_view *v, int fd, const char *path, siz
         if (n < 0 && errno == EINTR)
             continue;
         if (n < 0)
-            TRY(err_sys(e, "%s: cannot read", path));
+            FAIL(err_sys(e, "%s: cannot read", path));
         if (n == 0)
-            TRY(err_set(e, ERR_TRUNCATED, "%s: shrank while it was read", path));
+            FAIL(err_set(e, ERR_TRUNCATED, "%s: shrank while it was read", path));
         got += (size_t)n;
     }
     *v = (struct file_view){.data = data, .len = len};
@@ -130,14 +130,14 @@ enum err_code file_read_beneath(struct file_view *v, const char *root, const cha
     first[strlen(path) - strlen(name) + first_len] = '\0';
     real = realpath(path, NULL);
     if (real == NULL)
-        TRY(err_sys(e, "%s: cannot open", path));
+        FAIL(err_sys(e, "%s: cannot open", path));
     real_root = realpath(root, NULL);
     real_first = name[first_len] == '/' ? realpath(first, NULL) : NULL;
     if (!beneath(real, real_root) && !beneath(real, real_first))
-        TRY(err_set(e, ERR_FORMAT, "%s: is a link that leaves the corpus", path));
+        FAIL(err_set(e, ERR_FORMAT, "%s: is a link that leaves the corpus", path));
     fd = open_resolved(real);
     if (fd < 0)
-        TRY(err_sys(e, "%s: cannot open", path));
+        FAIL(err_sys(e, "%s: cannot open", path));
     TRY(read_all(v, fd, path, limit, e));
 out:
     if (fd >= 0)
@@ -161,7 +161,7 @@ enum err_code file_map(struct file_view *v, const char *path, struct err *e)
     if (len > 0) {
         p = mmap(NULL, len, PROT_READ, MAP_SHARED, fd, 0);
         if (p == MAP_FAILED)
-            TRY(err_sys(e, "%s: cannot map", path));
+            FAIL(err_sys(e, "%s: cannot map", path));
         *v = (struct file_view){.data = p, .len = len, .mapped = true};
     }
 out:
@@ -292,7 +292,7 @@ enum err_code dir_list(struct name_list *list, const char *path, const char *suf
         list->count++;
     }
     if (errno != 0)
-        TRY(err_sys(e, "%s: cannot list", path));
+        FAIL(err_sys(e, "%s: cannot list", path));
     if (list->count > 0)
         qsort(list->name, list->count, sizeof *list->name, by_name);
 out:

@@ -25,8 +25,8 @@ static enum err_code get_clip(const struct shard_set *s, int64_t i, int field,
 
     TRY(shard_set_get(s, i, field, &v, e));
     if (!clip_name_ok(v.data))
-        TRY(err_set(e, ERR_DATA, "%s: sample %" PRId64 ": a clip is not named like one",
-                    shard_set_dir(s), i));
+        FAIL(err_set(e, ERR_DATA, "%s: sample %" PRId64 ": a clip is not named like one",
+                     shard_set_dir(s), i));
     memcpy(out, v.data, CLIP_NAME_SIZE);
 out:
     return e->code;
@@ -38,7 +38,7 @@ enum err_code dataset_describe(const struct dataset *d, int64_t i, struct sample
 
     memset(s, 0, sizeof *s);
     if (i < 0 || i >= shard_set_count(d->set))
-        TRY(err_set(e, ERR_INTERNAL, "%s: there is no sample %" PRId64, shard_set_dir(d->set), i));
+        FAIL(err_set(e, ERR_INTERNAL, "%s: there is no sample %" PRId64, shard_set_dir(d->set), i));
     TRY(get_clip(d->set, i, IRONY_CLIP, s->clip, e));
     TRY(get_clip(d->set, i, IRONY_DONOR, s->donor, e));
     TRY(field_i32(d->set, i, IRONY_LABEL, &s->label, e));
@@ -100,11 +100,11 @@ static enum err_code check_samples(const struct dataset *d, struct err *e)
         has_donor = s.donor[0] != '\0';
         if (s.clip[0] == '\0' || s.label < 0 || s.label >= N_LABELS || s.base_label < 0 ||
             s.base_label >= N_EMOTIONS)
-            TRY(bad_sample(d, i, &s, "has no clip, or a label that does not exist", e));
+            FAIL(bad_sample(d, i, &s, "has no clip, or a label that does not exist", e));
         if (!irony_labels_fit(s.label, s.base_label, s.donor_label, s.flags) ||
             has_donor != (s.donor_label >= 0) ||
             (has_donor ? donor < 0 || donor >= n : donor != -1))
-            TRY(bad_sample(d, i, &s, "label and donor do not fit together", e));
+            FAIL(bad_sample(d, i, &s, "label and donor do not fit together", e));
         if (d->video != NULL)
             TRY(check_bases(d, i, &s, e));
     }
@@ -134,7 +134,7 @@ static enum err_code open_overlay(struct dataset *d, const char *dir, const char
     fields_overlay(overlay);
     TRY(fields_check(d->set, overlay, N_OVERLAY_FIELDS, "irony overlay", e));
     if (video_digest == NULL || audio_digest == NULL)
-        TRY(err_set(e, ERR_DATA, "%s: does not name its base sets", shard_set_dir(d->set)));
+        FAIL(err_set(e, ERR_DATA, "%s: does not name its base sets", shard_set_dir(d->set)));
     TRY(dataset_base_open(&d->video, "video", video_digest, dir, bases, e));
     TRY(dataset_base_open(&d->audio, "audio", audio_digest, dir, bases, e));
     read_shape(d, d->audio);
@@ -172,10 +172,10 @@ enum err_code dataset_open(struct dataset **out, const char *dir, const char *sp
     else if (layout != NULL && strcmp(layout, "materialised") == 0)
         TRY(open_materialised(d, e));
     else
-        TRY(err_set(e, ERR_DATA, "%s: is not a split of an irony dataset: synib.layout is '%.40s'",
-                    path, layout != NULL ? layout : ""));
+        FAIL(err_set(e, ERR_DATA, "%s: is not a split of an irony dataset: synib.layout is '%.40s'",
+                     path, layout != NULL ? layout : ""));
     if (dataset_meta(d, "synib.content") == NULL)
-        TRY(err_set(e, ERR_DATA, "%s: lacks its content digest", path));
+        FAIL(err_set(e, ERR_DATA, "%s: lacks its content digest", path));
     TRY(check_samples(d, e));
     *out = d;
     d = NULL;
@@ -297,8 +297,8 @@ enum err_code dataset_verify(const struct dataset *d, int jobs, struct err *e)
     TRY(e->code);
     TRY(irony_content_digest(j.digests, n, d->bins, d->frames, hex, e));
     if (strcmp(hex, dataset_digest(d)) != 0)
-        TRY(err_set(e, ERR_CHECKSUM, "%s: content digest differs from the index",
-                    shard_set_dir(d->set)));
+        FAIL(err_set(e, ERR_CHECKSUM, "%s: content digest differs from the index",
+                     shard_set_dir(d->set)));
 out:
     free(j.digests);
     free(j.err);

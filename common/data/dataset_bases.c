@@ -52,7 +52,7 @@ static enum err_code try_tree(struct search *s, const char *dir, struct err *e)
     if (s->found != NULL || access(dir, F_OK) != 0)
         goto out; /* a folder that is not there holds no base */
     if (dir_list(&names, dir, "", &why) == ERR_NOMEM)
-        TRY(err_copy(e, &why));
+        FAIL(err_copy(e, &why));
     if (why.code != ERR_OK) {
         if (s->unreadable.code == ERR_OK)
             s->unreadable = why;
@@ -95,7 +95,7 @@ enum err_code dataset_base_open(struct shard_set **out, const char *what, const 
         TRY(try_tree(&s, ancestor, e));
     }
     if (s.found == NULL)
-        TRY(err_set(
+        FAIL(err_set(
             e, system_refused(&s.unreadable) ? s.unreadable.code : ERR_DATA,
             "%s: its %s base set (content digest %.16s...) is neither in the folders given "
             "by --base nor in or beside %s or the three folders above: name its folder with "

@@ -106,8 +106,8 @@ static enum err_code get_scalar(const struct shard_set *s, int64_t sample, int f
     memset(out, 0, size);
     TRY(shard_set_get(s, sample, field, &v, e));
     if (v.len != size)
-        TRY(err_set(e, ERR_INTERNAL, "%s: field %d is not a scalar of %zu bytes", shard_set_dir(s),
-                    field, size));
+        FAIL(err_set(e, ERR_INTERNAL, "%s: field %d is not a scalar of %zu bytes", shard_set_dir(s),
+                     field, size));
     memcpy(out, v.data, size);
 out:
     return e->code;

@@ -88,16 +88,16 @@ enum err_code clip_index_new(struct clip_index **out, const struct shard_set *s,
 
         TRY(shard_set_get(s, (int64_t)i, field, &v, e));
         if (v.len != CLIP_NAME_SIZE || !clip_name_ok(v.data) || *(const char *)v.data == '\0')
-            TRY(err_set(e, ERR_DATA, "%s: sample %zu: is not named like a clip", shard_set_dir(s),
-                        i));
+            FAIL(err_set(e, ERR_DATA, "%s: sample %zu: is not named like a clip", shard_set_dir(s),
+                         i));
         memcpy(x->item[i].name, v.data, CLIP_NAME_SIZE);
         x->item[i].sample = (int64_t)i;
     }
     qsort(x->item, x->count, sizeof *x->item, by_name);
     for (size_t i = 1; i < x->count; i++)
         if (strcmp(x->item[i - 1].name, x->item[i].name) == 0)
-            TRY(err_set(e, ERR_DATA, "%s: clip %s stands twice", shard_set_dir(s),
-                        x->item[i].name));
+            FAIL(err_set(e, ERR_DATA, "%s: clip %s stands twice", shard_set_dir(s),
+                         x->item[i].name));
     *out = x;
     x = NULL;
 out:
@@ -245,14 +245,14 @@ static enum err_code fill_sample(const struct irony_writer *w, const struct iron
     TRY(field_i32(w->video, video, VIDEO_FLAGS, &video_flags, e));
     TRY(field_i32(w->audio, audio, AUDIO_FLAGS, &audio_flags, e));
     if (label != r->base_label || actor != r->actor)
-        TRY(err_set(e, ERR_DATA,
-                    "clip %s: label %" PRId32 ", actor %" PRId32
-                    " differ from the video set's %" PRId32 ", %" PRId32,
-                    r->clip, r->base_label, r->actor, label, actor));
+        FAIL(err_set(e, ERR_DATA,
+                     "clip %s: label %" PRId32 ", actor %" PRId32
+                     " differ from the video set's %" PRId32 ", %" PRId32,
+                     r->clip, r->base_label, r->actor, label, actor));
     TRY(field_i32(w->audio, audio, AUDIO_LABEL, &label, e));
     if (label != (r->donor != NULL ? r->donor_label : r->base_label))
-        TRY(err_set(e, ERR_DATA, "clip %s: label %" PRId32 " of its audio is not as expected",
-                    r->clip, label));
+        FAIL(err_set(e, ERR_DATA, "clip %s: label %" PRId32 " of its audio is not as expected",
+                     r->clip, label));
     s->label = r->label;
     s->base_label = r->base_label;
     s->donor_label = r->donor_label;
@@ -279,8 +279,8 @@ enum err_code irony_writer_add(struct irony_writer *w, const struct irony_row *r
 
     TRY(check_row(r, e));
     if (video < 0 || audio < 0)
-        TRY(err_set(e, ERR_DATA, "clip %s: is not in %s", video < 0 ? r->clip : sound,
-                    shard_set_dir(video < 0 ? w->video : w->audio)));
+        FAIL(err_set(e, ERR_DATA, "clip %s: is not in %s", video < 0 ? r->clip : sound,
+                     shard_set_dir(video < 0 ? w->video : w->audio)));
     TRY(fill_sample(w, r, video, audio, &s, e));
     TRY(mem_grow(&w->digests, &w->digests_cap, (size_t)(w->count + 1) * SHA256_SIZE, 1, "digests",
                  e));

@@ -250,11 +250,11 @@ static enum err_code decode_rect(struct jpeg_decoder *d, const uint8_t *data, si
     d->first_column = (JDIMENSION)left;
     d->columns = (JDIMENSION)(right - left);
     if (!start(d, space))
-        TRY(refused(d, e));
+        FAIL(refused(d, e));
     row_bytes = d->columns * pixel_bytes;
     TRY(mem_grow(&d->pixels, &d->cap, row_bytes * (size_t)rect.h, 1, "JPEG pixels", e));
     if (!read_rows(d, rect, row_bytes))
-        TRY(refused(d, e));
+        FAIL(refused(d, e));
     *out = d->pixels + ((size_t)rect.x - d->first_column) * pixel_bytes;
     *stride = row_bytes;
 out:

@@ -41,12 +41,12 @@ static enum err_code check_offsets(const struct shard_part *p, const char *name,
         uint64_t from = load_le64(data + 16 * i), len = load_le64(data + 16 * i + 8);
 
         if (from != end || len == 0 || len > total - end)
-            TRY(bad(p->file, e, "sample %" PRId64 " field %s: offset or length is out of order",
-                    p->first + i, name));
+            FAIL(bad(p->file, e, "sample %" PRId64 " field %s: offset or length is out of order",
+                     p->first + i, name));
         end += len;
     }
     if (end != total)
-        TRY(bad(p->file, e, "field %s: %" PRIu64 " bytes belong to no sample", name, total - end));
+        FAIL(bad(p->file, e, "field %s: %" PRIu64 " bytes belong to no sample", name, total - end));
 out:
     return e->code;
 }
@@ -109,7 +109,8 @@ static enum err_code bind_part(struct shard_part *p, const struct shard_field *f
     crc = tensorfile_find(p->file, SHARD_CRC_NAME);
     if (crc != at || at + 1 != tensorfile_count(p->file) ||
         !has_shape(tensorfile_info(p->file, crc), DTYPE_I32, 2, dim))
-        TRY(bad(p->file, e, "must end in the tensor 'crc32c', I32 [%" PRId64 ", %d]", p->count, n));
+        FAIL(
+            bad(p->file, e, "must end in the tensor 'crc32c', I32 [%" PRId64 ", %d]", p->count, n));
     TRY(tensorfile_verify(p->file, crc, e));
     p->crc = tensorfile_data(p->file, crc);
 out:
@@ -145,8 +146,8 @@ static enum err_code open_part(struct shard_set *s, size_t i, struct err *e)
     TRY(path_join(&path, s->dir, line->name, e));
     TRY(tensorfile_open(&p->file, path, e));
     if (tensorfile_size(p->file) != line->bytes)
-        TRY(bad(p->file, e, "has %" PRIu64 " bytes, the index says %" PRIu64,
-                tensorfile_size(p->file), line->bytes));
+        FAIL(bad(p->file, e, "has %" PRIu64 " bytes, the index says %" PRIu64,
+                 tensorfile_size(p->file), line->bytes));
     p->first = line->first;
     p->count = line->count;
     TRY(bind_part(p, s->index.field, s->index.n_fields, e));
@@ -180,7 +181,7 @@ enum err_code shard_set_open(struct shard_set **out, const char *dir, struct err
     TRY(path_join(&path, dir, SHARD_INDEX_NAME, e));
     TRY(set_new(&s, dir, e));
     if (file_read(&view, path, SHARD_MAX_INDEX, e) == ERR_IO)
-        TRY(err_in(e, "%s: is not a finished shard set", dir));
+        FAIL(err_in(e, "%s: is not a finished shard set", dir));
     TRY(e->code);
     TRY(shard_index_parse(&s->index, path, (const char *)view.data, view.len, e));
     TRY(mem_array(&s->part, s->index.count, sizeof *s->part, dir, e));
@@ -247,7 +248,7 @@ static enum err_code derive_index(struct shard_index *x, const struct tensorfile
         const char *key = tensorfile_meta_key(f, i);
 
         if (json_object_set_new(x->meta, key, json_string(tensorfile_meta(f, key))) != 0)
-            TRY(err_set(e, ERR_NOMEM, "%s: no memory for metadata", tensorfile_path(f)));
+            FAIL(err_set(e, ERR_NOMEM, "%s: no memory for metadata", tensorfile_path(f)));
     }
     TRY(shard_index_add(x, &line, e));
 out:

@@ -52,7 +52,7 @@ static enum err_code add_line(char **text, size_t *len, size_t *cap, json_t *obj
     size_t n = line != NULL ? strlen(line) : 0;
 
     if (line == NULL)
-        TRY(err_set(e, ERR_NOMEM, "index: no memory for a line"));
+        FAIL(err_set(e, ERR_NOMEM, "index: no memory for a line"));
     TRY(mem_grow(text, cap, *len + n + 2 + END_BYTES, 1, "index", e));
     memcpy(*text + *len, line, n);
     *len += n;
@@ -73,7 +73,7 @@ enum err_code shard_index_text(const struct shard_index *x, char **text, struct 
     for (int i = 0; i < x->n_fields; i++) {
         if (json_array_append_new(fields, field_json(&x->field[i])) != 0) {
             json_decref(fields);
-            TRY(err_set(e, ERR_NOMEM, "index: no memory for the fields"));
+            FAIL(err_set(e, ERR_NOMEM, "index: no memory for the fields"));
         }
     }
     TRY(add_line(text, &len, &cap,
@@ -255,12 +255,12 @@ enum err_code shard_index_parse(struct shard_index *x, const char *path, const c
         bool no_memory;
 
         if (lf - p > MAX_LINE)
-            TRY(bad(path, at, e, "line is too long"));
+            FAIL(bad(path, at, e, "line is too long"));
         object = json_parse(p, (size_t)(lf - p), &why, &no_memory);
         if (no_memory)
-            TRY(err_set(e, ERR_NOMEM, "%s: no memory for the index", path));
+            FAIL(err_set(e, ERR_NOMEM, "%s: no memory for the index", path));
         if (object == NULL)
-            TRY(bad(path, at, e, "is not valid JSON"));
+            FAIL(bad(path, at, e, "is not valid JSON"));
         TRY(at == 1 ? read_head(x, object, &shards, path, e) : read_line(x, object, path, e));
         json_decref(object);
         object = NULL;
@@ -268,7 +268,7 @@ enum err_code shard_index_parse(struct shard_index *x, const char *path, const c
     }
     if ((int64_t)x->count != shards ||
         x->line[x->count - 1].first + x->line[x->count - 1].count != x->samples)
-        TRY(bad(path, at, e, "the shards listed are not those announced in line 1"));
+        FAIL(bad(path, at, e, "the shards listed are not those announced in line 1"));
 out:
     json_decref(object);
     if (e->code != ERR_OK)

@@ -102,7 +102,7 @@ enum err_code shard_writer_open(struct shard_writer **out, const char *dir,
     *out = NULL;
     TRY(shard_fields_check(dir, fields, n_fields, e));
     if (!tf_meta_key_ok(opt->prefix)) /* same alphabet and length as a metadata key */
-        TRY(err_set(e, ERR_DATA, "%s: '%s' cannot begin a file name", dir, opt->prefix));
+        FAIL(err_set(e, ERR_DATA, "%s: '%s' cannot begin a file name", dir, opt->prefix));
     TRY(mem_array(&w, 1, sizeof *w, dir, e));
     w->target_bytes = opt->target_bytes > 0 ? opt->target_bytes : default_target_bytes;
     w->index.n_fields = n_fields;
@@ -112,7 +112,7 @@ enum err_code shard_writer_open(struct shard_writer **out, const char *dir,
     w->index_meta = json_object();
     w->content = shard_content_begin(fields, n_fields);
     if (w->index.meta == NULL || w->index_meta == NULL || w->content == NULL)
-        TRY(err_set(e, ERR_NOMEM, "%s: no memory for a writer", dir));
+        FAIL(err_set(e, ERR_NOMEM, "%s: no memory for a writer", dir));
     TRY(mem_string(&w->dir, dir, e));
     TRY(open_index(w, opt->force, e));
     *out = w;
@@ -223,7 +223,7 @@ static enum err_code name_digits(const struct shard_writer *w, char hex[SHA256_H
     TRY(sha256_end(h, digest, e));
     sha256_hex(digest, hex);
     if (meta == NULL)
-        TRY(err_set(e, ERR_NOMEM, "%s: no memory for metadata", w->dir));
+        FAIL(err_set(e, ERR_NOMEM, "%s: no memory for metadata", w->dir));
 out:
     json_decref(meta);
     return e->code;
@@ -313,7 +313,7 @@ static enum err_code flush(struct shard_writer *w, struct err *e)
     t = NULL;
     TRY(tensorfile_writer_commit(done, digest, e));
     if (stat(path, &st) != 0)
-        TRY(err_sys(e, "%s: cannot stat", path));
+        FAIL(err_sys(e, "%s: cannot stat", path));
     line.name = name;
     line.bytes = (uint64_t)st.st_size;
     sha256_hex(digest, line.sha256);
@@ -402,7 +402,7 @@ enum err_code shard_set_tidy(const char *dir, struct err *e)
         path = NULL;
         TRY(path_join(&path, dir, name, e));
         if (unlink(path) != 0 && errno != ENOENT)
-            TRY(err_sys(e, "%s: cannot remove the old shard", path));
+            FAIL(err_sys(e, "%s: cannot remove the old shard", path));
     }
 out:
     atomic_file_abort(lock);
@@ -439,7 +439,7 @@ static enum err_code write_index(struct shard_writer *w, struct err *e)
     TRY(sha256_end(content, digest, e));
     sha256_hex(digest, w->index.content);
     if (json_object_update(w->index.meta, w->index_meta) != 0)
-        TRY(err_set(e, ERR_NOMEM, "%s: no memory for metadata", w->dir));
+        FAIL(err_set(e, ERR_NOMEM, "%s: no memory for metadata", w->dir));
     TRY(shard_index_text(&w->index, &text, e));
     TRY(atomic_file_write(w->index_file, text, strlen(text), e));
     file = w->index_file;
@@ -459,7 +459,7 @@ enum err_code shard_writer_commit(struct shard_writer *w, struct err *e)
     if (w->count > 0)
         TRY(flush(w, e));
     if (w->index.count == 0)
-        TRY(err_set(e, ERR_DATA, "%s: no sample: an empty set is not written", w->dir));
+        FAIL(err_set(e, ERR_DATA, "%s: no sample: an empty set is not written", w->dir));
     TRY(write_index(w, e));
     published = true;
     TRY(shard_set_tidy(w->dir, e));

@@ -312,16 +312,16 @@ static enum err_code read_header(struct tensorfile *f, struct walk *w, struct er
     TRY(scan_header(f, f->data + TF_LENGTH_BYTES, f->header_len, e));
     f->root = json_parse(text, f->header_len, &why, &no_memory);
     if (no_memory)
-        TRY(err_set(e, ERR_NOMEM, "%s: no memory for the header", f->path));
+        FAIL(err_set(e, ERR_NOMEM, "%s: no memory for the header", f->path));
     if (f->root == NULL)
-        TRY(bad(f, e, "header is not valid JSON: %s (byte %d)", why.text,
-                TF_LENGTH_BYTES + why.position));
+        FAIL(bad(f, e, "header is not valid JSON: %s (byte %d)", why.text,
+                 TF_LENGTH_BYTES + why.position));
     json_object_foreach(f->root, key, value)
     {
         if (first && strcmp(key, "__metadata__") != 0)
-            TRY(bad(f, e, "header does not begin with __metadata__: not a synib file"));
+            FAIL(bad(f, e, "header does not begin with __metadata__: not a synib file"));
         if (first && !json_is_object(value))
-            TRY(bad(f, e, "__metadata__ is %s, not an object", kind_of(value)));
+            FAIL(bad(f, e, "__metadata__ is %s, not an object", kind_of(value)));
         if (first) {
             f->meta = value;
             TRY(check_meta(f, e));
@@ -331,11 +331,11 @@ static enum err_code read_header(struct tensorfile *f, struct walk *w, struct er
         first = false;
     }
     if (first)
-        TRY(bad(f, e, "header is empty"));
+        FAIL(bad(f, e, "header is empty"));
     if (f->count == 0)
-        TRY(bad(f, e, "holds no tensor"));
+        FAIL(bad(f, e, "holds no tensor"));
     if (!w->trailer_seen)
-        TRY(bad(f, e, "tensor '" TF_TRAILER_NAME "' is missing: not a synib file"));
+        FAIL(bad(f, e, "tensor '" TF_TRAILER_NAME "' is missing: not a synib file"));
 out:
     return e->code;
 }

@@ -70,13 +70,13 @@ enum err_code tensorfile_writer_open(struct tensorfile_writer **out, const char 
 
     *out = NULL;
     if (!tf_kind_ok(kind))
-        TRY(err_set(e, ERR_INTERNAL, "%s: '%s' is no kind of container", path, kind));
+        FAIL(err_set(e, ERR_INTERNAL, "%s: '%s' is no kind of container", path, kind));
     TRY(mem_array(&w, 1, sizeof *w, path, e));
     TRY(mem_string(&w->path, path, e));
     w->hash = sha256_new();
     w->meta = json_object();
     if (w->hash == NULL || w->meta == NULL)
-        TRY(err_set(e, ERR_NOMEM, "%s: no memory for a writer", path));
+        FAIL(err_set(e, ERR_NOMEM, "%s: no memory for a writer", path));
     TRY(tensorfile_writer_meta(w, TF_META_CONTAINER, "1", e));
     TRY(tensorfile_writer_meta(w, TF_META_KIND, kind, e));
     TRY(atomic_file_open(&w->out, path, force, e));
@@ -218,12 +218,12 @@ static enum err_code start(struct tensorfile_writer *w, struct err *e)
     TRY(mem_array(&w->table, w->count, 4, w->path, e));
     text = header_text(w);
     if (text == NULL)
-        TRY(err_set(e, ERR_NOMEM, "%s: no memory for the header", w->path));
+        FAIL(err_set(e, ERR_NOMEM, "%s: no memory for the header", w->path));
     len = strlen(text);
     padded = len + tf_padding(TF_LENGTH_BYTES + len);
     if (padded > TF_MAX_HEADER)
-        TRY(err_set(e, ERR_DATA, "%s: the header would have %zu bytes, more than the limit of %d",
-                    w->path, padded, TF_MAX_HEADER));
+        FAIL(err_set(e, ERR_DATA, "%s: the header would have %zu bytes, more than the limit of %d",
+                     w->path, padded, TF_MAX_HEADER));
     TRY(mem_array(&header, padded, 1, w->path, e));
     memset(header, ' ', padded);
     memcpy(header, text, len);
@@ -257,7 +257,7 @@ enum err_code tensorfile_writer_data(struct tensorfile_writer *w, const void *da
         size_t n;
 
         if (w->current == w->count)
-            TRY(err_set(e, ERR_INTERNAL, "%s: %zu bytes more than declared", w->path, len));
+            FAIL(err_set(e, ERR_INTERNAL, "%s: %zu bytes more than declared", w->path, len));
         left = w->tensor[w->current].bytes - w->got;
         n = len < left ? len : (size_t)left;
         TRY(put(w, p, n, e));
@@ -283,8 +283,8 @@ static enum err_code finish(struct tensorfile_writer *w, struct err *e)
     size_t table_bytes = w->count * 4;
 
     if (w->current != w->count)
-        TRY(err_set(e, ERR_INTERNAL, "%s: tensor %zu of %zu is not complete", w->path, w->current,
-                    w->count));
+        FAIL(err_set(e, ERR_INTERNAL, "%s: tensor %zu of %zu is not complete", w->path, w->current,
+                     w->count));
     TRY(put(w, w->table, table_bytes, e));
     TRY(put_padding(w, e));
     memcpy(trailer, TF_MAGIC, 8);

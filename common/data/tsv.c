@@ -229,7 +229,7 @@ static enum err_code parse_rows(struct tsv *t, char *p, struct err *e)
         t->n_rows++;
     }
     if (t->faults > MAX_FAULTS)
-        TRY(err_in(e, "%s: %d faults, the first %d", t->name, t->faults, MAX_FAULTS));
+        FAIL(err_in(e, "%s: %d faults, the first %d", t->name, t->faults, MAX_FAULTS));
 out:
     return e->code;
 }
@@ -243,8 +243,8 @@ enum err_code tsv_parse(struct tsv **out, const char *name, const char *kind,
 
     *out = NULL;
     if (len > MAX_FILE_BYTES)
-        TRY(err_set(e, ERR_DATA, "%s: has %zu bytes, more than the limit of %d", name, len,
-                    MAX_FILE_BYTES));
+        FAIL(err_set(e, ERR_DATA, "%s: has %zu bytes, more than the limit of %d", name, len,
+                     MAX_FILE_BYTES));
     TRY(mem_array(&t, 1, sizeof *t, name, e));
     TRY(mem_string(&t->name, name, e));
     TRY(mem_array(&t->text, len + 1, 1, name, e));

@@ -318,7 +318,7 @@ static enum err_code read_shape(struct vectors *v, const struct shard_set *s, st
         const struct shard_field *is = f < shard_set_field_count(s) ? shard_set_field(s, f) : NULL;
 
         if (f >= n || is == NULL || !shard_fields_equal(is, &want[f]))
-            TRY(wrong_field(s, f, is, f < n ? &want[f] : NULL, e));
+            FAIL(wrong_field(s, f, is, f < n ? &want[f] : NULL, e));
     }
 out:
     return e->code;
@@ -369,7 +369,7 @@ static enum err_code read_samples(struct vectors *v, const struct shard_set *s, 
             memcpy((char *)c[f].base + (size_t)i * c[f].bytes, value.data, c[f].bytes);
         }
         if (check_sample(v, i, e) != ERR_OK)
-            TRY(err_in(e, "%s", shard_set_dir(s)));
+            FAIL(err_in(e, "%s", shard_set_dir(s)));
     }
 out:
     return e->code;
@@ -386,10 +386,10 @@ enum err_code vectors_read(struct vectors *v, const char *dir, const char *split
     TRY(shard_set_open(&s, path, e));
     layout = shard_set_meta(s, key_layout);
     if (layout == NULL || strcmp(layout, vectors_layout) != 0)
-        TRY(err_set(e, ERR_DATA,
-                    "%s: is not a split of a dataset of vectors: synib.layout is "
-                    "'%.40s'",
-                    path, layout != NULL ? layout : ""));
+        FAIL(err_set(e, ERR_DATA,
+                     "%s: is not a split of a dataset of vectors: synib.layout is "
+                     "'%.40s'",
+                     path, layout != NULL ? layout : ""));
     TRY(read_shape(v, s, e));
     TRY(read_samples(v, s, e));
     memcpy(v->digest, shard_set_digest(s), sizeof v->digest);
