@@ -72,18 +72,15 @@ static enum err_code open_partial(struct atomic_file *f, struct err *e)
     for (;;) {
         struct flock lock = {.l_type = F_WRLCK, .l_whence = SEEK_SET};
         struct stat by_fd, by_name;
-        int rc;
 
-        f->fd = open(f->partial, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK, 0666);
+        f->fd = TEMP_FAILURE_RETRY(
+            open(f->partial, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK, 0666));
         if (f->fd < 0)
             return err_sys(e,
                            errno == ENOENT ? "%s: cannot create: make its folder first"
                                            : "%s: cannot create",
                            f->path);
-        do
-            rc = fcntl(f->fd, F_OFD_SETLK, &lock);
-        while (rc != 0 && errno == EINTR);
-        if (rc != 0) {
+        if (TEMP_FAILURE_RETRY(fcntl(f->fd, F_OFD_SETLK, &lock)) != 0) {
             enum err_code code =
                 errno == EAGAIN || errno == EACCES
                     ? err_set(e, ERR_EXISTS, "%s: another process is writing it: wait for that one",
@@ -208,7 +205,7 @@ uint64_t atomic_file_size(const struct atomic_file *f)
 
 static enum err_code sync_dir(const char *dir, struct err *e)
 {
-    int fd = open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    int fd = TEMP_FAILURE_RETRY(open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC));
     enum err_code code = ERR_OK;
 
     if (fd < 0 || TEMP_FAILURE_RETRY(fsync(fd)) != 0)

@@ -95,6 +95,7 @@ out:
 
 /* ---- beneath a folder ---- */
 
+/* folder NULL: there is none. */
 static bool beneath(const char *path, const char *folder)
 {
     size_t n = folder != NULL ? strlen(folder) : 0;
@@ -122,6 +123,7 @@ enum err_code file_read_beneath(struct file_view *v, const char *root, const cha
 {
     char *path = NULL, *first = NULL, *real = NULL, *real_root = NULL, *real_first = NULL;
     size_t first_len = strcspn(name, "/");
+    bool in_folder = name[first_len] == '/';
     int fd = -1;
 
     *v = (struct file_view){0};
@@ -132,7 +134,11 @@ enum err_code file_read_beneath(struct file_view *v, const char *root, const cha
     if (real == NULL)
         FAIL(err_sys(e, "%s: cannot open", path));
     real_root = realpath(root, NULL);
-    real_first = name[first_len] == '/' ? realpath(first, NULL) : NULL;
+    if (real_root == NULL)
+        FAIL(err_sys(e, "%s: cannot open", root));
+    real_first = in_folder ? realpath(first, NULL) : NULL;
+    if (in_folder && real_first == NULL)
+        FAIL(err_sys(e, "%s: cannot open", first));
     if (!beneath(real, real_root) && !beneath(real, real_first))
         FAIL(err_set(e, ERR_FORMAT, "%s: is a link that leaves the corpus", path));
     fd = open_resolved(real);

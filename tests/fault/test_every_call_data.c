@@ -1,19 +1,19 @@
 /* SPDX-License-Identifier: MIT */
-/* common/base and common/data with every call to the system and the allocator failing, one at a
- * time. */
+/* common/data with every call to the system and the allocator failing, interrupted or short, one at
+ * a time. */
 #include "tests/support/cmocka.h"
 
 #include "common/base/atomic_file.h"
 #include "common/base/file.h"
-#include "common/base/hash.h"
-#include "common/base/mem.h"
+#include "common/data/canvas.h"
 #include "common/data/image.h"
 #include "common/data/jpeg.h"
+#include "common/data/json.h"
 #include "common/data/tensorfile.h"
 #include "common/data/tsv.h"
-#include "common/data/vectors.h"
+#include "common/data/xor.h"
 #include "tests/support/check.h"
-#include "tests/support/fault/fault.h"
+#include "tests/support/fault/place.h"
 #include "tests/support/scratch.h"
 #include "tests/support/tiny_dataset.h"
 
@@ -22,135 +22,18 @@
 #include <string.h>
 #include <unistd.h>
 
-/* The folder of the test; work that writes begins without FOLDER/out, whatever a run before left.
- */
-struct place {
-    char *dir, *out;
-};
-
-static void remove_out(void *ctx)
-{
-    const struct place *p = ctx;
-    void *dir = strdup(p->out);
-
-    (void)scratch_teardown(&dir); /* frees the name */
-}
-
-static void begin(struct place *p, void **state)
-{
-    p->dir = *state;
-    p->out = scratch_path(*state, "out");
-}
-
-static void sweep(const char *name, fault_work *work, struct place *p)
-{
-    fault_sweep(&(struct fault_job){.name = name, .work = work, .reset = remove_out, .ctx = p});
-    free(p->out);
-}
-
-/* ---- base ---- */
-
-static enum err_code put_files(void *ctx, struct err *e)
-{
-    static const uint8_t block[300000];
-    const struct place *p = ctx;
-    struct atomic_file *f = NULL, *done;
-    char *path = NULL, *deep = NULL;
-
-    TRY(path_join(&deep, p->out, "a/b/", e));
-    TRY(dir_make(deep, e));
-    TRY(path_join(&path, deep, "file", e));
-    TRY(atomic_file_put(path, "abc", 3, false, e));
-    TRY(atomic_file_open(&f, path, true, e));
-    TRY(atomic_file_printf(f, e, "%d", 7));
-    TRY(atomic_file_write(f, block, sizeof block, e));
-    done = f;
-    f = NULL;
-    TRY(atomic_file_commit(done, e));
-out:
-    atomic_file_abort(f);
-    free(path);
-    free(deep);
-    return e->code;
-}
-
-static void test_writing_files(void **state)
-{
-    struct place p;
-
-    begin(&p, state);
-    sweep("files written", put_files, &p);
-}
-
-static enum err_code read_files(void *ctx, struct err *e)
-{
-    const struct place *p = ctx;
-    struct name_list list = {0};
-    struct file_view v = {0};
-    uint8_t digest[SHA256_SIZE];
-    char *path = NULL;
-
-    TRY(path_join(&path, p->dir, "seven", e));
-    TRY(file_read(&v, path, 100, e));
-    TRY(sha256_bytes(v.data, v.len, digest, e));
-    file_view_free(&v);
-    TRY(file_map(&v, path, e));
-    TRY(dir_list(&list, p->dir, "", e));
-out:
-    name_list_free(&list);
-    file_view_free(&v);
-    free(path);
-    return e->code;
-}
-
-static void test_reading_files(void **state)
-{
-    struct err e = {0};
-    struct place p;
-    char *path = scratch_path(*state, "seven");
-
-    ASSERT_OK(atomic_file_put(path, "seven..", 7, false, &e), e);
-    free(path);
-    begin(&p, state);
-    sweep("files read", read_files, &p);
-}
-
-static enum err_code allocate(void *ctx, struct err *e)
-{
-    void *array = NULL, *aligned = NULL;
-    char *text = NULL;
-    size_t cap = 0;
-
-    (void)ctx;
-    TRY(mem_grow(&array, &cap, 9, 8, "array", e));
-    TRY(mem_grow(&array, &cap, 10, 8, "array", e));
-    TRY(mem_aligned(&aligned, 0, 4, "aligned", e));
-    TRY(mem_string(&text, "text", e));
-out:
-    free(array);
-    free(aligned);
-    free(text);
-    return e->code;
-}
-
-static void test_memory(void **state)
-{
-    struct place p;
-
-    begin(&p, state);
-    sweep("memory", allocate, &p);
-}
-
 /* ---- tables and containers ---- */
 
 static enum err_code parse_table(void *ctx, struct err *e)
 {
     static const char text[] = "#synib-split 1\nclip\tpart\n1001_DFA_ANG_XX\ttrain\na\tb\n";
     static const char *const columns[] = {"clip", "part", NULL};
+    const struct place *p = ctx;
     struct tsv *t = NULL;
 
-    (void)ctx;
-    TRY(tsv_parse(&t, "split.tsv", "split", columns, text, sizeof text - 1, e));
+    TRY(atomic_file_put(p->out, text, sizeof text - 1, false, e));
+    TRY(tsv_read(&t, p->out, "split", columns, e));
+    assert_string_equal(tsv_cell(t, 1, 1), "b");
 out:
     tsv_free(t);
     return e->code;
@@ -158,10 +41,7 @@ out:
 
 static void test_tables(void **state)
 {
-    struct place p;
-
-    begin(&p, state);
-    sweep("table", parse_table, &p);
+    place_sweep("table", parse_table, state);
 }
 
 static enum err_code write_and_read_tensors(void *ctx, struct err *e)
@@ -193,10 +73,7 @@ out:
 
 static void test_tensors(void **state)
 {
-    struct place p;
-
-    begin(&p, state);
-    sweep("tensors", write_and_read_tensors, &p);
+    place_sweep("tensors", write_and_read_tensors, state);
 }
 
 /* ---- pictures ---- */
@@ -234,10 +111,111 @@ out:
 
 static void test_pictures(void **state)
 {
-    struct place p;
+    place_sweep("pictures", draw_and_load, state);
+}
 
-    begin(&p, state);
-    sweep("pictures", draw_and_load, &p);
+static enum err_code draw(void *ctx, struct err *e)
+{
+    struct canvas c = {0};
+
+    (void)ctx;
+    TRY(canvas_init(&c, 20, 10, (struct rgb){1, 2, 3}, e));
+    canvas_text(&c, 0, 0, 1, (struct rgb){255, 255, 255}, "x");
+out:
+    canvas_free(&c);
+    return e->code;
+}
+
+static void test_canvas(void **state)
+{
+    place_sweep("canvas", draw, state);
+}
+
+/* ---- reports ---- */
+
+static FILE *nowhere;
+
+static enum err_code print_report(void *ctx, struct err *e)
+{
+    (void)ctx;
+    json_begin();
+    return json_print(json_pack("{s:s, s:[i, i]}", "name", "value", "numbers", 1, 2), nowhere,
+                      JSON_INDENT(2), e);
+}
+
+static void test_reports(void **state)
+{
+    nowhere = fopen("/dev/null", "w");
+    assert_non_null(nowhere);
+    place_sweep("report", print_report, state);
+    assert_int_equal(fclose(nowhere), 0);
+}
+
+/* ---- vectors ---- */
+
+static enum err_code put_meta(void *ctx, const char *key, const char *value, struct err *e)
+{
+    return shard_writer_meta(ctx, key, value, e);
+}
+
+/* The set DIR/out of some vectors, and what a reader makes of it. */
+static enum err_code write_and_read(const struct place *p, struct vectors *v, struct err *e)
+{
+    struct shard_options opt = {.prefix = "vectors"};
+    struct shard_field field[SHARD_MAX_FIELDS];
+    struct shard_value value[SHARD_MAX_FIELDS];
+    struct shard_writer *w = NULL, *done;
+    struct vectors back = {0};
+    int n = vectors_fields(v, field);
+
+    TRY(vectors_digest(v, e));
+    TRY(shard_writer_open(&w, p->out, &opt, field, n, e));
+    TRY(vectors_meta(v, put_meta, w, e));
+    for (int64_t i = 0; i < v->count; i++) {
+        for (int f = 0; f < n; f++)
+            value[f] = vectors_value(v, i, f);
+        TRY(shard_writer_add(w, value, e));
+    }
+    done = w;
+    w = NULL;
+    TRY(shard_writer_commit(done, e));
+    TRY(vectors_read(&back, p->dir, "out", e));
+    assert_string_equal(back.digest, v->digest);
+out:
+    shard_writer_abort(w);
+    vectors_free(&back);
+    return e->code;
+}
+
+static enum err_code make_vectors(const struct place *p, enum xor_task task, struct err *e)
+{
+    struct xor_options opt = xor_defaults(task);
+    struct vectors v[XOR_SPLITS];
+
+    opt.count[XOR_TRAIN] = 4;
+    opt.count[XOR_VAL] = opt.count[XOR_TEST] = 2;
+    TRY(xor_make(v, &opt, e));
+    TRY(write_and_read(p, &v[XOR_TEST], e));
+out:
+    for (int s = 0; s < XOR_SPLITS; s++)
+        vectors_free(&v[s]);
+    return e->code;
+}
+
+static enum err_code make_pid(void *ctx, struct err *e)
+{
+    return make_vectors(ctx, XOR_PID, e);
+}
+
+static enum err_code make_regression(void *ctx, struct err *e)
+{
+    return make_vectors(ctx, XOR_REGRESSION, e);
+}
+
+static void test_vectors(void **state)
+{
+    place_sweep("vectors, pid", make_pid, state);
+    place_sweep("vectors, regression", make_regression, state);
 }
 
 /* ---- sets ---- */
@@ -251,10 +229,7 @@ static enum err_code write_bases(void *ctx, struct err *e)
 
 static void test_writing_bases(void **state)
 {
-    struct place p;
-
-    begin(&p, state);
-    sweep("base sets written", write_bases, &p);
+    place_sweep("base sets written", write_bases, state);
 }
 
 static enum err_code write_splits(void *ctx, struct err *e)
@@ -271,19 +246,18 @@ out:
 static void test_writing_splits(void **state)
 {
     struct err e = {0};
-    struct place p;
 
     ASSERT_OK(tiny_bases_write(*state, 6, 16, &e), e);
-    begin(&p, state);
-    sweep("splits written", write_splits, &p);
+    place_sweep("splits written", write_splits, state);
 }
 
-static enum err_code read_split(const char *dir, const char *split, struct err *e)
+static enum err_code read_split(const char *dir, const char *split, const char *const *bases,
+                                struct err *e)
 {
     struct dataset *d = NULL;
     struct sample s;
 
-    TRY(dataset_open(&d, dir, split, NULL, e));
+    TRY(dataset_open(&d, dir, split, bases, e));
     for (int64_t i = 0; i < dataset_count(d); i++) {
         TRY(dataset_describe(d, i, &s, e));
         TRY(dataset_get(d, i, &s, e));
@@ -298,10 +272,45 @@ out:
 static enum err_code read_splits(void *ctx, struct err *e)
 {
     const struct place *p = ctx;
+    char *nowhere_to_look = NULL, *deep = NULL;
+    const char *bases[] = {NULL, NULL};
 
-    TRY(read_split(p->dir, "train", e));
-    TRY(read_split(p->dir, "whole", e));
+    TRY(path_join(&nowhere_to_look, p->dir, "whole", e));
+    TRY(path_join(&deep, p->dir, "folds/1", e));
+    bases[0] = nowhere_to_look;
+    TRY(read_split(p->dir, "train", NULL, e));
+    TRY(read_split(deep, "train", bases, e)); /* its bases are two folders above */
+    TRY(read_split(p->dir, "whole", NULL, e));
 out:
+    free(nowhere_to_look);
+    free(deep);
+    return e->code;
+}
+
+/* A set looked at from outside: whether there is one, and one of its shards alone. */
+static enum err_code look_at_sets(void *ctx, struct err *e)
+{
+    const struct place *p = ctx;
+    char *dir = NULL, *shard = NULL;
+    struct name_list names = {0};
+    struct shard_set *s = NULL;
+
+    TRY(path_join(&dir, p->dir, "whole", e));
+    TRY(shard_set_probe(&s, p->dir, e));
+    assert_null(s);
+    TRY(shard_set_probe(&s, dir, e));
+    assert_int_equal(shard_set_count(s), 6);
+    shard_set_close(s);
+    s = NULL;
+    TRY(dir_list(&names, dir, ".safetensors", e));
+    TRY(path_join(&shard, dir, names.name[0], e));
+    TRY(shard_set_open_file(&s, shard, e));
+    assert_int_equal(shard_set_count(s), 6);
+out:
+    shard_set_close(s);
+    name_list_free(&names);
+    free(dir);
+    free(shard);
     return e->code;
 }
 
@@ -309,21 +318,21 @@ static void test_reading_splits(void **state)
 {
     struct err e = {0};
     char digest[65];
-    struct place p;
 
     ASSERT_OK(tiny_bases_write(*state, 6, 16, &e), e);
     ASSERT_OK(tiny_split_write(*state, "train", 0, 6, false, digest, &e), e);
+    ASSERT_OK(tiny_split_write(*state, "folds/1/train", 0, 6, false, digest, &e), e);
     ASSERT_OK(tiny_split_write(*state, "whole", 0, 6, true, digest, &e), e);
-    begin(&p, state);
-    sweep("splits read", read_splits, &p);
+    place_sweep("splits read", read_splits, state);
+    place_sweep("sets looked at", look_at_sets, state);
 }
 
 int main(void)
 {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, scratch_setup, scratch_teardown)
     const struct CMUnitTest tests[] = {
-        TEST(test_writing_files), TEST(test_reading_files),  TEST(test_memory),
         TEST(test_tables),        TEST(test_tensors),        TEST(test_pictures),
+        TEST(test_canvas),        TEST(test_reports),        TEST(test_vectors),
         TEST(test_writing_bases), TEST(test_writing_splits), TEST(test_reading_splits),
     };
 

@@ -9,7 +9,6 @@
 #include <errno.h>
 #include <execinfo.h>
 #include <fcntl.h>
-#include <jansson.h>
 #include <malloc.h>
 #include <pthread.h>
 #include <stdarg.h>
@@ -21,6 +20,8 @@
 #include <sys/file.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
+#include <sys/statvfs.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
 #if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
@@ -38,9 +39,25 @@ bool fault_available(void)
     return false;
 }
 
-void fault_begin(long n)
+void fault_begin(enum fault_kind kind, long n)
 {
+    (void)kind;
     (void)n;
+}
+
+void fault_begin_call(const char *name, long n, int error)
+{
+    (void)name;
+    (void)n;
+    (void)error;
+}
+
+void fault_begin_race(const char *name, long n, void (*hook)(void *ctx), void *ctx)
+{
+    (void)name;
+    (void)n;
+    (void)hook;
+    (void)ctx;
 }
 
 const char *fault_end(void)
@@ -84,10 +101,20 @@ void *__libc_memalign(size_t align, size_t size);
 void __libc_free(void *p);
 
 static __thread bool counting;
+static enum fault_kind kind;
 static long calls, fail_at;
 static const char *failed;
 static bool was_memory; /* it was a call for memory */
 static atomic_long live;
+
+/* The one call that is chosen by its name. */
+static struct {
+    const char *name; /* NULL: calls are chosen by number, whatever their name */
+    long left;
+    int error;
+    void (*hook)(void *ctx);
+    void *ctx;
+} chosen;
 
 /* Call sites seen on the way to each kind of call since fault_begin(), a hash table without
  * removal, and the calls that brought a new one. */
@@ -107,7 +134,7 @@ static void in_child(void)
     counting = false;
 }
 
-void fault_begin(long n)
+void fault_begin(enum fault_kind how, long n)
 {
     static bool begun;
     void *frame[DEPTH];
@@ -121,10 +148,28 @@ void fault_begin(long n)
     seen_count = 0;
     places = 0;
     calls = 0;
+    kind = how;
     fail_at = n;
     failed = NULL;
     was_memory = false;
+    chosen.name = NULL;
     counting = true;
+}
+
+void fault_begin_call(const char *name, long n, int error)
+{
+    fault_begin(FAULT_FAIL, -1);
+    chosen.left = n;
+    chosen.error = error;
+    chosen.hook = NULL;
+    chosen.name = name;
+}
+
+void fault_begin_race(const char *name, long n, void (*hook)(void *ctx), void *ctx)
+{
+    fault_begin_call(name, n, 0);
+    chosen.hook = hook;
+    chosen.ctx = ctx;
 }
 
 const char *fault_end(void)
@@ -237,7 +282,7 @@ static bool denied_memory(const char *name, const void *caller)
 {
     bool yes;
 
-    if (!counting)
+    if (!counting || kind != FAULT_FAIL)
         return false;
     counting = false;
     yes = copes(caller);
@@ -249,12 +294,49 @@ static bool denied_memory(const char *name, const void *caller)
     return true;
 }
 
+/* The call that was chosen by its name. */
+static bool denied_by_name(const char *name)
+{
+    if (strcmp(name, chosen.name) != 0 || --chosen.left != 0)
+        return false;
+    failed = name;
+    if (chosen.hook == NULL) {
+        errno = chosen.error;
+        return true;
+    }
+    counting = false;
+    chosen.hook(chosen.ctx);
+    counting = true;
+    return false;
+}
+
+static bool can_be_interrupted(const char *name)
+{
+    static const char *const names[] = {"fcntl", "flock",   "fsync", "ftruncate",
+                                        "open",  "openat2", "read",  "write"};
+
+    for (size_t i = 0; i < sizeof names / sizeof names[0]; i++)
+        if (strcmp(name, names[i]) == 0)
+            return true;
+    return false;
+}
+
 static bool denied_call(const char *name, const void *caller)
 {
-    if (!ours(caller) || !denied(name))
+    if (!counting || !ours(caller) || kind == FAULT_SHORT)
         return false;
-    errno = EIO;
+    if (chosen.name != NULL)
+        return denied_by_name(name);
+    if ((kind == FAULT_INTERRUPT && !can_be_interrupted(name)) || !denied(name))
+        return false;
+    errno = kind == FAULT_INTERRUPT ? EINTR : EIO;
     return true;
+}
+
+/* How many of n bytes are to be read or written. */
+static size_t shortened(const char *name, const void *caller, size_t n)
+{
+    return counting && kind == FAULT_SHORT && ours(caller) && n > 1 && denied(name) ? n / 2 : n;
 }
 
 /* ---- memory: in the place of glibc's, which it offers under names of its own ---- */
@@ -363,25 +445,30 @@ WRAP(int, mkdir, -1, (const char *path, mode_t mode), (path, mode))
 WRAP(void *, mmap, MAP_FAILED, (void *at, size_t len, int prot, int flags, int fd, off_t from),
      (at, len, prot, flags, fd, from))
 WRAP(DIR *, opendir, NULL, (const char *path), (path))
-WRAP(ssize_t, read, -1, (int fd, void *to, size_t n), (fd, to, n))
+WRAP(ssize_t, read, -1, (int fd, void *to, size_t n), (fd, to, shortened("read", HERE, n)))
 WRAP(struct dirent *, readdir, NULL, (DIR * dir), (dir))
 WRAP(int, rename, -1, (const char *from, const char *to), (from, to))
 WRAP(int, renameat2, -1, (int fd, const char *from, int fd2, const char *to, unsigned flags),
      (fd, from, fd2, to, flags))
+WRAP(int, statvfs, -1, (const char *restrict path, struct statvfs *restrict fs), (path, fs))
 WRAP(int, stat, -1, (const char *restrict path, struct stat *restrict st), (path, st))
 WRAP(int, unlink, -1, (const char *path), (path))
-WRAP(ssize_t, write, -1, (int fd, const void *from, size_t n), (fd, from, n))
+WRAP(ssize_t, write, -1, (int fd, const void *from, size_t n),
+     (fd, from, shortened("write", HERE, n)))
 
-/* jansson's lexer asserts that its buffer grew: what the parser allocates does not count. */
-json_t *json_loadb(const char *text, size_t len, size_t flags, json_error_t *why)
+/* openat2 has no function of its own; the other calls that go this way do not count. */
+long syscall(long number, ...)
 {
-    bool was = counting;
-    json_t *value;
+    long a[6];
+    va_list ap;
 
-    counting = false;
-    value = NEXT(json_loadb)(text, len, flags, why);
-    counting = was;
-    return value;
+    va_start(ap, number);
+    for (int i = 0; i < 6; i++)
+        a[i] = va_arg(ap, long);
+    va_end(ap);
+    if (number == SYS_openat2 && denied_call("openat2", HERE))
+        return -1;
+    return NEXT(syscall)(number, a[0], a[1], a[2], a[3], a[4], a[5]);
 }
 
 int close(int fd)

@@ -33,14 +33,14 @@ struct outcome {
     struct err e;
 };
 
-static void disturb(struct outcome *o, const struct fault_job *job, long n)
+static void disturb(struct outcome *o, const struct fault_job *job, enum fault_kind kind, long n)
 {
     long before;
 
     *o = (struct outcome){0};
     reset(job);
     before = fault_live_blocks();
-    fault_begin(n);
+    fault_begin(kind, n);
     o->rc = job->work(job->ctx, &o->e);
     o->call = fault_end();
     o->memory = fault_was_memory();
@@ -49,17 +49,24 @@ static void disturb(struct outcome *o, const struct fault_job *job, long n)
 
 enum verdict { WELL, REFUSED, WRONG };
 
-static enum verdict judge(const struct fault_job *job, long n)
+static bool right(const struct outcome *o, enum fault_kind kind)
+{
+    if (o->call == NULL)
+        return o->rc == ERR_OK;
+    if (o->leaked != 0 || o->rc != o->e.code || o->rc == ERR_INTERNAL)
+        return false;
+    return o->rc == ERR_OK ||
+           (kind == FAULT_FAIL && o->e.text[0] != '\0' && (!o->memory || o->rc == ERR_NOMEM));
+}
+
+static enum verdict judge(const struct fault_job *job, enum fault_kind kind, long n)
 {
     struct outcome o;
 
-    disturb(&o, job, n);
+    disturb(&o, job, kind, n);
     for (int i = 0; i < KEPT_ERRORS && o.leaked != 0; i++)
-        disturb(&o, job, n);
-    if (o.call == NULL ? o.rc != ERR_OK
-                       : o.leaked != 0 || o.rc != o.e.code || o.rc == ERR_INTERNAL ||
-                             (o.rc != ERR_OK && o.e.text[0] == '\0') ||
-                             (o.memory && o.rc != ERR_OK && o.rc != ERR_NOMEM)) {
+        disturb(&o, job, kind, n);
+    if (!right(&o, kind)) {
         print_message("%s: call %ld (%s): returns %d, says %d: '%s', %ld blocks leaked\n",
                       job->name, n, o.call != NULL ? o.call : "none", o.rc, o.e.code, o.e.text,
                       o.leaked);
@@ -77,27 +84,38 @@ static size_t stride(void)
     return n > 1 ? (size_t)n : 1;
 }
 
-void fault_sweep(const struct fault_job *job)
+/* Every place of one kind; how many ended wrongly. */
+static int sweep(const struct fault_job *job, enum fault_kind kind)
 {
+    static const char *const names[] = {"failed", "interrupted", "short"};
     static long place[MAX_PLACES];
     struct err e = {0};
     size_t places;
     long calls;
     int count[WRONG + 1] = {0};
 
-    undisturbed(job);
     reset(job);
-    fault_begin(0);
+    fault_begin(kind, 0);
     if (job->work(job->ctx, &e) != ERR_OK)
         fail_msg("%s: the second time: %d: %s", job->name, e.code, e.text);
     (void)fault_end();
     places = fault_places(place, MAX_PLACES);
     calls = fault_calls();
     for (size_t i = 0; i < places; i += stride())
-        count[judge(job, place[i])]++;
+        count[judge(job, kind, place[i])]++;
+    print_message("%s: %s: %ld calls, %zu places, %d refused, %d ended well\n", job->name,
+                  names[kind], calls, places, count[REFUSED], count[WELL]);
+    return count[WRONG];
+}
+
+void fault_sweep(const struct fault_job *job)
+{
+    int wrong = 0;
+
     undisturbed(job);
-    print_message("%s: %ld calls, %zu places, %d refused, %d ended well\n", job->name, calls,
-                  places, count[REFUSED], count[WELL]);
-    if (count[WRONG] > 0)
-        fail_msg("%s: %d ended wrongly", job->name, count[WRONG]);
+    for (enum fault_kind kind = FAULT_FAIL; kind <= FAULT_SHORT; kind++)
+        wrong += sweep(job, kind);
+    undisturbed(job);
+    if (wrong > 0)
+        fail_msg("%s: %d ended wrongly", job->name, wrong);
 }
