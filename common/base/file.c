@@ -226,10 +226,10 @@ static bool free_bytes(const char *path, uint64_t *out, struct err *e)
     TRY(mem_string(&copy, path, e));
     while (!(known = statvfs(copy, &fs) == 0) && errno == ENOENT) {
         slash = strrchr(copy, '/');
-        if (slash == NULL)
-            known = statvfs(".", &fs) == 0;
-        if (slash == NULL || slash == copy)
+        if (slash == NULL || slash == copy) {
+            known = statvfs(slash == NULL ? "." : "/", &fs) == 0;
             break;
+        }
         *slash = '\0';
     }
     if (known)
