@@ -437,7 +437,7 @@ static void measure(struct moments *s, const struct vectors *v)
                 square += off * off;
             }
             s->mean[m][d] = mean;
-            s->deviation[m][d] = sqrt(square / (n > 1 ? n - 1 : 1)) + DEVIATION_FLOOR;
+            s->deviation[m][d] = sqrt(square / (n - 1)) + DEVIATION_FLOOR;
         }
     }
 }

@@ -5,6 +5,7 @@
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -82,6 +83,20 @@ static void test_refuses(void **state)
         BAD(HEAD "a\t\xed\xa0\x80\n", "x.tsv:3: line is not UTF-8"),
         BAD(HEAD "a\t\xf4\x90\x80\x80\n", "x.tsv:3: line is not UTF-8"),
         BAD(HEAD "a\t\xe2\x82\n", "x.tsv:3: line is not UTF-8"),
+        BAD(HEAD "a\t\xe2\x82", "x.tsv:3: last line does not end in LF"),
+        BAD(HEAD "a\t\xe0\x9f\xbf\n", "x.tsv:3: line is not UTF-8"),     /* overlong */
+        BAD(HEAD "a\t\xf0\x8f\xbf\xbf\n", "x.tsv:3: line is not UTF-8"), /* overlong */
+        BAD(HEAD "a\t\xe2\x82"
+                 "b\n",
+            "x.tsv:3: line is not UTF-8"),
+        BAD(HEAD "a\t\xe2\x82\xc0\n", "x.tsv:3: line is not UTF-8"),
+        BAD(HEAD "a\t\xf0\x9f\x98"
+                 "b\n",
+            "x.tsv:3: line is not UTF-8"),
+        BAD(HEAD "a\t\xc3\xc3\n", "x.tsv:3: line is not UTF-8"),
+        BAD("#synib-clips\t1\x01\n", "x.tsv:1: line has a control character"),
+        BAD("#synib-clips 1\nclip\tlabel", "x.tsv:2: last line does not end in LF"),
+        BAD("#synib-clips 1\nclip\tlabel\xff\n", "x.tsv:2: line is not UTF-8"),
         BAD(HEAD "a\t1\nb\t2", "x.tsv:4: last line does not end in LF"),
     };
 
@@ -111,6 +126,46 @@ static void test_long_line(void **state)
     assert_int_equal(parse(&t, text, len, &e), ERR_DATA);
     assert_non_null(strstr(e.text, "x.tsv:3: line has 69999 bytes"));
     free(text);
+}
+
+/* Characters at both ends of every range of RFC 3629. */
+static void test_utf8(void **state)
+{
+    static const char text[] = HEAD "\xc2\xa0\t\xdf\xbf\n"
+                                    "\xe0\xa0\x80\t\xed\x9f\xbf\n"
+                                    "\xee\x80\x80\t\xef\xbf\xbf\n"
+                                    "\xf0\x90\x80\x80\t\xf4\x8f\xbf\xbf\n";
+    struct err e = {0};
+    struct tsv *t = NULL;
+
+    (void)state;
+    assert_int_equal(parse(&t, text, sizeof text - 1, &e), ERR_OK);
+    assert_int_equal(tsv_rows(t), 4);
+    assert_string_equal(tsv_cell(t, 3, 1), "\xf4\x8f\xbf\xbf");
+    tsv_free(t);
+}
+
+/* More columns or bytes than any table of ours has. A reader that names no columns gets them all.
+ */
+static void test_limits(void **state)
+{
+    static const char any[] = "#synib-clips 1\na\tb\n1\t2\n";
+    static char head[2048] = "#synib-clips 1\nc0";
+    struct err e = {0};
+    struct tsv *t = NULL;
+
+    (void)state;
+    assert_int_equal(tsv_parse(&t, "x.tsv", "clips", NULL, any, sizeof any - 1, &e), ERR_OK);
+    assert_int_equal(tsv_column(t, "b"), 1);
+    tsv_free(t);
+    for (int i = 1; i <= 256; i++)
+        sprintf(head + strlen(head), "\tc%d", i);
+    strcat(head, "\n");
+    assert_int_equal(parse(&t, head, strlen(head), &e), ERR_DATA);
+    assert_non_null(strstr(e.text, "x.tsv:2: has 257 columns: more than the limit of 256"));
+    err_clear(&e);
+    assert_int_equal(parse(&t, any, (size_t)300 << 20, &e), ERR_DATA); /* before it is read */
+    assert_non_null(strstr(e.text, "x.tsv: has 314572800 bytes, more than the limit"));
 }
 
 /* All faults of a file are shown, up to 20, and counted beyond. */
@@ -147,7 +202,8 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_reads),   cmocka_unit_test(test_no_rows),
-        cmocka_unit_test(test_refuses), cmocka_unit_test(test_long_line),
+        cmocka_unit_test(test_refuses), cmocka_unit_test(test_utf8),
+        cmocka_unit_test(test_limits),  cmocka_unit_test(test_long_line),
         cmocka_unit_test(test_cell_ok), cmocka_unit_test(test_collects_faults),
     };
 

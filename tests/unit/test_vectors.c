@@ -181,6 +181,10 @@ static void test_refused(void **state)
         {{.label = 3, .source = -1}, false, "sample 2: label 3: must be in 0..2"},
         {{.label = -2, .source = -1}, false, "sample 2: label -2"},
         {{.label = -1, .source = 2}, false, "sample 2: source 2: must be in 0..1"},
+        {{.label = -1, .source = -3}, false, "sample 2: source -3: must be in 0..1"},
+        {{.change = "synib.sources", .value = "a/b", .label = -1, .source = -1},
+         false,
+         "synib.sources: 'a/b' is not a list"},
         {{.label = -1, .source = -1, .number = INFINITY},
          false,
          "sample 2: sound: a number is not finite"},
@@ -206,11 +210,140 @@ static void test_refused(void **state)
     }
 }
 
+/* A set of one sample, all zeros, with these fields. */
+static void write_fields(const char *dir, const char *modalities, const char *classes,
+                         const struct shard_field *field, int n)
+{
+    struct shard_options opt = {.prefix = "vectors", .force = true};
+    static const char zeros[4 * (VECTORS_MAX_DIM + 1)];
+    struct shard_value value[SHARD_MAX_FIELDS];
+    struct shard_writer *w = NULL;
+    struct err e = {0};
+
+    for (int f = 0; f < n; f++)
+        value[f] = (struct shard_value){zeros, field[f].ragged ? 1 : shard_field_bytes(&field[f])};
+    ASSERT_OK(shard_writer_open(&w, dir, &opt, field, n, &e), e);
+    ASSERT_OK(shard_writer_meta(w, "synib.layout", "vectors", &e), e);
+    ASSERT_OK(shard_writer_meta(w, "synib.modalities", modalities, &e), e);
+    if (classes != NULL)
+        ASSERT_OK(shard_writer_meta(w, "synib.classes", classes, &e), e);
+    ASSERT_OK(shard_writer_add(w, value, &e), e);
+    ASSERT_OK(shard_writer_commit(w, &e), e);
+}
+
+#define F32(name, ...)                                                \
+    {                                                                 \
+        name, DTYPE_F32, false, sizeof((int64_t[]){__VA_ARGS__}) / 8, \
+        {                                                             \
+            __VA_ARGS__                                               \
+        }                                                             \
+    }
+#define OTHER(name, dtype)     \
+    {                          \
+        name, dtype, false, 0, \
+        {                      \
+            0                  \
+        }                      \
+    }
+#define RAGGED(name)             \
+    {                            \
+        name, DTYPE_U8, true, 0, \
+        {                        \
+            0                    \
+        }                        \
+    }
+
+/* Names and types of fields, but no sources: those are optional. */
+static void test_fields(void **state)
+{
+    static const struct {
+        struct shard_field field[2];
+        const char *text;
+    } BAD[] = {
+        {{RAGGED("a-b_c"), OTHER("label", DTYPE_I32)}, "field a-b_c is missing or no vector"},
+        {{{"a-b_c", DTYPE_I32, false, 1, {3}}, OTHER("label", DTYPE_I32)}, "or no vector"},
+        {{F32("a-b_c", 3, 2), OTHER("label", DTYPE_I32)}, "or no vector"},
+        {{OTHER("a-b_c", DTYPE_F32), OTHER("label", DTYPE_I32)}, "or no vector"},
+        {{F32("a-b_c", VECTORS_MAX_DIM + 1), OTHER("label", DTYPE_I32)}, "or no vector"},
+        {{F32("a-b_c", 3), OTHER("label", DTYPE_I64)}, "field label is I64: must be I32"},
+        {{F32("a-b_c", 3), F32("label", 2, 5)}, "field label is F32 [2, 5]: must be I32"},
+        {{F32("a-b_c", 3), RAGGED("label")}, "field label is U8 of any length: must be I32"},
+    };
+    static const struct shard_field good[2] = {F32("a-b_c", 3), OTHER("label", DTYPE_I32)};
+    char *dir = scratch_path(*state, "train");
+    struct vectors v;
+    struct err e = {0};
+
+    write_fields(dir, "a-b_c", "no,yes", good, 2);
+    ASSERT_OK(vectors_read(&v, *state, "train", &e), e);
+    assert_int_equal(v.sources, 0);
+    assert_null(v.source);
+    vectors_free(&v);
+    for (size_t i = 0; i < sizeof BAD / sizeof BAD[0]; i++) {
+        write_fields(dir, "a-b_c", "no,yes", BAD[i].field, 2);
+        ASSERT_FAILS(vectors_read(&v, *state, "train", &e), e, ERR_DATA, BAD[i].text);
+    }
+    write_fields(dir, "a-b_c", NULL, BAD[6].field,
+                 2); /* numbers to predict, but no field of them */
+    ASSERT_FAILS(vectors_read(&v, *state, "train", &e), e, ERR_DATA, "field target is missing");
+    free(dir);
+}
+
+static enum err_code ignore(void *ctx, const char *key, const char *value, struct err *e)
+{
+    int *keys = ctx;
+
+    (void)value;
+    (void)e;
+    *keys += strcmp(key, "synib.sources") == 0 ? 100 : 1;
+    return ERR_OK;
+}
+
+static void test_without_sources(void **state)
+{
+    struct vectors v;
+    struct err e = {0};
+    int keys = 0;
+
+    (void)state;
+    fill(&v, true, false);
+    v.sources = 0;
+    ASSERT_OK(vectors_meta(&v, ignore, &keys, &e), e);
+    assert_int_equal(keys, 3); /* layout, modalities, classes */
+    vectors_free(&v);
+}
+
+/* A value that was damaged since it was written. */
+static void test_damaged(void **state)
+{
+    char *dir = scratch_path(*state, "train"), *shard;
+    struct name_list names = {0};
+    struct tensorfile *f = NULL;
+    struct vectors v;
+    struct err e = {0};
+
+    fill(&v, true, true);
+    write_set(dir, &v, &GOOD);
+    vectors_free(&v);
+    ASSERT_OK(dir_list(&names, dir, ".safetensors", &e), e);
+    shard = scratch_path(dir, names.name[0]);
+    ASSERT_OK(tensorfile_open(&f, shard, &e), e);
+    scratch_flip(shard, (long)tensorfile_offset(f, tensorfile_find(f, "sound")));
+    ASSERT_FAILS(vectors_read(&v, *state, "train", &e), e, ERR_CHECKSUM, "field sound: crc32c");
+    tensorfile_close(f);
+    name_list_free(&names);
+    free(shard);
+    free(dir);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(test_round_trip, scratch_setup, scratch_teardown),
         cmocka_unit_test_setup_teardown(test_refused, scratch_setup, scratch_teardown),
+        cmocka_unit_test_setup_teardown(test_fields, scratch_setup, scratch_teardown),
+        cmocka_unit_test(test_without_sources),
+        cmocka_unit_test_setup_teardown(test_damaged, scratch_setup, scratch_teardown),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -382,6 +382,12 @@ static void test_bad_options(void **state)
         {"pid:-0.5,1.5,0,0", "mix: '-0.5' is not a number from 0 to 1"},
         {"pid:0.1,0.2,0.3,x", "mix: 'x' is not a number"},
         {"regression:1e999", "is not a number"},
+        {"pid@:0.45,0,0.45,0.1", "projection seed: '' is not a whole number"},
+        {"pid@-1:0.45,0,0.45,0.1", "projection seed: '-1' is not a whole number"},
+        {"pid@4294967296:0.45,0,0.45,0.1", "must be below 2^32"},
+        {"a-task-with-a-name-that-no-task-can-have:1", "is not of the form"},
+        {"pid:0.4500000000000000000000000000000000000000000000000000000000000000000,0,0.45,0.1",
+         "is not four probabilities"},
     };
     struct xor_options o;
     struct err e = {0};
@@ -398,15 +404,76 @@ static void test_bad_options(void **state)
     o = xor_defaults(XOR_PID);
     o.projection = 1ull << 32;
     ASSERT_FAILS(xor_check(&o, &e), e, ERR_USAGE, "below 2^32");
+    o = xor_defaults(XOR_PID);
+    o.mix[1] = -0.1;
+    ASSERT_FAILS(xor_check(&o, &e), e, ERR_USAGE, "probability -0.1 of unique2: must be in 0..1");
+    o.mix[1] = 1.5;
+    ASSERT_FAILS(xor_check(&o, &e), e, ERR_USAGE, "probability 1.5 of unique2: must be in 0..1");
+    o = xor_defaults(XOR_SPURIOUS);
+    o.modalities = 1;
+    ASSERT_FAILS(xor_check(&o, &e), e, ERR_USAGE, "modalities 1: must be 2 to 4");
+    o.modalities = 5;
+    ASSERT_FAILS(xor_check(&o, &e), e, ERR_USAGE, "modalities 5: must be 2 to 4");
+    o.modalities = 2;
+    o.strength = INFINITY;
+    ASSERT_FAILS(xor_check(&o, &e), e, ERR_USAGE, "strength inf: must not be negative");
+    o.strength = -1;
+    struct vectors none[XOR_SPLITS];
+    ASSERT_FAILS(xor_make(none, &o, &e), e, ERR_USAGE, "strength -1: must not be negative");
+}
+
+static void test_parses_and_describes(void **state)
+{
+    struct xor_options o;
+    struct err e = {0};
+    char text[256];
+
+    (void)state;
+    ASSERT_OK(xor_parse(&o, "spurious4:0.6", &e), e);
+    assert_int_equal(o.modalities, 4);
+    xor_describe(&o, text, sizeof text);
+    assert_string_equal(text, "{\"task\":\"spurious\",\"train\":300,\"val\":120,\"test\":30000,"
+                              "\"strength\":0.6,\"modalities\":4}");
+    ASSERT_OK(xor_parse(&o, "spurious3:0", &e), e);
+    assert_int_equal(o.modalities, 3);
+    ASSERT_OK(xor_parse(&o, "pid@7:0.25,0.25,0.25,0.25", &e), e);
+    assert_int_equal(o.projection, 7);
+    xor_describe(&o, text, sizeof text);
+    assert_string_equal(text, "{\"task\":\"pid\",\"train\":1800,\"val\":200,\"test\":4000,"
+                              "\"mix\":[0.25,0.25,0.25,0.25],\"projection\":7}");
+}
+
+/* Train and val of one sample each: the deviation of two. */
+static void test_smallest_pool(void **state)
+{
+    struct xor_options o = xor_defaults(XOR_PID);
+    struct vectors v[XOR_SPLITS];
+    struct err e = {0};
+
+    (void)state;
+    for (int s = 0; s < XOR_SPLITS; s++)
+        o.count[s] = 1;
+    ASSERT_OK(xor_make(v, &o, &e), e);
+    for (int d = 0; d < v[XOR_TRAIN].modality[0].dim;
+         d++) /* standardised: one is minus the other */
+        assert_true(fabsf(v[XOR_TRAIN].modality[0].x[d] + v[XOR_VAL].modality[0].x[d]) < 1e-3f);
+    for (int s = 0; s < XOR_SPLITS; s++)
+        vectors_free(&v[s]);
 }
 
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_spurious),    cmocka_unit_test(test_spurious_blocks),
-        cmocka_unit_test(test_regression),  cmocka_unit_test(test_pid),
-        cmocka_unit_test(test_pid_signals), cmocka_unit_test(test_pid_projections),
-        cmocka_unit_test(test_repeatable),  cmocka_unit_test(test_bad_options),
+        cmocka_unit_test(test_spurious),
+        cmocka_unit_test(test_spurious_blocks),
+        cmocka_unit_test(test_regression),
+        cmocka_unit_test(test_pid),
+        cmocka_unit_test(test_pid_signals),
+        cmocka_unit_test(test_pid_projections),
+        cmocka_unit_test(test_repeatable),
+        cmocka_unit_test(test_bad_options),
+        cmocka_unit_test(test_parses_and_describes),
+        cmocka_unit_test(test_smallest_pool),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
