@@ -12,7 +12,7 @@
 #   make repeat    every product again under 40 circumstances that must not matter: equal bytes (docs/reliability/)
 #   make asan      the tests under AddressSanitizer and UBSan; likewise make tsan
 #   make corruption  shards, sets and runs damaged in every way (docs/reliability/corruption.md; half an hour)
-#   make fuzz      a fuzzing campaign of every parser (docs/reliability/fuzzing.md)
+#   make fuzz      fuzzing campaigns of every parser, or of TARGET (docs/reliability/fuzzing.md)
 #   make coverage  branch coverage of the tests (docs/reliability/coverage.md)
 #   make format    clang-format over everything
 #   make install   PREFIX=/usr/local
@@ -91,7 +91,7 @@ corruption: all
 	@for test in corruption corruption_sets corruption_runs; do \
 	    nice $(BUILD)/bin/test_$$test --full --seed $(SEED) || exit 1; done
 
-# One campaign per target; SECONDS_EACH, RUNS, TARGET, SEED, OUT: tests/fuzz/run.
+# TARGET, RUNS, SECONDS_EACH, SEED, OUT: tests/fuzz/run. Called again, a campaign goes on where it ended.
 fuzz:
 	@scripts/install-packages clang libclang-rt-14-dev libomp-14-dev
 	@cmake --preset fuzz -B build-fuzz $(CMAKE_ARGS) >/dev/null

@@ -7,27 +7,30 @@
 #include <stddef.h>
 #include <stdint.h>
 
-/* A fuzz target is one tests/fuzz/fuzz_NAME.c that defines this function: it gives the bytes to a
- * parser and aborts when the parser breaks a promise. `make fuzz` links it with libFuzzer; every
- * other build links it with replay.c, which runs it over corpus/NAME and small changes of it.
- * Returns 0 always. One thread. */
-int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len);
+/* What fuzz targets share. A target is one file fuzz_NAME.c with LLVMFuzzerTestOneInput; it is
+ * linked with libFuzzer in a fuzz build (make fuzz) and with replay.c in every other build, where
+ * it runs over tests/fuzz/corpus/NAME and what make_seeds makes. docs/reliability/fuzzing.md. */
 
-/* Aborts, naming the promise, when `ok` is false. */
-void fuzz_check(int ok, const char *promise);
-/* What every parser promises of its answer: ERR_OK with a clean err, or a code of `allowed` (an
- * array that ends with ERR_OK) and a text that names the file. (Control characters in it are
- * escaped where it is printed: common/base/log.) Leaves the err clean. */
-void fuzz_check_err(enum err_code code, struct err *e, const char *name,
-                    const enum err_code *allowed);
-/* ERR_DATA, ERR_FORMAT, ERR_TRUNCATED, ERR_CHECKSUM. */
-extern const enum err_code fuzz_bad_file[];
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
-/* Reads all bytes, so that a sanitizer sees those that are not there. */
-void fuzz_touch(const void *data, size_t len);
+/* Ends the program and says what did not hold. Unlike assert it is never compiled out. */
+#define FUZZ_CHECK(condition)                              \
+    do {                                                   \
+        if (!(condition))                                  \
+            fuzz_fail(__FILE__, __LINE__, #condition, ""); \
+    } while (0)
+_Noreturn void fuzz_fail(const char *file, int line, const char *condition, const char *text);
 
-/* The bytes as a file for a reader that takes a path: one file in memory, overwritten by the next
- * call. The path is valid until the process ends. */
-const char *fuzz_file(const uint8_t *data, size_t len);
+/* An error is set, and what it says can be shown to a person: 1 to `lines` lines, none empty, no
+ * control characters. */
+void fuzz_check_err(const struct err *e, int lines);
+
+/* A copy of the bytes with one NUL behind them, so that a read past the end is seen; free() it. */
+uint8_t *fuzz_copy(const void *data, size_t size);
+
+/* A container made of the input: a header text, a NUL, and the bytes of its buffer without the
+ * trailer. Length, padding and every checksum are put right, so that a mutation reaches the rule
+ * that it breaks. free() it. */
+uint8_t *fuzz_container(const uint8_t *data, size_t size, size_t *len);
 
 #endif

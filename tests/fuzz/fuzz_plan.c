@@ -1,5 +1,4 @@
 /* SPDX-License-Identifier: MIT */
-/* Plans and searches of synib-sweep; the first byte chooses. */
 #include "tests/fuzz/fuzz.h"
 #include "train/sweep/plan.h"
 #include "train/sweep/search.h"
@@ -7,42 +6,62 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* ERR_IO: a preset or dataset that a row names cannot be opened. */
-static const enum err_code refused[] = {ERR_USAGE, ERR_DATA, ERR_FORMAT, ERR_IO, ERR_OK};
+/* Plans of a sweep, and searches, which stand for plans. Every plan that a search gives is one. */
 
-static void check_plan(const char *path)
+static struct tsv *table_of(const void *data, size_t size, const char *kind)
 {
+    struct tsv *t = NULL;
+    struct err e = {0};
+
+    if (tsv_parse(&t, "x", kind, plan_columns, data, size, &e) != ERR_OK)
+        fuzz_check_err(&e, 20);
+    return t;
+}
+
+/* The number of runs, 0 when the plan is refused. */
+static size_t read_plan(const void *data, size_t size)
+{
+    struct tsv *t = table_of(data, size, "plan");
     struct plan p = {0};
     struct err e = {0};
-    enum err_code code = plan_read(&p, path, &e);
+    size_t n = 0;
 
-    if (code == ERR_OK)
-        for (size_t i = 0; i < p.n; i++)
-            fuzz_check(plan_find(&p, p.run[i].cell[PLAN_RUN]) == &p.run[i], "names are unique");
+    if (t == NULL)
+        return 0;
+    if (plan_take(&p, t, &e) != ERR_OK) {
+        fuzz_check_err(&e, 20);
+    } else {
+        n = p.n;
+        for (size_t i = 0; i < n; i++)
+            FUZZ_CHECK(plan_find(&p, p.run[i].cell[PLAN_RUN]) == &p.run[i]);
+    }
     plan_free(&p);
-    fuzz_check_err(code, &e, path, refused);
+    return n;
 }
 
-static void check_search(const char *path)
+static void read_search(const void *data, size_t size)
 {
-    struct search_options opt = {.path = path, .draws = 2, .seed = 1};
-    struct err e = {0};
+    struct search_options opt = {.path = "x", .draws = size % 4, .seed = 1};
+    struct tsv *t = table_of(data, size, "search");
     char *text = NULL;
     size_t runs = 0;
-    enum err_code code = search_expand(&text, &runs, &opt, &e);
+    struct err e = {0};
 
-    fuzz_check(code != ERR_OK || (text != NULL && runs >= 1 && runs <= SEARCH_RUNS), "limits");
+    if (t == NULL)
+        return;
+    if (search_expand_table(&text, &runs, t, &opt, &e) != ERR_OK)
+        fuzz_check_err(&e, 20);
+    else if (runs < 100)
+        FUZZ_CHECK(read_plan(text, strlen(text)) == runs);
     free(text);
-    fuzz_check_err(code, &e, "", refused);
 }
 
-int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len)
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
-    if (len < 1)
-        return 0;
-    if (data[0] == 'p')
-        check_plan(fuzz_file(data + 1, len - 1));
-    else if (data[0] == 's')
-        check_search(fuzz_file(data + 1, len - 1));
+    setenv("SYNIB_MANIFESTS", SOURCE_DIR "/manifests", 0);
+    if (size > 8 && memcmp(data, "#synib-s", 8) == 0)
+        read_search(data, size);
+    else
+        read_plan(data, size);
     return 0;
 }

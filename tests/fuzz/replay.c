@@ -1,98 +1,127 @@
 /* SPDX-License-Identifier: MIT */
-/* fuzz_NAME DIR [CHANGES]: runs the target over every file of the corpus DIR and over CHANGES
- * (default 200) small changes of each, the same ones every time. Prints how many inputs it ran. */
 #include "common/base/file.h"
-#include "common/base/rng.h"
 #include "tests/fuzz/fuzz.h"
 
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
-enum { SEED = 1, MAX_INPUT = 1 << 20, MOST_EDITS = 4 };
+/* fuzz_NAME [-v] MUTANTS DIR...: runs a target without libFuzzer over every file of the folders
+ * (one that does not exist is passed over), and over MUTANTS changed copies of each, the same ones
+ * every time. -v names each file and mutant before it runs, so that the last one named is at fault.
+ */
 
-/* As a parser sees memory under a fuzzer: a block of its own, so that sanitizers see its end. */
+enum { MAX_CHANGES = 4, MAX_BYTES = 1 << 20, TOO_SMALL = 64 };
+
+/* xorshift64*: any fixed stream of numbers will do. */
+static uint64_t next(uint64_t *state)
+{
+    *state ^= *state >> 12;
+    *state ^= *state << 25;
+    *state ^= *state >> 27;
+    return *state * 2685821657736338717u;
+}
+
+/* Changes, inserts, removes or repeats bytes of data[*len], which has room for TOO_SMALL more. */
+static void mutate(uint8_t *data, size_t *len, uint64_t *state)
+{
+    size_t at = *len > 0 ? next(state) % *len : 0, n = 1 + next(state) % 8;
+    uint8_t value = (uint8_t)next(state);
+
+    if (*len == 0 || next(state) % 8 == 0) {
+        memmove(data + at + 1, data + at, *len - at);
+        data[at] = value;
+        ++*len;
+    } else if (value % 4 == 0) {
+        n = n < *len - at ? n : *len - at;
+        memmove(data + at, data + at + n, *len - at - n);
+        *len -= n;
+    } else if (value % 4 == 1) {
+        data[at] ^= (uint8_t)(1u << value / 32);
+    } else if (value % 4 == 2) {
+        data[at] = data[next(state) % *len];
+    } else {
+        data[at] = value;
+    }
+}
+
+/* In a block of its own, so that a sanitizer sees its end. */
 static void run(const uint8_t *data, size_t len)
 {
     uint8_t *copy = malloc(len > 0 ? len : 1);
 
-    fuzz_check(copy != NULL, "memory");
+    if (copy == NULL)
+        abort();
     memcpy(copy, data, len);
     (void)LLVMFuzzerTestOneInput(copy, len);
     free(copy);
 }
 
-/* One edit in place of a buffer that has room for MAX_INPUT bytes; returns the new length. */
-static size_t edit(uint8_t *b, size_t len, struct rng *r)
+static void run_mutants(const struct file_view *v, long mutants, uint64_t state, bool verbose)
 {
-    static const uint8_t odd[] = {0, 1, 0x7f, 0x80, 0xff, '\n', '\t', '"', '{', '-'};
-    size_t at = len > 0 ? rng_below(r, (uint32_t)len) : 0;
-    size_t n = 1 + rng_below(r, 8);
+    static uint8_t data[MAX_BYTES + TOO_SMALL];
 
-    switch (len > 0 ? rng_below(r, 6) : 4) {
-    case 0: b[at] ^= (uint8_t)(1u << rng_below(r, 8)); return len;
-    case 1: b[at] = odd[rng_below(r, sizeof odd)]; return len;
-    case 2: return at; /* cut */
-    case 3:            /* n bytes less */
-        if (n > len - at)
-            n = len - at;
-        memmove(b + at, b + at + n, len - at - n);
-        return len - n;
-    case 4: /* one byte more */
-        if (len == MAX_INPUT)
-            return len;
-        memmove(b + at + 1, b + at, len - at);
-        b[at] = odd[rng_below(r, sizeof odd)];
-        return len + 1;
-    default: /* a piece from elsewhere */
-        if (n > len - at)
-            n = len - at;
-        memmove(b + at, b + rng_below(r, (uint32_t)(len - n + 1)), n);
-        return len;
+    for (long i = 0; i < mutants; i++) {
+        size_t len = v->len;
+        int changes = 1 + (int)(next(&state) % MAX_CHANGES);
+
+        if (verbose)
+            fprintf(stderr, "  mutant %ld\n", i);
+        memcpy(data, v->data, len);
+        while (changes-- > 0)
+            mutate(data, &len, &state);
+        run(data, len);
     }
 }
 
-static void change(const struct file_view *v, uint32_t file, int changes)
+static enum err_code run_folder(const char *dir, long mutants, bool verbose, size_t *files,
+                                struct err *e)
 {
-    static uint8_t buffer[MAX_INPUT];
+    struct name_list names = {0};
+    struct file_view v = {0};
+    char *path = NULL;
 
-    for (int i = 0; i < changes; i++) {
-        struct rng r = rng_at(SEED, rng_stream("test.fuzz"), file, (uint32_t)i);
-        size_t len = v->len;
-        int edits = 1 + (int)rng_below(&r, MOST_EDITS);
-
-        memcpy(buffer, v->data, len);
-        while (edits-- > 0)
-            len = edit(buffer, len, &r);
-        run(buffer, len);
+    TRY(dir_list(&names, dir, "", e));
+    for (size_t i = 0; i < names.count; i++) {
+        TRY(path_join(&path, dir, names.name[i], e));
+        TRY(file_read(&v, path, MAX_BYTES, e));
+        if (verbose)
+            fprintf(stderr, "%s\n", path);
+        run(v.data, v.len);
+        run_mutants(&v, mutants, ++*files, verbose);
+        file_view_free(&v);
+        free(path);
+        path = NULL;
     }
+out:
+    file_view_free(&v);
+    free(path);
+    name_list_free(&names);
+    return e->code;
 }
 
 int main(int argc, char **argv)
 {
-    int changes = argc > 2 ? (int)strtol(argv[2], NULL, 10) : 200;
-    struct name_list names = {0};
+    bool verbose = argc > 1 && strcmp(argv[1], "-v") == 0;
+    int first = 1 + verbose;
+    long mutants;
+    size_t files = 0;
     struct err e = {0};
 
-    if (argc < 2 || dir_list(&names, argv[1], "", &e) != ERR_OK || names.count == 0) {
-        fprintf(stderr, "usage: %s DIR [CHANGES]; DIR holds inputs: %s\n", argv[0], e.text);
-        return 1;
+    if (argc < first + 2) {
+        fprintf(stderr, "usage: %s [-v] MUTANTS DIR...\n", argv[0]);
+        return 2;
     }
-    for (size_t i = 0; i < names.count; i++) {
-        struct file_view v = {0};
-        char *path = NULL;
-
-        fuzz_check(path_join(&path, argv[1], names.name[i], &e) == ERR_OK, "memory");
-        if (file_read(&v, path, MAX_INPUT, &e) != ERR_OK) {
-            fprintf(stderr, "%s\n", e.text);
-            return 1;
-        }
-        run(v.data, v.len);
-        change(&v, (uint32_t)i, changes);
-        file_view_free(&v);
-        free(path);
-    }
-    printf("%zu inputs, %zu runs\n", names.count, names.count * (size_t)(1 + changes));
-    name_list_free(&names);
-    return 0;
+    mutants = strtol(argv[first], NULL, 10);
+    for (int i = first + 1; i < argc; i++)
+        if (access(argv[i], F_OK) == 0)
+            TRY(run_folder(argv[i], mutants, verbose, &files, &e));
+    if (files == 0)
+        TRY(err_set(&e, ERR_DATA, "%s: has no files", argv[argc - 1]));
+    printf("%zu files, %ld mutants of each\n", files, mutants);
+out:
+    if (e.code != ERR_OK)
+        fprintf(stderr, "%s: %s\n", argv[0], e.text);
+    return e.code == ERR_OK ? 0 : 1;
 }
