@@ -192,9 +192,9 @@ enum err_code flv_walk(struct flv_info *info, const char *name, const void *data
     for (size_t at = FLV_HEADER + PREVIOUS_SIZE; at < len;)
         TRY(take_tag(&w, &at, e));
     if (info->video_codec < 0)
-        TRY(err_set(e, ERR_FORMAT, "%s: FLV: no video stream", name));
+        FAIL(err_set(e, ERR_FORMAT, "%s: FLV: no video stream", name));
     if (info->frames == 0)
-        TRY(err_set(e, ERR_FORMAT, "%s: FLV: video stream without a frame", name));
+        FAIL(err_set(e, ERR_FORMAT, "%s: FLV: video stream without a frame", name));
 out:
     if (info->frames >= 2) {
         int64_t span = info->last_video_ms - info->first_video_ms, gaps = info->frames - 1;

@@ -54,9 +54,9 @@ enum err_code manifests_find(char **dir, const char *given, struct err *e)
         free(*dir);
         *dir = NULL;
     }
-    TRY(err_set(e, ERR_IO,
-                "manifests: not found beside the program: pass --manifests DIR or set "
-                "SYNIB_MANIFESTS"));
+    FAIL(err_set(e, ERR_IO,
+                 "manifests: not found beside the program: pass --manifests DIR or set "
+                 "SYNIB_MANIFESTS"));
 out:
     return e->code;
 }
@@ -90,10 +90,10 @@ enum err_code manifests_fold_seed(uint64_t *seed, const char *given, int fold, s
     TRY(tsv_index_unique(&x, e));
     snprintf(key, sizeof key, "%d", fold);
     if (tsv_index_find(&x, key, &first) == 0)
-        TRY(err_set(e, ERR_USAGE, "--fold: the reference has no fold %d: it has 0 to %zu", fold,
-                    tsv_rows(t) - 1));
+        FAIL(err_set(e, ERR_USAGE, "--fold: the reference has no fold %d: it has 0 to %zu", fold,
+                     tsv_rows(t) - 1));
     if (cli_u64(seed, tsv_cell(t, x.row[first], tsv_column(t, "seed")), "seed", &cell) != ERR_OK)
-        TRY(err_set(e, ERR_DATA, "%s:%zu: %s", tsv_name(t), tsv_line(t, x.row[first]), cell.text));
+        FAIL(err_set(e, ERR_DATA, "%s:%zu: %s", tsv_name(t), tsv_line(t, x.row[first]), cell.text));
 out:
     tsv_index_free(&x);
     tsv_free(t);
@@ -120,7 +120,7 @@ enum err_code tsv_index_init(struct tsv_index *x, const struct tsv *t, const cha
 
     *x = (struct tsv_index){.table = t, .column = tsv_column(t, column), .count = tsv_rows(t)};
     if (x->column < 0)
-        TRY(err_set(e, ERR_DATA, "%s:2: has no column '%s'", tsv_name(t), column));
+        FAIL(err_set(e, ERR_DATA, "%s:2: has no column '%s'", tsv_name(t), column));
     TRY(mem_array(&keyed, x->count, sizeof *keyed, "index", e));
     TRY(mem_array(&x->row, x->count, sizeof *x->row, "index", e));
     for (size_t i = 0; i < x->count; i++)

@@ -130,21 +130,21 @@ static enum err_code read_fmt(struct walk *w, size_t at, uint32_t size, struct e
     align = load_le16(b + 12);
     bits = load_le16(b + 14);
     if (channels < 1 || channels > 2)
-        TRY(err_set(e, ERR_FORMAT, "%s: RIFF: %u channels at byte %zu, want 1 or 2", w->name,
-                    channels, at + 2));
+        FAIL(err_set(e, ERR_FORMAT, "%s: RIFF: %u channels at byte %zu, want 1 or 2", w->name,
+                     channels, at + 2));
     if (rate_hz < RATE_MIN_HZ || rate_hz > RATE_MAX_HZ)
-        TRY(err_set(e, ERR_FORMAT, "%s: RIFF: %u Hz at byte %zu, want %d to %d", w->name, rate_hz,
-                    at + 4, RATE_MIN_HZ, RATE_MAX_HZ));
+        FAIL(err_set(e, ERR_FORMAT, "%s: RIFF: %u Hz at byte %zu, want %d to %d", w->name, rate_hz,
+                     at + 4, RATE_MIN_HZ, RATE_MAX_HZ));
     if (bits != 16)
-        TRY(err_set(e, ERR_FORMAT,
-                    "%s: RIFF: %u-bit samples at byte %zu, want 16: convert to 16-bit PCM", w->name,
-                    bits, at + 14));
+        FAIL(err_set(e, ERR_FORMAT,
+                     "%s: RIFF: %u-bit samples at byte %zu, want 16: convert to 16-bit PCM",
+                     w->name, bits, at + 14));
     if (align != channels * 2)
-        TRY(err_set(e, ERR_FORMAT, "%s: RIFF: block size %u at byte %zu, want %u", w->name, align,
-                    at + 12, channels * 2));
+        FAIL(err_set(e, ERR_FORMAT, "%s: RIFF: block size %u at byte %zu, want %u", w->name, align,
+                     at + 12, channels * 2));
     if (load_le32(b + 8) != rate_hz * align)
-        TRY(err_set(e, ERR_FORMAT, "%s: RIFF: byte rate %u at byte %zu, want %u", w->name,
-                    load_le32(b + 8), at + 8, rate_hz * align));
+        FAIL(err_set(e, ERR_FORMAT, "%s: RIFF: byte rate %u at byte %zu, want %u", w->name,
+                     load_le32(b + 8), at + 8, rate_hz * align));
     w->info.channels = (int)channels;
     w->info.rate_hz = rate_hz;
     w->have_fmt = true;
@@ -208,8 +208,9 @@ static enum err_code walk_chunks(struct walk *w, size_t at, size_t end, bool ins
         uint32_t size;
 
         if (end - at < CHUNK_HEADER)
-            TRY(err_set(e, ERR_FORMAT, "%s: RIFF: %zu stray bytes at byte %zu, no room for a chunk",
-                        w->name, end - at, at));
+            FAIL(err_set(e, ERR_FORMAT,
+                         "%s: RIFF: %zu stray bytes at byte %zu, no room for a chunk", w->name,
+                         end - at, at));
         size = load_le32(id + 4);
         at += CHUNK_HEADER;
         TRY(check_extent(w, id, at, end, size, e));
@@ -222,8 +223,8 @@ static enum err_code walk_chunks(struct walk *w, size_t at, size_t end, bool ins
         else if (memcmp(id, "data", 4) == 0)
             TRY(read_data(w, at, size, e));
         else if (memcmp(id, "LIST", 4) == 0 && size < 4)
-            TRY(err_set(e, ERR_FORMAT, "%s: RIFF: chunk 'LIST' at byte %zu has no type", w->name,
-                        at));
+            FAIL(err_set(e, ERR_FORMAT, "%s: RIFF: chunk 'LIST' at byte %zu has no type", w->name,
+                         at));
         else if (memcmp(id, "LIST", 4) == 0)
             TRY(walk_chunks(w, at + 4, at + size, true, e));
         at += size + size % 2;
@@ -241,9 +242,9 @@ enum err_code riff_walk(struct riff_info *info, const char *name, const void *da
     TRY(check_header(&w, e));
     TRY(walk_chunks(&w, RIFF_HEADER, len, false, e));
     if (!w.have_fmt)
-        TRY(err_set(e, ERR_FORMAT, "%s: RIFF: no chunk 'fmt '", name));
+        FAIL(err_set(e, ERR_FORMAT, "%s: RIFF: no chunk 'fmt '", name));
     if (!w.have_data)
-        TRY(err_set(e, ERR_FORMAT, "%s: RIFF: no chunk 'data'", name));
+        FAIL(err_set(e, ERR_FORMAT, "%s: RIFF: no chunk 'data'", name));
     *info = w.info;
 out:
     return e->code;

@@ -98,10 +98,10 @@ static enum err_code take_as_part(struct target *t, struct err *e)
     TRY(part_named(t, name, &t->part, e));
     for (size_t i = 0; i < a->count; i++)
         if (a->entry[i].fold == t->fold && a->entry[i].part == t->part)
-            TRY(err_set(e, ERR_DATA,
-                        "%s: does not say parts, and part '%s' is taken: pass --audit "
-                        "PART=FILE,...",
-                        t->path, name));
+            FAIL(err_set(e, ERR_DATA,
+                         "%s: does not say parts, and part '%s' is taken: pass --audit "
+                         "PART=FILE,...",
+                         t->path, name));
 out:
     return e->code;
 }
@@ -196,9 +196,9 @@ static enum err_code add_cell(const struct target *t, const struct tsv *m, size_
     if (actor == NULL)
         TRY(add_text(t, clip, fold, part, &found, e));
     if (!found)
-        TRY(err_set(e, ERR_DATA, "%s:%zu: '%s' is not %s", t->path, tsv_line(m, row),
-                    actor != NULL ? actor : clip,
-                    actor != NULL ? "an actor (four digits)" : "a clip name"));
+        FAIL(err_set(e, ERR_DATA, "%s:%zu: '%s' is not %s", t->path, tsv_line(m, row),
+                     actor != NULL ? actor : clip,
+                     actor != NULL ? "an actor (four digits)" : "a clip name"));
 out:
     return e->code;
 }
@@ -238,7 +238,7 @@ static enum err_code read_manifest(struct target *t, const struct file_view *v, 
     who = (struct who){tsv_column(m, "clip"), tsv_column(m, "actor")};
     column = tsv_column(m, "part");
     if (who.clip < 0 && who.actor < 0)
-        TRY(err_set(e, ERR_DATA, "%s: has neither a column 'clip' nor 'actor'", t->path));
+        FAIL(err_set(e, ERR_DATA, "%s: has neither a column 'clip' nor 'actor'", t->path));
     if (t->part == PART_FROM_FILE && column < 0 && tsv_column(m, "fold0") < 0)
         TRY(take_as_part(t, e));
     fold = t->fold;
@@ -274,8 +274,8 @@ static enum err_code add_list(const struct target *t, json_t *list, int fold, in
         if (json_is_string(item))
             TRY(add_text(t, json_string_value(item), fold, part, &found, e));
         if (!found)
-            TRY(err_set(e, ERR_DATA, "%s: item %zu of part '%s' holds no clip name", t->path, i,
-                        t->a->part[part]));
+            FAIL(err_set(e, ERR_DATA, "%s: item %zu of part '%s' holds no clip name", t->path, i,
+                         t->a->part[part]));
     }
 out:
     return e->code;
@@ -291,7 +291,8 @@ static enum err_code add_parts(const struct target *t, json_t *parts, int fold, 
         int part = t->part;
 
         if (!json_is_array(list))
-            TRY(err_set(e, ERR_DATA, "%s: JSON member '%s' is not a list of clips", t->path, name));
+            FAIL(
+                err_set(e, ERR_DATA, "%s: JSON member '%s' is not a list of clips", t->path, name));
         if (part == PART_FROM_FILE)
             TRY(part_named(t, name, &part, e));
         TRY(add_list(t, list, fold, part, e));
@@ -311,9 +312,9 @@ static enum err_code read_json(struct target *t, const struct file_view *v, stru
 
     root = json_parse((const char *)v->data, v->len, &fault, &no_memory);
     if (no_memory)
-        TRY(err_set(e, ERR_NOMEM, "%s: no memory to read it", t->path));
+        FAIL(err_set(e, ERR_NOMEM, "%s: no memory to read it", t->path));
     if (root == NULL)
-        TRY(err_set(e, ERR_DATA, "%s:%d: is not JSON: %s", t->path, fault.line, fault.text));
+        FAIL(err_set(e, ERR_DATA, "%s:%d: is not JSON: %s", t->path, fault.line, fault.text));
     if (json_is_array(root) && t->part == PART_FROM_FILE)
         TRY(take_as_part(t, e));
     if (json_is_array(root)) {
@@ -327,8 +328,8 @@ static enum err_code read_json(struct target *t, const struct file_view *v, stru
     json_object_foreach(root, name, value)
     {
         if (!json_is_object(value))
-            TRY(err_set(e, ERR_DATA, "%s: JSON member '%s' is not an object of parts", t->path,
-                        name));
+            FAIL(err_set(e, ERR_DATA, "%s: JSON member '%s' is not an object of parts", t->path,
+                         name));
         if (!first)
             TRY(new_fold(t->a, name, t->path, &fold, e));
         else
@@ -392,13 +393,13 @@ static enum err_code text_line(const struct target *t, const char *line, size_t 
         if (number == 1)
             return ERR_OK;
         if (!text_cell(cell, line, delimiter, column))
-            TRY(err_set(e, ERR_DATA, "%s:%zu: has no column %d, which the first line names",
-                        t->path, number, column + 1));
+            FAIL(err_set(e, ERR_DATA, "%s:%zu: has no column %d, which the first line names",
+                         t->path, number, column + 1));
         TRY(part_named(t, cell, &part, e));
     }
     TRY(add_text(t, line, t->fold, part, &found, e));
     if (!found && number > 1)
-        TRY(err_set(e, ERR_DATA, "%s:%zu: holds no clip name (NNNN_SSS_EEE_LV)", t->path, number));
+        FAIL(err_set(e, ERR_DATA, "%s:%zu: holds no clip name (NNNN_SSS_EEE_LV)", t->path, number));
 out:
     return e->code;
 }
@@ -410,7 +411,7 @@ static enum err_code read_text(struct target *t, const struct file_view *v, stru
     int column = -1;
 
     if (memchr(v->data, '\0', v->len) != NULL)
-        TRY(err_set(e, ERR_DATA, "%s: is not text (holds a NUL byte)", t->path));
+        FAIL(err_set(e, ERR_DATA, "%s: is not text (holds a NUL byte)", t->path));
     TRY(mem_array(&copy, v->len + 1, 1, t->path, e));
     memcpy(copy, v->data, v->len);
     for (char *line = copy, *next; line != NULL; line = next, number++) {
@@ -444,7 +445,7 @@ static enum err_code read_content(struct target *t, const struct file_view *v, s
     else if (at < v->len)
         TRY(read_text(t, v, e));
     if (t->a->count == before)
-        TRY(err_set(e, ERR_DATA, "%s: names no clip: nothing to audit", t->path));
+        FAIL(err_set(e, ERR_DATA, "%s: names no clip: nothing to audit", t->path));
 out:
     return e->code;
 }

@@ -219,7 +219,7 @@ enum err_code split_table_reference(struct split_table *out, const char *manifes
     TRY(tsv_index_init(&actors, folds, "actor", e));
     snprintf(name, sizeof name, "fold%d", fold);
     if (tsv_column(folds, name) < 0)
-        TRY(err_set(e, ERR_USAGE, "--fold: the reference has no fold %d", fold));
+        FAIL(err_set(e, ERR_USAGE, "--fold: the reference has no fold %d", fold));
     for (size_t i = 0; i < tsv_rows(order); i++)
         (void)reference_row(out, order, i, &actors, tsv_column(folds, name), e);
 out:

@@ -263,8 +263,8 @@ enum err_code checkpoint_read(const struct tensorfile *f, struct params *ps, con
 
     (void)each_tensor(ps, prefix, moments, read_tensor, &r, e);
     if (r.differences > 0)
-        TRY(err_in(e, "%s: the checkpoint is of another model, %d tensors differ",
-                   tensorfile_path(f), r.differences));
+        FAIL(err_in(e, "%s: the checkpoint is of another model, %d tensors differ",
+                    tensorfile_path(f), r.differences));
     for (int i = 0; i < tensorfile_count(f); i++)
         have += strncmp(tensorfile_info(f, i)->name, "opt.", 4) == 0;
     have = payload_count(f) - (moments ? 0 : have);

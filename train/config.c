@@ -79,8 +79,8 @@ enum err_code config_set(struct config *c, const char *assignment, struct err *e
     TRY(find_key(&index, trim(buffer), e));
     if ((config_settings[index].kinds >> c->kind & 1) == 0 ||
         config_settings[index].offset == offsetof(struct config, kind))
-        TRY(err_set(e, ERR_USAGE, "%s: is no setting of this preset's data.kind",
-                    config_settings[index].key));
+        FAIL(err_set(e, ERR_USAGE, "%s: is no setting of this preset's data.kind",
+                     config_settings[index].key));
     TRY(set_value(c, &config_settings[index], trim(equals + 1), e));
 out:
     return err_in(e, "--set %s", assignment);

@@ -169,9 +169,9 @@ enum err_code run_log_check(const char *dir, const char *name, int64_t bytes, in
     TRY(path_join(&log.path, dir, name, e));
     log.fd = open(log.path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK);
     if (log.fd < 0 && errno == ENOENT)
-        TRY(err_set(e, ERR_CHECKSUM, "%s: is missing: start again with --force", log.path));
+        FAIL(err_set(e, ERR_CHECKSUM, "%s: is missing: start again with --force", log.path));
     if (log.fd < 0)
-        TRY(err_sys(e, "%s", log.path));
+        FAIL(err_sys(e, "%s", log.path));
     TRY(check_prefix(&log, bytes, crc, e));
 out:
     run_log_close(&log);
@@ -213,9 +213,9 @@ enum err_code run_log_read(char **text, const char *dir, const char *name, int64
     TRY(path_join(&path, dir, name, e));
     TRY(file_read(&view, path, MAX_LOG, e));
     if ((int64_t)view.len < bytes || hash_crc32c(0, view.data, (size_t)bytes) != crc)
-        TRY(err_set(e, ERR_CHECKSUM,
-                    "%s: differs from what %s says: the log is damaged: restore it or train again",
-                    path, run_last_name));
+        FAIL(err_set(e, ERR_CHECKSUM,
+                     "%s: differs from what %s says: the log is damaged: restore it or train again",
+                     path, run_last_name));
     TRY(mem_array(text, (size_t)bytes + 1, 1, path, e));
     memcpy(*text, view.data, (size_t)bytes);
 out:
@@ -291,10 +291,10 @@ static enum err_code relative_path(char **out, const char *path, const char *dir
     *out = NULL;
     to = realpath(path, NULL);
     if (to == NULL)
-        TRY(err_sys(e, "%s", path));
+        FAIL(err_sys(e, "%s", path));
     from = realpath(dir, NULL);
     if (from == NULL)
-        TRY(err_sys(e, "%s", dir));
+        FAIL(err_sys(e, "%s", dir));
     while (to[same] != '\0' && to[same] == from[same]) {
         if (to[same] == '/')
             slash = same;
@@ -329,7 +329,7 @@ static enum err_code put_path(json_t *object, const char *key, const char *path,
     TRY(relative_path(&relative, path, dir, e));
     text = json_text(relative, &no_memory);
     if (text == NULL && !no_memory)
-        TRY(err_set(e, ERR_DATA, "%s: the path is not UTF-8", path));
+        FAIL(err_set(e, ERR_DATA, "%s: the path is not UTF-8", path));
     if ((key != NULL ? json_object_set_new(object, key, text)
                      : json_array_append_new(object, text)) != 0)
         err_set(e, ERR_NOMEM, "%s: no memory for its path", path);
@@ -349,7 +349,7 @@ enum err_code run_places_save(const struct run_places *p, const char *dir, struc
     for (int i = 0; p->base[i] != NULL; i++)
         TRY(put_path(bases, NULL, p->base[i], dir, e));
     if (json_object_set(root, "bases", bases) != 0)
-        TRY(err_set(e, ERR_NOMEM, "%s: no memory", path));
+        FAIL(err_set(e, ERR_NOMEM, "%s: no memory", path));
     TRY(put_path(root, "uni-audio", p->unimodal[0], dir, e));
     TRY(put_path(root, "uni-video", p->unimodal[1], dir, e));
     text = json_write(root, JSON_INDENT(2) | JSON_PRESERVE_ORDER);
@@ -417,7 +417,7 @@ enum err_code run_places_load(struct run_places *p, const char *dir, struct err 
     TRY(file_read(&view, path, 1 << 20, e));
     root = json_parse((const char *)view.data, view.len, &why, &no_memory);
     if (no_memory)
-        TRY(err_set(e, ERR_NOMEM, "%s: no memory to read it", path));
+        FAIL(err_set(e, ERR_NOMEM, "%s: no memory to read it", path));
     if (!json_is_object(root)) {
         err_set(e, ERR_FORMAT, "%s:%d: %s", path, why.line, root == NULL ? why.text : "no object");
         goto out;

@@ -127,7 +127,7 @@ enum err_code run_may_match(const char *dir, const struct trainer_options *opt, 
     drop_init(known);
     drop_init(identity);
     if (config_compare(known, identity, path, e) != ERR_OK)
-        TRY(err_in(e, "%s: holds another run: give another -o, or --force to replace it", dir));
+        FAIL(err_in(e, "%s: holds another run: give another -o, or --force to replace it", dir));
 out:
     tensorfile_close(f);
     free(path);

@@ -35,9 +35,9 @@ static enum err_code json_load(json_t **root, const char *path, const char *text
 
     *root = json_parse(text, len, &why, &no_memory);
     if (no_memory)
-        TRY(err_set(e, ERR_NOMEM, "%s: no memory to read it", path));
+        FAIL(err_set(e, ERR_NOMEM, "%s: no memory to read it", path));
     if (*root == NULL)
-        TRY(err_set(e, ERR_FORMAT, "%s:%d: %s", path, why.line, why.text));
+        FAIL(err_set(e, ERR_FORMAT, "%s:%d: %s", path, why.line, why.text));
     if (!json_is_object(*root))
         err_set(e, ERR_FORMAT, "%s:1: is no object", path);
 out:
@@ -131,15 +131,15 @@ static enum err_code check_owner(const struct report_run *r, const json_t *root,
     TRY(need_text(root, "method", text, sizeof text, e));
     if (strcmp(text, r->method) != 0 ||
         (uint64_t)json_integer_value(json_object_get(root, "seed")) != r->seed)
-        TRY(err_set(e, ERR_DATA, "is of method %s, seed %lld, the run of %s, %" PRIu64, text,
-                    (long long)json_integer_value(json_object_get(root, "seed")), r->method,
-                    r->seed));
+        FAIL(err_set(e, ERR_DATA, "is of method %s, seed %lld, the run of %s, %" PRIu64, text,
+                     (long long)json_integer_value(json_object_get(root, "seed")), r->method,
+                     r->seed));
     TRY(need_text(root, "checkpoint", text, sizeof text, e));
     if (strcmp(text, r->checkpoint) != 0)
-        TRY(err_set(e, ERR_DATA,
-                    "measures the checkpoint %.12s..., the run's %s is %.12s...: run synib-eval "
-                    "again",
-                    text, run_best_name, r->checkpoint));
+        FAIL(err_set(e, ERR_DATA,
+                     "measures the checkpoint %.12s..., the run's %s is %.12s...: run synib-eval "
+                     "again",
+                     text, run_best_name, r->checkpoint));
     TRY(need_text(root, "split", text, sizeof text, e));
     if (strcmp(text, "test") != 0)
         err_set(e, ERR_DATA, "is of the split '%s', not of test", text);
@@ -237,7 +237,7 @@ static enum err_code read_row(struct report_run *r, const struct tsv *t, const s
         TRY(read_class(r, t, row, c->base, &r->base[row], e));
     if (cli_double(&p, tsv_cell(t, row, c->p[r->guess[row]]), 0, 1, "probability", e) != ERR_OK) {
         e->code = ERR_DATA;
-        TRY(err_in(e, "%s:%zu", tsv_name(t), tsv_line(t, row)));
+        FAIL(err_in(e, "%s:%zu", tsv_name(t), tsv_line(t, row)));
     }
     r->p[row] = (float)p;
 out:

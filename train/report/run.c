@@ -108,8 +108,8 @@ static enum err_code read_checkpoint(struct report_run *r, const char *name,
         sha256_hex(sha, digest);
     }
     if (r->identity != NULL && strcmp(r->identity, identity) != 0)
-        TRY(err_set(e, ERR_DATA, "%s: is of another run than the folder's %s", path,
-                    run_last_name));
+        FAIL(err_set(e, ERR_DATA, "%s: is of another run than the folder's %s", path,
+                     run_last_name));
     if (r->identity != NULL)
         goto out;
     tool = tensorfile_meta(f, "synib.tool");
@@ -184,7 +184,7 @@ enum err_code report_run_curves(struct report_run *r, char *text, const char *pa
     while ((line = strtok_r(NULL, "\n", &save)) != NULL && r->points <= lines) {
         for (int c = 0; c < REPORT_CURVES; c++)
             if (csv_number(&r->curve[c][r->points], line, column[c], e) != ERR_OK)
-                TRY(err_in(e, "%s:%zu", path, r->points + 2));
+                FAIL(err_in(e, "%s:%zu", path, r->points + 2));
         r->points++;
     }
 out:

@@ -116,7 +116,7 @@ static enum err_code describe_task(struct report_set *d, const struct shard_set 
 
     root = json_parse(text, strlen(text), &why, &no_memory);
     if (no_memory)
-        TRY(err_set(e, ERR_NOMEM, "dataset: no memory"));
+        FAIL(err_set(e, ERR_NOMEM, "dataset: no memory"));
     task = json_string_value(json_object_get(root, "task"));
     TRY(mem_string(&d->kind, task != NULL ? task : "vectors", e));
     f = text_stream_open(&d->facts, "dataset", e);

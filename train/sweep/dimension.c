@@ -125,7 +125,7 @@ enum err_code dimension_read(struct dimension *d, const char *word, struct err *
     TRY(mem_string(&d->key, word, e));
     equals = strchr(d->key, '=');
     if (equals == NULL)
-        TRY(err_set(e, ERR_DATA, "is not of the form key=value"));
+        FAIL(err_set(e, ERR_DATA, "is not of the form key=value"));
     *equals = '\0';
     TRY(read_value(d, equals + 1, e));
 out:

@@ -173,7 +173,7 @@ enum err_code plan_take(struct plan *p, struct tsv *t, struct err *e)
     *p = (struct plan){.name = path, .tsv = t};
     p->n = tsv_rows(p->tsv);
     if (p->n == 0)
-        TRY(err_set(e, ERR_DATA, "%s: has no rows", path));
+        FAIL(err_set(e, ERR_DATA, "%s: has no rows", path));
     TRY(mem_array(&p->run, p->n, sizeof *p->run, "plan", e));
     for (size_t i = 0; i < p->n && faults < MAX_FAULTS; i++) {
         struct plan_run *run = &p->run[i];

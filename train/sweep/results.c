@@ -325,7 +325,7 @@ static enum err_code read_file(struct results *r, const char *path, bool must_be
     last = view.len > 0 ? memrchr(text, '\n', view.len) : NULL;
     r->log.bytes = last != NULL ? last + 1 - text : 0;
     if (must_be_whole && (size_t)r->log.bytes != view.len)
-        TRY(err_set(e, ERR_TRUNCATED, "%s: its last line is cut", path));
+        FAIL(err_set(e, ERR_TRUNCATED, "%s: its last line is cut", path));
     if (r->log.bytes < (int64_t)strlen(r->header) && view.len < strlen(r->header) &&
         memcmp(text, r->header, view.len) == 0)
         r->log.bytes = 0; /* not even the header was finished */
@@ -466,8 +466,8 @@ enum err_code results_finish(struct results *r, struct err *e)
         if (!part_has(&r->part, i))
             continue;
         if (r->row[i] == NULL)
-            TRY(err_set(e, ERR_DATA, "%s: run '%s' (%s:%zu) is missing", r->dir,
-                        r->plan->run[i].cell[PLAN_RUN], r->plan->name, r->plan->run[i].line));
+            FAIL(err_set(e, ERR_DATA, "%s: run '%s' (%s:%zu) is missing", r->dir,
+                         r->plan->run[i].cell[PLAN_RUN], r->plan->name, r->plan->run[i].line));
         TRY(atomic_file_write(f, r->row[i], strlen(r->row[i]), e));
     }
     done = f;

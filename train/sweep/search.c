@@ -101,16 +101,16 @@ static enum err_code read_dimensions(struct search_row *r, struct err *e)
         struct dimension *d = &r->dim[r->dims];
 
         if (r->dims == PLAN_SETTINGS)
-            TRY(err_set(e, ERR_DATA, "settings: more than %d", PLAN_SETTINGS));
+            FAIL(err_set(e, ERR_DATA, "settings: more than %d", PLAN_SETTINGS));
         if (word[0] == '\0')
-            TRY(err_set(e, ERR_DATA, "settings: one space between them, none at the ends"));
+            FAIL(err_set(e, ERR_DATA, "settings: one space between them, none at the ends"));
         r->dims++;
         TRY(dimension_read(d, word, e));
         r->random = r->random || dimension_is_random(d);
         if (d->kind == DIM_GRID)
             r->grid *= d->values;
         if (r->grid > SEARCH_RUNS)
-            TRY(err_set(e, ERR_DATA, "more than %d runs", SEARCH_RUNS));
+            FAIL(err_set(e, ERR_DATA, "more than %d runs", SEARCH_RUNS));
     }
 out:
     free(text);
@@ -437,7 +437,7 @@ enum err_code search_expand_table(char **text, size_t *runs, struct tsv *t,
     *text = NULL;
     s.groups = tsv_column(s.tsv, "group") >= 0;
     if (tsv_rows(s.tsv) == 0)
-        TRY(err_set(e, ERR_DATA, "%s: has no rows", opt->path));
+        FAIL(err_set(e, ERR_DATA, "%s: has no rows", opt->path));
     TRY(mem_array(&s.row, tsv_rows(s.tsv), sizeof *s.row, "search", e));
     s.rows = tsv_rows(s.tsv);
     TRY(read_rows(&s, e));
