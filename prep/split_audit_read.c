@@ -186,19 +186,24 @@ static enum err_code add_cell(const struct target *t, const struct tsv *m, size_
     const char *clip = who.clip >= 0 ? tsv_cell(m, row, who.clip) : "";
     const char *actor = who.actor >= 0 ? tsv_cell(m, row, who.actor) : NULL;
     struct audit_entry entry = {.fold = fold, .part = part};
-    bool found = false;
+    bool found;
 
-    if (actor != NULL && is_actor(actor) && strlen(clip) < CLIP_NAME_SIZE) {
-        entry.actor = actor_at(actor);
-        memcpy(entry.clip, clip, strlen(clip));
-        return add_entry(t, &entry, e);
-    }
-    if (actor == NULL)
+    if (actor == NULL) {
         TRY(add_text(t, clip, fold, part, &found, e));
-    if (!found)
-        FAIL(err_set(e, ERR_DATA, "%s:%zu: '%s' is not %s", t->path, tsv_line(m, row),
-                     actor != NULL ? actor : clip,
-                     actor != NULL ? "an actor (four digits)" : "a clip name"));
+        if (!found)
+            FAIL(err_set(e, ERR_DATA, "%s:%zu: '%s' is not a clip name", t->path, tsv_line(m, row),
+                         clip));
+        goto out;
+    }
+    if (!is_actor(actor))
+        FAIL(err_set(e, ERR_DATA, "%s:%zu: '%s' is not an actor (four digits)", t->path,
+                     tsv_line(m, row), actor));
+    if (strlen(clip) >= CLIP_NAME_SIZE)
+        FAIL(err_set(e, ERR_DATA, "%s:%zu: clip name '%s' has more than %d characters", t->path,
+                     tsv_line(m, row), clip, CLIP_NAME_SIZE - 1));
+    entry.actor = actor_at(actor);
+    memcpy(entry.clip, clip, strlen(clip));
+    TRY(add_entry(t, &entry, e));
 out:
     return e->code;
 }
@@ -264,15 +269,12 @@ out:
 static enum err_code add_list(const struct target *t, json_t *list, int fold, int part,
                               struct err *e)
 {
-    json_t *item;
-    size_t i;
-
-    json_array_foreach(list, i, item)
-    {
+    for (size_t i = 0; i < json_array_size(list); i++) {
+        const char *text = json_string_value(json_array_get(list, i)); /* NULL: no string */
         bool found = false;
 
-        if (json_is_string(item))
-            TRY(add_text(t, json_string_value(item), fold, part, &found, e));
+        if (text != NULL)
+            TRY(add_text(t, text, fold, part, &found, e));
         if (!found)
             FAIL(err_set(e, ERR_DATA, "%s: item %zu of part '%s' holds no clip name", t->path, i,
                          t->a->part[part]));
@@ -283,11 +285,9 @@ out:
 
 static enum err_code add_parts(const struct target *t, json_t *parts, int fold, struct err *e)
 {
-    const char *name;
-    json_t *list;
-
-    json_object_foreach(parts, name, list)
-    {
+    for (void *at = json_object_iter(parts); at != NULL; at = json_object_iter_next(parts, at)) {
+        const char *name = json_object_iter_key(at);
+        json_t *list = json_object_iter_value(at);
         int part = t->part;
 
         if (!json_is_array(list))
@@ -305,8 +305,7 @@ static enum err_code read_json(struct target *t, const struct file_view *v, stru
 {
     json_error_t fault;
     bool no_memory;
-    json_t *root, *value;
-    const char *name;
+    json_t *root;
     int fold = t->fold;
     bool first = true;
 
@@ -325,9 +324,10 @@ static enum err_code read_json(struct target *t, const struct file_view *v, stru
         TRY(add_parts(t, root, fold, e));
         goto out;
     }
-    json_object_foreach(root, name, value)
-    {
-        if (!json_is_object(value))
+    for (void *at = json_object_iter(root); at != NULL; at = json_object_iter_next(root, at)) {
+        const char *name = json_object_iter_key(at);
+
+        if (!json_is_object(json_object_iter_value(at)))
             FAIL(err_set(e, ERR_DATA, "%s: JSON member '%s' is not an object of parts", t->path,
                          name));
         if (!first)
@@ -335,7 +335,7 @@ static enum err_code read_json(struct target *t, const struct file_view *v, stru
         else
             name_fold(t->a, fold, name);
         first = false;
-        TRY(add_parts(t, value, fold, e));
+        TRY(add_parts(t, json_object_iter_value(at), fold, e));
     }
 out:
     json_decref(root);
@@ -344,7 +344,8 @@ out:
 
 /* ---- text ---- */
 
-enum { CELL_SIZE = 64, MAX_COLUMNS = 256 };
+/* A cell that is cut is still too long for a name. */
+enum { CELL_SIZE = AUDIT_NAME_SIZE + 1, MAX_COLUMNS = 256 };
 
 /* The column-th cell of a line, cut to CELL_SIZE - 1, without quotes and blanks around it; false
  * when the line has no such column. */
@@ -361,7 +362,7 @@ static bool text_cell(char out[CELL_SIZE], const char *line, char delimiter, int
     len = strcspn(line, (const char[]){delimiter, '\r', '"', '\'', '\0'});
     while (len > 0 && line[len - 1] == ' ')
         len--;
-    snprintf(out, CELL_SIZE, "%.*s", (int)(len < CELL_SIZE ? len : CELL_SIZE - 1), line);
+    snprintf(out, CELL_SIZE, "%.*s", (int)len, line);
     return true;
 }
 
