@@ -44,7 +44,8 @@ static bool parse_flags(uint32_t *out, const char *text)
 
 static int hex_digit(char c)
 {
-    const char *digits = "0123456789abcdef", *p = c == '\0' ? NULL : strchr(digits, c);
+    static const char digits[] = "0123456789abcdef";
+    const char *p = memchr(digits, c, sizeof digits - 1);
 
     return p == NULL ? -1 : (int)(p - digits);
 }

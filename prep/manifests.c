@@ -24,14 +24,11 @@ static enum err_code beside_program(char **dir, const char *relative, struct err
 {
     char exe[PATH_MAX];
     ssize_t n = readlink("/proc/self/exe", exe, sizeof exe - 1);
-    char *slash;
 
     if (n < 0)
         return err_sys(e, "/proc/self/exe: cannot read");
     exe[n] = '\0';
-    slash = strrchr(exe, '/');
-    if (slash != NULL)
-        *slash = '\0';
+    *strrchr(exe, '/') = '\0'; /* the system gives a full path */
     return path_join(dir, exe, relative, e);
 }
 
@@ -90,8 +87,8 @@ enum err_code manifests_fold_seed(uint64_t *seed, const char *given, int fold, s
     TRY(tsv_index_unique(&x, e));
     snprintf(key, sizeof key, "%d", fold);
     if (tsv_index_find(&x, key, &first) == 0)
-        FAIL(err_set(e, ERR_USAGE, "--fold: the reference has no fold %d: it has 0 to %zu", fold,
-                     tsv_rows(t) - 1));
+        FAIL(err_set(e, ERR_USAGE, "--fold: the reference has no fold %d: %s has %zu folds", fold,
+                     tsv_name(t), tsv_rows(t)));
     if (cli_u64(seed, tsv_cell(t, x.row[first], tsv_column(t, "seed")), "seed", &cell) != ERR_OK)
         FAIL(err_set(e, ERR_DATA, "%s:%zu: %s", tsv_name(t), tsv_line(t, x.row[first]), cell.text));
 out:

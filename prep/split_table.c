@@ -104,12 +104,17 @@ static enum err_code read_origin(struct split_table *out, const struct tsv *t, s
     out->fold = 0;
     if (tsv_rows(t) == 0)
         return ERR_OK;
-    if (scheme >= 0 && strlen(tsv_cell(t, 0, scheme)) < SCHEME_NAME_SIZE)
+    if (scheme >= 0) {
         snprintf(out->scheme, sizeof out->scheme, "%s", tsv_cell(t, 0, scheme));
+        if (strlen(tsv_cell(t, 0, scheme)) >= SCHEME_NAME_SIZE)
+            (void)err_add_line(e, ERR_DATA, "%s:%zu: scheme '%s' has more than %d characters",
+                               tsv_name(t), tsv_line(t, 0), tsv_cell(t, 0, scheme),
+                               SCHEME_NAME_SIZE - 1);
+    }
     if (fold >= 0 && cell_int(&number, t, 0, "fold", FOLD_MAX, e))
         out->fold = number;
     for (size_t i = 0; i < tsv_rows(t); i++)
-        if ((scheme >= 0 && strcmp(tsv_cell(t, i, scheme), out->scheme) != 0) ||
+        if ((scheme >= 0 && strcmp(tsv_cell(t, i, scheme), tsv_cell(t, 0, scheme)) != 0) ||
             (fold >= 0 && strcmp(tsv_cell(t, i, fold), tsv_cell(t, 0, fold)) != 0))
             (void)err_add_line(e, ERR_DATA, "%s:%zu: scheme or fold differs from the first row",
                                tsv_name(t), tsv_line(t, i));
