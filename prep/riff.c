@@ -253,7 +253,7 @@ out:
 void riff_measure(struct riff_stats *stats, const struct riff_info *info)
 {
     size_t n = info->pcm_bytes / 2;
-    size_t channels = info->channels > 0 ? (size_t)info->channels : 1;
+    size_t channels = (size_t)info->channels;
     size_t clipped = 0;
 
     *stats = (struct riff_stats){.silent = true, .constant = true};
@@ -267,5 +267,5 @@ void riff_measure(struct riff_stats *stats, const struct riff_info *info)
         clipped += size >= INT16_MAX;
     }
     stats->silent = stats->peak == 0;
-    stats->clipped_part = n > 0 ? (double)clipped / (double)n : 0.0;
+    stats->clipped_part = (double)clipped / (double)n;
 }

@@ -33,7 +33,7 @@ struct riff_info {
 NODISCARD enum err_code riff_walk(struct riff_info *info, const char *name, const void *data,
                                   size_t len, struct err *e);
 
-/* What the samples of a walked file look like, over all channels. */
+/* What the samples of a file look like that riff_walk() accepted, over all channels. */
 struct riff_stats {
     bool silent;         /* every sample is 0 */
     bool constant;       /* every sample of a channel has one value (silent implies constant) */

@@ -104,6 +104,9 @@ static void test_refuses(void **state)
     tiny_flv_begin(&t);
     tiny_flv_tag(&t, 9, 0, 0x12, 0);
     expect_refused(&t, ERR_FORMAT, "holds no picture");
+    tiny_flv_begin(&t);
+    tiny_add(&t, "\x08\0\0\0\0\0\0\0\0\0\0\0\0\0\x0b", 15);
+    expect_refused(&t, ERR_FORMAT, "audio tag at byte 13 is empty");
     tiny_flv(&t, 4, 2);
     tiny_add(&t, "x", 1);
     expect_refused(&t, ERR_TRUNCATED, "ends inside a tag header");

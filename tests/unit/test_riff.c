@@ -153,6 +153,88 @@ static void test_refuses(void **state)
     expect_refused(&t, ERR_FORMAT, "is not WAV (starts with '<html>')");
 }
 
+/* A format chunk of `size` bytes: 16 as of 10 samples of mono, then `tail`, then the samples. */
+static void with_format(struct tiny *t, unsigned tag, uint8_t size, const uint8_t *tail)
+{
+    struct tiny plain;
+
+    tiny_wav(&plain, 1, 16000, 10);
+    *t = (struct tiny){.len = 0};
+    tiny_add(t, plain.data, 36);
+    t->data[16] = size;
+    t->data[20] = (uint8_t)tag;
+    t->data[21] = (uint8_t)(tag >> 8);
+    tiny_add(t, tail, (size_t)size - 16);
+    tiny_add(t, plain.data + 36, plain.len - 36);
+    tiny_wav_fix(t);
+}
+
+static void test_formats(void **state)
+{
+    static const uint8_t none[2] = {0}, extra[2] = {1, 0};
+    uint8_t tail[24] = {22,   0,    16,   0,    4,    0,    0,    0,    0x01, 0x00, 0x00, 0x00,
+                        0x00, 0x00, 0x10, 0x00, 0x80, 0x00, 0x00, 0xaa, 0x00, 0x38, 0x9b, 0x71};
+    struct riff_info info;
+    struct err e = {0};
+    struct tiny t;
+
+    (void)state;
+    with_format(&t, 1, 18, none);
+    assert_int_equal(walk(&info, t.data, t.len, &e), ERR_OK);
+    assert_int_equal(info.pcm_offset, 46);
+    with_format(&t, 1, 18, extra);
+    expect_refused(&t, ERR_FORMAT, "extra format size at byte 36 is 1, want 0");
+    with_format(&t, 1, 40, tail);
+    expect_refused(&t, ERR_FORMAT, "format 1 at byte 20 does not go with a chunk of 40 bytes");
+    with_format(&t, 0xfffe, 16, NULL);
+    expect_refused(&t, ERR_FORMAT, "format 65534 at byte 20 does not go with a chunk of 16 bytes");
+    with_format(&t, 0xfffe, 18, none);
+    expect_refused(&t, ERR_FORMAT, "format 65534 at byte 20 does not go with a chunk of 18 bytes");
+    for (size_t i = 0; i < 24; i++) {
+        if (i >= 4 && i < 8) /* which speaker: any */
+            continue;
+        tail[i] ^= 1;
+        with_format(&t, 0xfffe, 40, tail);
+        expect_refused(&t, ERR_FORMAT, "extensible format at byte 20 is not 16-bit PCM");
+        tail[i] ^= 1;
+    }
+}
+
+/* Chunks that stand twice or not at all. */
+static void test_chunks(void **state)
+{
+    struct tiny t, once;
+
+    (void)state;
+    tiny_wav(&once, 1, 16000, 10);
+    t = once;
+    tiny_add(&t, once.data + 12, 24);
+    tiny_wav_fix(&t);
+    expect_refused(&t, ERR_FORMAT, "second chunk 'fmt ' at byte 72");
+    t = once;
+    tiny_add(&t, once.data + 36, 28);
+    tiny_wav_fix(&t);
+    expect_refused(&t, ERR_FORMAT, "second chunk 'data' at byte 72");
+    t = once;
+    t.len = 12;
+    tiny_wav_fix(&t);
+    expect_refused(&t, ERR_FORMAT, "no chunk 'fmt '");
+    tiny_wav(&t, 2, 16000, 10);
+    t.data[40]--; /* 39 bytes, and one of padding */
+    expect_refused(&t, ERR_FORMAT, "chunk 'data' at byte 44 has 39 bytes, not a multiple of 4");
+    t = once;
+    tiny_add(&t, "LIST\5\0\0\0INFOx\0", 14);
+    tiny_wav_fix(&t);
+    expect_refused(&t, ERR_FORMAT, "1 stray bytes at byte 76, no room for a chunk");
+    t = once;
+    tiny_add(&t, "LIST\x0e\0\0\0INFOICMT\x05\0\0\0ab", 22);
+    tiny_wav_fix(&t);
+    expect_refused(&t, ERR_TRUNCATED, "chunk 'ICMT' at byte 76 claims 5 bytes, 2 are left");
+    tiny_add(&t, "odd \2\0\0\0ab", 10); /* the file goes on behind the LIST */
+    tiny_wav_fix(&t);
+    expect_refused(&t, ERR_FORMAT, "chunk 'ICMT' at byte 76 claims 5 bytes, 2 are left");
+}
+
 /* 109 bytes that hang libsndfile 1.2.0 (reported upstream as a fuzzing find), and the same with a
  * RIFF size that fits. */
 static void test_hang_file(void **state)
@@ -270,6 +352,7 @@ int main(void)
         cmocka_unit_test(test_refuses),       cmocka_unit_test(test_hang_file),
         cmocka_unit_test(test_cut_anywhere),  cmocka_unit_test(test_flip_header),
         cmocka_unit_test(test_random_damage), cmocka_unit_test(test_measure),
+        cmocka_unit_test(test_formats),       cmocka_unit_test(test_chunks),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
