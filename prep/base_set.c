@@ -136,7 +136,7 @@ static enum err_code accept(const struct base_set_tool *tool, const struct clip_
 
     TRY(base_sample_unpack(s, tool->parts, tool->part_max, item->result.data, item->result.len, e));
     if ((s->flags & ~tool->may_flag) != 0)
-        TRY(err_set(e, ERR_FORMAT, "its decoder gave flags 0x%x", (unsigned)s->flags));
+        FAIL(err_set(e, ERR_FORMAT, "its decoder gave flags 0x%x", (unsigned)s->flags));
     TRY(tool->check(s, e));
     s->flags |= row->flags & tool->keep_flags;
 out:

@@ -163,7 +163,7 @@ enum err_code confine_this_process(size_t memory, struct err *e)
     mallopt(M_ARENA_MAX, 1);
     TRY(set_limits(memory, e));
     if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) != 0 || prctl(PR_SET_DUMPABLE, 0, 0, 0, 0) != 0)
-        TRY(err_sys(e, "prctl: cannot give up privileges"));
+        FAIL(err_sys(e, "prctl: cannot give up privileges"));
     if (confine_level() == CONFINE_FULL)
         TRY(filter_calls(e));
 out:

@@ -62,7 +62,7 @@ static enum err_code start(struct contain *c, struct contain_slot *s, struct err
     s->out = s->in + c->in_room;
     TRY(share(&s->clock, sizeof *s->clock, e));
     if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair) != 0)
-        TRY(err_sys(e, "socket to a worker: cannot make"));
+        FAIL(err_sys(e, "socket to a worker: cannot make"));
     s->guard = fork();
     if (s->guard == 0) {
         for (struct contain_slot *other = c->slot; other < s; other++)

@@ -72,11 +72,11 @@ static enum err_code print_plan(const struct irony_options *opt, const struct ir
             json_object_set_new(root, "donors", json_string(donor_rule_names[plan->rule])) == 0 &&
             (plan->matched_rate == 0.0 || add_matched(root, plan));
         if (!good)
-            TRY(err_set(e, ERR_NOMEM, "plan: no memory for the JSON object"));
+            FAIL(err_set(e, ERR_NOMEM, "plan: no memory for the JSON object"));
         TRY(json_print(json_incref(root), opt->out, JSON_INDENT(2) | JSON_REAL_PRECISION(15), e));
     }
     if (!good)
-        TRY(err_sys(e, "plan: cannot be written"));
+        FAIL(err_sys(e, "plan: cannot be written"));
 out:
     json_decref(root);
     free(text);
@@ -134,7 +134,8 @@ static enum err_code read_split(struct split_table *t, const struct irony_option
         return split_table_reference(t, opt->manifests, opt->fold < 0 ? 0 : opt->fold, e);
     TRY(split_table_read(t, opt->split, e));
     if (opt->fold >= 0 && opt->fold != t->fold)
-        TRY(err_set(e, ERR_DATA, "%s: is fold %d, --fold says %d", opt->split, t->fold, opt->fold));
+        FAIL(
+            err_set(e, ERR_DATA, "%s: is fold %d, --fold says %d", opt->split, t->fold, opt->fold));
 out:
     return e->code;
 }

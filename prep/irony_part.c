@@ -55,7 +55,7 @@ enum err_code irony_part_lines(char **text, size_t *len, const struct irony_part
 
     *len = 0;
     if (!mem_size(p->plan.mutated + p->plan.matched, LINE_SIZE, &size))
-        TRY(err_set(e, ERR_NOMEM, "irony: plan is too large"));
+        FAIL(err_set(e, ERR_NOMEM, "irony: plan is too large"));
     TRY(mem_array(text, size + 1, 1, "irony", e));
     for (size_t i = 0; i < p->n; i++)
         if (p->plan.donor[i] >= 0)

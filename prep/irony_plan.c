@@ -28,7 +28,7 @@ static enum err_code pools_init(struct pools *p, const struct plan_clip *clips, 
 
     *p = (struct pools){.n = n};
     if (!mem_size(n, N_EMOTIONS, &cells))
-        TRY(err_set(e, ERR_NOMEM, "irony plan: %zu clips are too many", n));
+        FAIL(err_set(e, ERR_NOMEM, "irony plan: %zu clips are too many", n));
     TRY(mem_array(&p->position, cells, sizeof *p->position, "irony plan", e));
     TRY(mem_array(&p->scratch, n, sizeof *p->scratch, "irony plan", e));
     for (int b = 0; b < N_EMOTIONS; b++)

@@ -133,8 +133,8 @@ static enum err_code make_plans(struct job *j, struct err *e)
     for (int p = 0; p < N_PARTS; p++) {
         TRY(irony_part_init(&j->part[p], j->t, (enum part)p, is_dropped, j, e));
         if (j->part[p].n == 0)
-            TRY(err_set(e, ERR_DATA, "%s: part '%s' has no clip that both bases hold",
-                        j->opt->split, part_names[p]));
+            FAIL(err_set(e, ERR_DATA, "%s: part '%s' has no clip that both bases hold",
+                         j->opt->split, part_names[p]));
         TRY(irony_part_plan(&j->part[p], j->plan, e));
     }
 out:
@@ -470,8 +470,8 @@ enum err_code irony_write(const struct irony_options *opt, const struct split_ta
     if (opt->cli.json)
         TRY(print_json(&j, e));
     if (j.missing > 0)
-        TRY(err_set(e, ERR_REJECTED, "%s: %zu of %zu clips are not in the base sets", opt->split,
-                    j.missing, t->count));
+        FAIL(err_set(e, ERR_REJECTED, "%s: %zu of %zu clips are not in the base sets", opt->split,
+                     j.missing, t->count));
 out:
     job_free(&j);
     return e->code;

@@ -230,7 +230,7 @@ static enum err_code judge_all(struct scan_corpus *s, struct scan_rules *r, stru
     progress_end(&w.progress);
     for (int i = 0; i < jobs; i++)
         if (w.fault[i].code != ERR_OK)
-            TRY(err_copy(e, &w.fault[i]));
+            FAIL(err_copy(e, &w.fault[i]));
 out:
     contain_close(r->workers);
     r->workers = NULL;
@@ -302,7 +302,8 @@ enum err_code scan_run(const struct scan_options *opt, struct err *e)
     for (int m = 0; m < N_SCAN_MEDIA; m++)
         TRY(list_folder(&s, &r, (enum scan_media)m, e));
     if (s.count == 0)
-        TRY(err_set(e, ERR_DATA, "%s: holds no VideoFlash/*.flv and no AudioWAV/*.wav", opt->root));
+        FAIL(
+            err_set(e, ERR_DATA, "%s: holds no VideoFlash/*.flv and no AudioWAV/*.wav", opt->root));
     /* An output that is in the way is better known before an hour of reading than after it. */
     if (!opt->cli.dry_run)
         TRY(atomic_file_open(&f, opt->output, opt->cli.force, e));
@@ -315,10 +316,10 @@ enum err_code scan_run(const struct scan_options *opt, struct err *e)
     sums = scan_sum(&s);
     /* A checkout without its media is not a corpus: a manifest of it would help nobody. */
     if (sums.lfs_pointers == s.count)
-        TRY(err_set(e, ERR_DATA,
-                    "%s: all %zu clips are git-lfs pointers, not media: run 'git lfs pull' in the "
-                    "checkout; nothing was written",
-                    opt->root, s.count));
+        FAIL(err_set(e, ERR_DATA,
+                     "%s: all %zu clips are git-lfs pointers, not media: run 'git lfs pull' in the "
+                     "checkout; nothing was written",
+                     opt->root, s.count));
     if (f != NULL) {
         TRY(scan_write(f, &s, &r, e));
         done = f;
@@ -329,8 +330,8 @@ enum err_code scan_run(const struct scan_options *opt, struct err *e)
     if (opt->cli.json)
         TRY(scan_print_json(&s, &r, e));
     if (sums.rejected > 0)
-        TRY(err_set(e, ERR_REJECTED, "%s: %zu of %zu clips are rejected", opt->root, sums.rejected,
-                    s.count));
+        FAIL(err_set(e, ERR_REJECTED, "%s: %zu of %zu clips are rejected", opt->root, sums.rejected,
+                     s.count));
 out:
     atomic_file_abort(f);
     corpus_done(&s);

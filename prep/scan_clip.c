@@ -97,7 +97,7 @@ static enum err_code read_half(struct file_view *v, struct scan_clip *c, const s
         goto out;
     if (file_read_beneath(v, r->opt->root, shown, SCAN_MEDIA_MAX_BYTES, &fault) != ERR_OK) {
         if (fault.code == ERR_NOMEM)
-            TRY(err_copy(e, &fault));
+            FAIL(err_copy(e, &fault));
         c->rejected = true;
         /* Reasons name files relative to ROOT: manifests hold no machine paths. */
         scan_clip_say(c, "%s%s", shown,

@@ -63,9 +63,9 @@ enum err_code scan_options_parse(struct scan_options *opt, int argc, char **argv
     opt->out = stdout;
     TRY(cli_parse(&argp, argc, argv, "synib-scan", &opt->cli, opt, e));
     if (opt->root == NULL)
-        TRY(err_set(e, ERR_USAGE, "ROOT: missing: name the folder of the corpus"));
+        FAIL(err_set(e, ERR_USAGE, "ROOT: missing: name the folder of the corpus"));
     if (opt->output == NULL && !opt->cli.dry_run)
-        TRY(err_set(e, ERR_USAGE, "-o: missing: name the clips manifest to write"));
+        FAIL(err_set(e, ERR_USAGE, "-o: missing: name the clips manifest to write"));
 out:
     return e->code;
 }

@@ -141,7 +141,7 @@ static enum err_code diff_views(struct report *r, const struct view *a, const st
     int64_t *to = calloc((size_t)a->count, sizeof *to);
 
     if (to == NULL)
-        TRY(err_set(e, ERR_NOMEM, "diff: no memory"));
+        FAIL(err_set(e, ERR_NOMEM, "diff: no memory"));
     r->split = a->name;
     diff_meta(r, a->set, b->set);
     diff_fields(r, a, b);
@@ -246,7 +246,7 @@ enum err_code inspect_diff(const struct inspect_options *opt, struct err *e)
     else
         json_array_foreach(r.lines, i, line) fprintf(opt->out, "%s\n", json_string_value(line));
     if (json_array_size(r.lines) > 0)
-        TRY(err_set(e, ERR_DATA, "%s and %s differ", a.path, b.path));
+        FAIL(err_set(e, ERR_DATA, "%s and %s differ", a.path, b.path));
 out:
     json_decref(r.lines);
     target_close(&a);

@@ -180,7 +180,7 @@ static enum err_code find_sample(const struct inspect_options *opt, const struct
             }
         }
     }
-    TRY(err_set(e, ERR_USAGE, "%s: --clip %s: no sample of this clip", t->path, opt->clip));
+    FAIL(err_set(e, ERR_USAGE, "%s: --clip %s: no sample of this clip", t->path, opt->clip));
 out:
     return e->code;
 }

@@ -156,10 +156,10 @@ static enum err_code draw_sheet(const struct inspect_options *opt, struct sheet 
     int64_t *chosen = NULL;
 
     if (columns > max_columns || rows > max_rows)
-        TRY(err_set(e, ERR_USAGE,
-                    "--count %d, --columns %d: %d rows of %d samples do not fit into one picture, "
-                    "which holds %d rows of %d",
-                    opt->count, opt->columns, rows, columns, max_rows, max_columns));
+        FAIL(err_set(e, ERR_USAGE,
+                     "--count %d, --columns %d: %d rows of %d samples do not fit into one picture, "
+                     "which holds %d rows of %d",
+                     opt->count, opt->columns, rows, columns, max_rows, max_columns));
     TRY(mem_array(&chosen, (size_t)count, sizeof *chosen, "samples", e));
     TRY(choose(s->view, count, chosen, e));
     TRY(jpeg_decoder_new(&s->decoder, e));
@@ -182,12 +182,12 @@ enum err_code inspect_contact_sheet(const struct inspect_options *opt, struct er
 
     TRY(target_open(&t, opt->target[0], opt->split, opt->base, e));
     if (t.file != NULL)
-        TRY(err_set(e, ERR_DATA, "%s: is a checkpoint: it has no samples to draw", t.path));
+        FAIL(err_set(e, ERR_DATA, "%s: is a checkpoint: it has no samples to draw", t.path));
     s.view = &t.view[0];
     s.jpeg = view_find(s.view, "video.jpeg0");
     s.logstft = view_find(s.view, "audio.logstft");
     if (s.jpeg < 0 && s.logstft < 0)
-        TRY(err_set(e, ERR_DATA, "%s: has neither frames nor spectrograms to draw", t.path));
+        FAIL(err_set(e, ERR_DATA, "%s: has neither frames nor spectrograms to draw", t.path));
     TRY(atomic_file_check(opt->output, opt->cli.force, e));
     if (opt->cli.dry_run) {
         log_note(&opt->cli.log, "%s: would be drawn to %s", t.path, opt->output);

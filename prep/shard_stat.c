@@ -154,7 +154,7 @@ enum err_code inspect_stat(const struct inspect_options *opt, struct err *e)
 
     TRY(target_open(&t, opt->target[0], opt->split, opt->base, e));
     if (t.file != NULL)
-        TRY(err_set(e, ERR_DATA, "%s: is a checkpoint: stat counts samples; see dump", t.path));
+        FAIL(err_set(e, ERR_DATA, "%s: is a checkpoint: stat counts samples; see dump", t.path));
     for (int v = 0; v < t.views; v++) {
         if (view_find(&t.view[v], "clip") < 0) {
             TRY(inspect_stat_vectors(opt, &t, &t.view[v], list, e));

@@ -98,12 +98,12 @@ static enum err_code open_dataset(struct target *t, const char *split, const cha
             TRY(open_split(t, t->path, split_names[i], bases, e));
     }
     if (t->views == 0 && split != NULL)
-        TRY(err_set(e, ERR_USAGE, "%s: has no split '%s'", t->path, split));
+        FAIL(err_set(e, ERR_USAGE, "%s: has no split '%s'", t->path, split));
     if (t->views == 0)
-        TRY(err_set(e, ERR_DATA,
-                    "%s: is neither a shard set (no index.jsonl) nor a dataset (no train, val or "
-                    "test)",
-                    t->path));
+        FAIL(err_set(e, ERR_DATA,
+                     "%s: is neither a shard set (no index.jsonl) nor a dataset (no train, val or "
+                     "test)",
+                     t->path));
 out:
     return e->code;
 }
@@ -136,7 +136,7 @@ static enum err_code open_set(struct target *t, const char *split, const char *c
         dir[len - 1] = '\0';
     TRY(mem_string(&name, path_base(dir), e));
     if (strcmp(name, ".") == 0 || strcmp(name, "..") == 0)
-        TRY(err_set(e, ERR_USAGE, "%s: name the split's folder, not '%s'", t->path, name));
+        FAIL(err_set(e, ERR_USAGE, "%s: name the split's folder, not '%s'", t->path, name));
     len = (size_t)(path_base(dir) - dir);
     dir[len] = '\0';
     TRY(open_split(t, len > 0 ? dir : ".", name, bases, e));
@@ -170,7 +170,7 @@ enum err_code target_open(struct target *t, const char *path, const char *split,
 
     *t = (struct target){.path = path};
     if (stat(path, &st) != 0)
-        TRY(err_sys(e, "%s", path));
+        FAIL(err_sys(e, "%s", path));
     if (S_ISDIR(st.st_mode))
         TRY(has_index(&is_set, path, ".", e));
     if (!S_ISDIR(st.st_mode) && split != NULL)

@@ -96,13 +96,13 @@ enum err_code split_kfold(struct split_table *out, const struct corpus *corpus, 
 
     *out = (struct split_table){.scheme = "kfold", .fold = fold};
     if (folds < 3)
-        TRY(err_set(e, ERR_USAGE, "--folds: %d is too few: train, val and test need 3", folds));
+        FAIL(err_set(e, ERR_USAGE, "--folds: %d is too few: train, val and test need 3", folds));
     if (fold < 0 || fold >= folds)
-        TRY(err_set(e, ERR_USAGE, "--fold: %d is not 0 to %d", fold, folds - 1));
+        FAIL(err_set(e, ERR_USAGE, "--fold: %d is not 0 to %d", fold, folds - 1));
     TRY(list_actors(&actor, &n, corpus, e));
     if (n < (size_t)folds)
-        TRY(err_set(e, ERR_DATA, "%s: %zu actors with accepted clips, fewer than %d folds",
-                    tsv_name(corpus->table), n, folds));
+        FAIL(err_set(e, ERR_DATA, "%s: %zu actors with accepted clips, fewer than %d folds",
+                     tsv_name(corpus->table), n, folds));
     shuffle(actor, n, seed);
     TRY(deal(actor, n, folds, e));
     qsort(actor, n, sizeof *actor, by_actor);
@@ -153,15 +153,15 @@ static enum err_code user_table_open(struct user_table *u, const char *path, int
     TRY(tsv_read(&u->t, path, "folds", NULL, e));
     u->by_actor = tsv_column(u->t, "actor") >= 0;
     if (u->by_actor == (tsv_column(u->t, "clip") >= 0))
-        TRY(err_set(e, ERR_DATA, "%s:2: must have either a column 'actor' or a column 'clip'",
-                    path));
+        FAIL(err_set(e, ERR_DATA, "%s:2: must have either a column 'actor' or a column 'clip'",
+                     path));
     if (fold >= 0)
         snprintf(name, sizeof name, "fold%d", fold);
     else if (tsv_column(u->t, "part") >= 0)
         snprintf(name, sizeof name, "part");
     u->column = tsv_column(u->t, name);
     if (u->column < 0)
-        TRY(err_set(e, ERR_DATA, "%s:2: has no column '%s'", path, name));
+        FAIL(err_set(e, ERR_DATA, "%s:2: has no column '%s'", path, name));
     TRY(tsv_index_init(&u->index, u->t, u->by_actor ? "actor" : "clip", e));
     TRY(tsv_index_unique(&u->index, e));
     TRY(mem_array(&u->used, tsv_rows(u->t), sizeof *u->used, "folds", e));
@@ -316,8 +316,8 @@ static enum err_code make_table(struct split_table *t, const struct split_option
             log_note(&opt->cli.log, "%s: leaves out %zu accepted clips", opt->scheme, left_out);
     }
     if (t->count == 0)
-        TRY(err_set(e, ERR_DATA, "%s: no clip of scheme '%s' is left: nothing to split",
-                    opt->clips != NULL ? opt->clips : "reference", opt->scheme));
+        FAIL(err_set(e, ERR_DATA, "%s: no clip of scheme '%s' is left: nothing to split",
+                     opt->clips != NULL ? opt->clips : "reference", opt->scheme));
 out:
     return e->code;
 }
@@ -422,8 +422,8 @@ enum err_code split_run(const struct split_options *opt, struct err *e)
     if (opt->cli.json)
         TRY(print_json(opt, &t, counts, &dropped, e));
     if (dropped.count > 0)
-        TRY(err_set(e, ERR_REJECTED, "%s: %zu of the clips or actors of scheme '%s' were dropped",
-                    opt->clips, dropped.count, opt->scheme));
+        FAIL(err_set(e, ERR_REJECTED, "%s: %zu of the clips or actors of scheme '%s' were dropped",
+                     opt->clips, dropped.count, opt->scheme));
 out:
     drop_list_free(&dropped);
     split_table_free(&t);

@@ -433,19 +433,19 @@ enum err_code split_audit_run(const struct split_options *opt, struct err *e)
     TRY(open_media(&media, &index, opt, e));
     TRY(make_report(root, &leaking, &a, &index, e));
     if (json_lost())
-        TRY(err_set(e, ERR_NOMEM, "audit: no memory for what was found"));
+        FAIL(err_set(e, ERR_NOMEM, "audit: no memory for what was found"));
     if (!opt->cli.json)
         print_text(opt->out, root);
     else
         TRY(json_print(json_incref(root), opt->out, JSON_INDENT(2), e));
     if (leaking > 0 && !opt->allow_overlap)
-        TRY(err_set(e, ERR_DATA,
-                    "%s: %zu speakers are in more than one part%s: the split is not "
-                    "speaker-disjoint",
-                    opt->audit[0], leaking, a.folds > 1 ? " (counted per fold)" : ""));
+        FAIL(err_set(e, ERR_DATA,
+                     "%s: %zu speakers are in more than one part%s: the split is not "
+                     "speaker-disjoint",
+                     opt->audit[0], leaking, a.folds > 1 ? " (counted per fold)" : ""));
     if (a.faults > 0)
-        TRY(err_set(e, ERR_DATA, "%s: %zu rules are broken: %s%s", opt->audit[0], a.faults,
-                    a.fault[0].text, a.faults > 1 ? "; ..." : ""));
+        FAIL(err_set(e, ERR_DATA, "%s: %zu rules are broken: %s%s", opt->audit[0], a.faults,
+                     a.fault[0].text, a.faults > 1 ? "; ..." : ""));
 out:
     audit_free(&a);
     tsv_index_free(&index);

@@ -193,13 +193,13 @@ static enum err_code add_sources(struct sources *s, const struct part_set *p, bo
     int sha;
 
     if (digest == NULL)
-        TRY(err_set(e, ERR_DATA, "%s: does not name its base sets",
-                    shard_set_dir(dataset_set(p->d))));
+        FAIL(err_set(e, ERR_DATA, "%s: does not name its base sets",
+                     shard_set_dir(dataset_set(p->d))));
     TRY(dataset_base_open(&base, video ? "video" : "audio", digest, dir, bases, e));
     TRY(clip_index_new(&index, base, video ? (int)VIDEO_CLIP : (int)AUDIO_CLIP, e));
     sha = shard_set_find(base, "src.sha256");
     if (sha < 0 || shard_field_bytes(shard_set_field(base, sha)) != sizeof s->item->sha256)
-        TRY(err_set(e, ERR_DATA, "%s: has no field src.sha256", shard_set_dir(base)));
+        FAIL(err_set(e, ERR_DATA, "%s: has no field src.sha256", shard_set_dir(base)));
     TRY(mem_grow(&s->item, &s->cap, s->count + (size_t)p->n, sizeof *s->item, "audit", e));
     for (int64_t i = 0; i < p->n; i++) {
         struct source *item = &s->item[s->count];
@@ -208,7 +208,7 @@ static enum err_code add_sources(struct sources *s, const struct part_set *p, bo
         struct shard_value v;
 
         if (at < 0)
-            TRY(err_set(e, ERR_DATA, "%s: clip %s is not in it", shard_set_dir(base), x->clip));
+            FAIL(err_set(e, ERR_DATA, "%s: clip %s is not in it", shard_set_dir(base), x->clip));
         TRY(shard_set_get(base, at, sha, &v, e));
         memcpy(item->sha256, v.data, sizeof item->sha256);
         memcpy(item->clip, x->clip, CLIP_NAME_SIZE);
@@ -308,7 +308,7 @@ static enum err_code audit_dataset(struct audited *x, struct err *e)
         if (has(x->dir, part_names[p]))
             TRY(audit_split(x, p, e));
     if (x->splits == 0)
-        TRY(err_set(e, ERR_DATA, "%s: is a folder without a split train, val or test", x->dir));
+        FAIL(err_set(e, ERR_DATA, "%s: is a folder without a split train, val or test", x->dir));
     compare_sources(x->a, x->fold, &x->video, "video", e);
     compare_sources(x->a, x->fold, &x->audio, "sound", e);
 out:
@@ -330,9 +330,9 @@ static enum err_code run_json(json_t **root, const char *dir, struct err *e)
     TRY(file_read(&v, path, RUN_JSON_MAX, e));
     *root = json_parse((const char *)v.data, v.len, &why, &no_memory);
     if (*root == NULL)
-        TRY(err_set(e, no_memory ? ERR_NOMEM : ERR_DATA, "%s: is not JSON", path));
+        FAIL(err_set(e, no_memory ? ERR_NOMEM : ERR_DATA, "%s: is not JSON", path));
     if (!json_is_string(json_object_get(*root, "data")))
-        TRY(err_set(e, ERR_DATA, "%s: does not say where the run's data are", path));
+        FAIL(err_set(e, ERR_DATA, "%s: does not say where the run's data are", path));
 out:
     file_view_free(&v);
     free(path);
@@ -361,7 +361,7 @@ static enum err_code check_run(struct audited *x, const char *dir, struct err *e
     TRY(tensorfile_open(&f, path, e));
     config = tensorfile_meta(f, "synib.config");
     if (config == NULL)
-        TRY(err_set(e, ERR_DATA, "%s: does not say what it was trained on", path));
+        FAIL(err_set(e, ERR_DATA, "%s: does not say what it was trained on", path));
     check_trained_on(x, config, PART_TRAIN, path_base(dir), e);
     check_trained_on(x, config, PART_VAL, path_base(dir), e);
 out:

@@ -103,9 +103,9 @@ static enum err_code check_folder(const struct corpus *c, const char *dir, const
     TRY(dir_list(&list, dir, "", e));
     for (size_t i = 0; i < list.count; i++)
         if (list.name[i][0] != '.' && !is_ours(c, list.name[i], suffix))
-            TRY(err_set(e, ERR_EXISTS,
-                        "%s/%s: is not part of this corpus: choose another folder or remove it",
-                        dir, list.name[i]));
+            FAIL(err_set(e, ERR_EXISTS,
+                         "%s/%s: is not part of this corpus: choose another folder or remove it",
+                         dir, list.name[i]));
 out:
     name_list_free(&list);
     return e->code;
@@ -118,11 +118,11 @@ static enum err_code check_root(const struct corpus *c, struct err *e)
 
     TRY(path_join(&media, c->opt->root, "media.tsv", e));
     if (lstat(media, &st) == 0 && !c->opt->cli.force)
-        TRY(err_set(e, ERR_EXISTS, "%s: exists: use --force to make the corpus again", media));
+        FAIL(err_set(e, ERR_EXISTS, "%s: exists: use --force to make the corpus again", media));
     TRY(check_folder(c, c->video, ".flv", e));
     TRY(check_folder(c, c->audio, ".wav", e));
     if (!c->opt->cli.dry_run && unlink(media) != 0 && errno != ENOENT && errno != ENOTDIR)
-        TRY(err_sys(e, "%s: cannot remove", media));
+        FAIL(err_sys(e, "%s: cannot remove", media));
 out:
     free(media);
     return e->code;

@@ -91,7 +91,7 @@ enum err_code synth_options_parse(struct synth_options *opt, int argc, char **ar
 
     TRY(cli_parse(&argp, argc, argv, "synib-synth", &opt->cli, opt, e));
     if (opt->root == NULL || opt->root[0] == '\0')
-        TRY(err_set(e, ERR_USAGE, "no output folder: give one with -o ROOT"));
+        FAIL(err_set(e, ERR_USAGE, "no output folder: give one with -o ROOT"));
 out:
     return e->code;
 }

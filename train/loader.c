@@ -141,12 +141,12 @@ enum err_code loader_new(struct loader **out, const struct data *data,
     l->opt = *opt;
     l->count = data_count(data);
     if (l->count == 0)
-        TRY(err_set(e, ERR_DATA, "the split is empty: there is nothing to train on or test"));
+        FAIL(err_set(e, ERR_DATA, "the split is empty: there is nothing to train on or test"));
     if (l->count > UINT32_MAX)
-        TRY(err_set(e, ERR_DATA, "the split has more than 2^32 samples"));
+        FAIL(err_set(e, ERR_DATA, "the split has more than 2^32 samples"));
     if (opt->oracle != ORACLE_NONE && !data_has_oracle(data))
-        TRY(err_set(e, ERR_DATA,
-                    "mask.kind: an oracle mask needs data that say what it is: these have none"));
+        FAIL(err_set(e, ERR_DATA,
+                     "mask.kind: an oracle mask needs data that say what it is: these have none"));
     l->batches = (l->count + opt->batch - 1) / opt->batch;
     TRY(mem_array(&l->order, (size_t)l->count, sizeof *l->order, "sample order", e));
     l->next = l->batches;

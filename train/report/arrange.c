@@ -139,8 +139,9 @@ static enum err_code place_runs(struct report *r, struct err *e)
         if (r->run[i].identity == NULL)
             continue;
         if (!tsv_cell_ok(row[i]) || !tsv_cell_ok(column[i]))
-            TRY(err_set(e, ERR_DATA, "%s: its settings or data are described by control characters",
-                        r->run[i].path));
+            FAIL(err_set(e, ERR_DATA,
+                         "%s: its settings or data are described by control characters",
+                         r->run[i].path));
         TRY(add_row(r, &r->run[i], row[i], e));
         TRY(add_column(r, &r->run[i], column[i], e));
     }

@@ -39,8 +39,8 @@ static enum err_code clip_at(const struct part *p, int64_t i, int field, char ou
 
     TRY(shard_set_get(p->set, i, field, &v, e));
     if (!clip_name_ok(v.data))
-        TRY(err_set(e, ERR_DATA, "%s: sample %lld: a clip is not named like one",
-                    shard_set_dir(p->set), (long long)i));
+        FAIL(err_set(e, ERR_DATA, "%s: sample %lld: a clip is not named like one",
+                     shard_set_dir(p->set), (long long)i));
     memcpy(out, v.data, CLIP_NAME_SIZE);
 out:
     return e->code;

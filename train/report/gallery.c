@@ -187,8 +187,8 @@ static enum err_code put_gallery(FILE *f, const struct report *r, const struct m
             goto out;
         TRY(dataset_describe(data, m[i].sample, &s, e));
         if (s.label != run->label[m[i].sample])
-            TRY(err_set(e, ERR_DATA, "%s: clip %s has another label than in the predictions of %s",
-                        r->set[run->data].dir, s.clip, run->path));
+            FAIL(err_set(e, ERR_DATA, "%s: clip %s has another label than in the predictions of %s",
+                         r->set[run->data].dir, s.clip, run->path));
         if (was_shown(shown, *count, &s))
             continue;
         memcpy(shown[*count].clip, s.clip, sizeof s.clip);

@@ -37,14 +37,14 @@ static enum err_code add_runs(struct report *r, size_t *cap, char ***reals, size
 
     TRY(collect_folders(&found, root, "run.json", e));
     if (found.count == 0)
-        TRY(err_set(e, ERR_DATA, "%s: neither a run nor a folder of runs: no run.json in it",
-                    root));
+        FAIL(err_set(e, ERR_DATA, "%s: neither a run nor a folder of runs: no run.json in it",
+                     root));
     for (size_t i = 0; i < found.count; i++) {
         struct report_run one = {.data = -1};
 
         real = realpath(found.name[i], NULL);
         if (real == NULL)
-            TRY(err_sys(e, "%s", found.name[i]));
+            FAIL(err_sys(e, "%s", found.name[i]));
         if (is_known(r, real, *reals)) {
             free(real);
             real = NULL;

@@ -266,7 +266,7 @@ enum err_code select_text(char **text, size_t *undecided, const struct results *
     *undecided = 0;
     s.column = find_column(r, columns[by]);
     if (s.column < 0)
-        TRY(err_set(e, ERR_DATA, "%s: no run has %s", r->plan->name, select_names[by]));
+        FAIL(err_set(e, ERR_DATA, "%s: no run has %s", r->plan->name, select_names[by]));
     TRY(mem_array(&s.run, r->plan->n, sizeof(struct plan_run *), "selection", e));
     TRY(mem_array(&s.candidate, r->plan->n, sizeof *s.candidate, "selection", e));
     for (size_t i = 0; i < r->plan->n; i++)
