@@ -19,10 +19,13 @@ static void mark_cut(char *text, int wanted)
  * steer it, or look like a line of ours, becomes '?'. */
 static void mask_controls(char *text, bool keep_lines)
 {
-    for (unsigned char *p = (unsigned char *)text; *p != '\0'; p++) {
-        if ((*p < 0x20 && !(keep_lines && *p == '\n')) || *p == 0x7f)
-            *p = '?';
-        else if (*p == 0xc2 && p[1] >= 0x80 && p[1] < 0xa0) /* U+0080 to U+009F */
+    static const char odd[] = "\1\2\3\4\5\6\7\10\11\12\13\14\15\16\17\20\21\22\23\24\25\26\27"
+                              "\30\31\32\33\34\35\36\37\177\302";
+
+    for (char *p = text; *(p += strcspn(p, odd)) != '\0'; p++) {
+        if (*p != '\302')
+            *p = keep_lines && *p == '\n' ? '\n' : '?';
+        else if ((p[1] & 0xe0) == 0x80) /* U+0080 to U+009F */
             p[0] = p[1] = '?';
     }
 }
