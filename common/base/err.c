@@ -93,8 +93,8 @@ enum err_code err_add_line(struct err *e, enum err_code code, const char *fmt, .
 
     if (e->code == ERR_OK)
         e->code = code;
-    for (size_t i = 0; i < len; i++)
-        lines += e->text[i] == '\n';
+    for (const char *p = e->text; len > 0 && (p = strchr(p, '\n')) != NULL; p++)
+        lines++;
     if (len > 0 && lines >= ERR_MAX_LINES)
         return e->code;
     if (len > 0 && len + 1 < sizeof e->text)
