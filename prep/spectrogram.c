@@ -31,7 +31,7 @@ struct spectrogram {
     float magnitude[BLOCK * SPECTROGRAM_BINS];
     double *frame;          /* [FFT], aligned by FFTW */
     fftw_complex *spectrum; /* [BINS], likewise */
-    fftw_plan plan;
+    fftw_plan plan;         /* NULL until the first clip */
 };
 
 static pthread_mutex_t planner = PTHREAD_MUTEX_INITIALIZER;
@@ -42,21 +42,17 @@ enum err_code spectrogram_new(struct spectrogram **out, struct err *e)
     char *room;
 
     *out = NULL;
-    /* FFTW's planner aborts where it has no memory: look first that there is plenty. */
+    /* Not to begin with where the plan will lack it. */
     TRY(mem_array(&room, PLAN_ROOM_BYTES, 1, "FFTW plan", e));
     free(room);
     TRY(mem_array(&s, 1, sizeof *s, "spectrogram", e));
     for (int i = 0; i < FFT; i++)
         s->window[i] = 0.5 - 0.5 * cos(2 * M_PI * i / FFT);
-    pthread_mutex_lock(&planner);
     s->frame = fftw_alloc_real(FFT);
     s->spectrum = fftw_alloc_complex(SPECTROGRAM_BINS);
-    if (s->frame != NULL && s->spectrum != NULL)
-        s->plan = fftw_plan_dft_r2c_1d(FFT, s->frame, s->spectrum, FFTW_ESTIMATE);
-    pthread_mutex_unlock(&planner);
-    if (s->plan == NULL) {
+    if (s->frame == NULL || s->spectrum == NULL) {
         spectrogram_free(s);
-        return err_set(e, ERR_NOMEM, "FFTW plan: out of memory");
+        return err_set(e, ERR_NOMEM, "spectrogram: out of memory");
     }
     *out = s;
 out:
@@ -74,6 +70,16 @@ void spectrogram_free(struct spectrogram *s)
     fftw_free(s->spectrum);
     pthread_mutex_unlock(&planner);
     free(s);
+}
+
+/* FFTW's planner aborts where it lacks memory. In a worker of synib-stft that ends the worker, and
+ * the tool goes on. */
+static enum err_code make_plan(struct spectrogram *s, struct err *e)
+{
+    pthread_mutex_lock(&planner);
+    s->plan = fftw_plan_dft_r2c_1d(FFT, s->frame, s->spectrum, FFTW_ESTIMATE);
+    pthread_mutex_unlock(&planner);
+    return s->plan != NULL ? ERR_OK : err_set(e, ERR_NOMEM, "FFTW plan: out of memory");
 }
 
 /* Natural logarithm of positive normal numbers, in place: Cephes' logf (Moshier), within 1 unit in
@@ -139,6 +145,8 @@ enum err_code spectrogram_make(struct spectrogram *s, const float *pcm, size_t n
     if (n < SPECTROGRAM_MIN_SAMPLES)
         return err_set(e, ERR_DATA, "%.3f s of sound: three times that does not fill 3 s",
                        (double)n / SPECTROGRAM_MIN_SAMPLES);
+    if (s->plan == NULL)
+        TRY(make_plan(s, e));
     tile(s->padded + PAD, pcm, n);
     for (size_t first = 0; first < SPECTROGRAM_FRAMES; first += BLOCK) {
         size_t count = SPECTROGRAM_FRAMES - first < BLOCK ? SPECTROGRAM_FRAMES - first : BLOCK;
@@ -150,7 +158,8 @@ enum err_code spectrogram_make(struct spectrogram *s, const float *pcm, size_t n
             for (size_t t = 0; t < count; t++)
                 out[k * SPECTROGRAM_FRAMES + first + t] = s->magnitude[t * SPECTROGRAM_BINS + k];
     }
-    return ERR_OK;
+out:
+    return e->code;
 }
 
 const char *spectrogram_library(void)

@@ -19,8 +19,9 @@ enum {
     SPECTROGRAM_HOP = 353,
 };
 
-/* A plan and its scratch: one per thread. Plans are made with FFTW_ESTIMATE, so that the bits do
- * not depend on timing, and under a lock, as FFTW wants it. */
+/* A plan and its scratch: one per thread. The plan is made with the first spectrogram, in the
+ * process that makes it, as FFTW ends that process where it lacks memory; with FFTW_ESTIMATE, so
+ * that the bits do not depend on timing, and under a lock, as FFTW wants it. */
 struct spectrogram;
 
 NODISCARD enum err_code spectrogram_new(struct spectrogram **s, struct err *e);
