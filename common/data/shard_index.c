@@ -145,7 +145,7 @@ static enum err_code read_field(struct shard_field *f, const json_t *spec, const
     for (int i = 0; i < f->rank; i++) {
         const json_t *dim = json_array_get(shape, (size_t)i);
 
-        if (!json_is_integer(dim) || json_integer_value(dim) < 1)
+        if (json_typeof(dim) != JSON_INTEGER || json_integer_value(dim) < 1)
             return bad(path, 1, e, "a field's dimension is not a number above 0");
         f->dim[i] = json_integer_value(dim);
     }
@@ -159,11 +159,11 @@ static enum err_code read_meta(struct shard_index *x, json_t *meta, const char *
 
     if (!json_is_object(meta))
         return bad(path, 1, e, "meta is not an object");
-    json_object_foreach(
-        meta, key,
-        value) if (!tf_meta_key_ok(key) ||
-                   !json_is_string(value)) return bad(path, 1, e,
-                                                      "meta holds something else than strings");
+    json_object_foreach(meta, key, value)
+    {
+        if (!tf_meta_key_ok(key) || json_typeof(value) != JSON_STRING)
+            return bad(path, 1, e, "meta holds something else than strings");
+    }
     x->meta = json_incref(meta);
     return ERR_OK;
 }

@@ -65,10 +65,10 @@ static enum err_code scan_header(const struct tensorfile *f, const uint8_t *p, s
     size_t last = n;
     int depth = 0;
 
-    while (last > 0 && p[last - 1] == ' ')
-        last--;
     if (p[0] != '{')
         return bad(f, e, "header does not begin with '{': not a safetensors file");
+    while (p[last - 1] == ' ')
+        last--;
     if (p[last - 1] != '}')
         return bad(f, e, "header ends at byte %zu without '}': not a safetensors file",
                    TF_LENGTH_BYTES + last - 1);
@@ -151,7 +151,7 @@ static enum err_code read_shape(const struct tensorfile *f, const char *name, co
 {
     char type[160];
 
-    if (!json_is_array(shape))
+    if (json_typeof(shape) != JSON_ARRAY)
         return bad(f, e, "tensor '%s': shape is %s, not a list", name, kind_of(shape));
     if (json_array_size(shape) > TENSOR_MAX_RANK)
         return bad(f, e, "tensor '%s': rank %zu is more than %d", name, json_array_size(shape),
@@ -160,7 +160,7 @@ static enum err_code read_shape(const struct tensorfile *f, const char *name, co
     for (int i = 0; i < info->rank; i++) {
         const json_t *dim = json_array_get(shape, (size_t)i);
 
-        if (!json_is_integer(dim))
+        if (json_typeof(dim) != JSON_INTEGER)
             return bad(f, e, "tensor '%s': dimension %d is %s, not a whole number", name, i,
                        kind_of(dim));
         info->dim[i] = json_integer_value(dim);
@@ -181,15 +181,17 @@ static enum err_code read_offsets(const struct tensorfile *f, const char *name,
     const json_t *first = json_array_get(offsets, 0), *last = json_array_get(offsets, 1);
     json_int_t begin, end;
 
-    if (!json_is_array(offsets))
+    if (json_typeof(offsets) != JSON_ARRAY)
         return bad(f, e, "tensor '%s': data_offsets is %s, not a pair", name, kind_of(offsets));
     if (json_array_size(offsets) != 2)
         return bad(f, e, "tensor '%s': data_offsets has %zu numbers, not 2", name,
                    json_array_size(offsets));
-    if (!json_is_integer(first) || !json_is_integer(last))
-        return bad(f, e, "tensor '%s': the %s of data_offsets is %s, not a whole number", name,
-                   json_is_integer(first) ? "end" : "begin",
-                   kind_of(json_is_integer(first) ? last : first));
+    if (json_typeof(first) != JSON_INTEGER)
+        return bad(f, e, "tensor '%s': the begin of data_offsets is %s, not a whole number", name,
+                   kind_of(first));
+    if (json_typeof(last) != JSON_INTEGER)
+        return bad(f, e, "tensor '%s': the end of data_offsets is %s, not a whole number", name,
+                   kind_of(last));
     begin = json_integer_value(first);
     end = json_integer_value(last);
     if (begin < 0 || end < 0)
@@ -253,7 +255,7 @@ static enum err_code check_keys(const struct tensorfile *f, const char *name, co
 {
     static const char *const keys[] = {"dtype", "shape", "data_offsets"};
 
-    if (!json_is_object(spec))
+    if (json_typeof(spec) != JSON_OBJECT)
         return bad(f, e, "tensor '%.80s': is %s, not an object", name, kind_of(spec));
     for (int i = 0; i < 3; i++)
         if (json_object_get(spec, keys[i]) == NULL)
@@ -276,7 +278,7 @@ static enum err_code read_tensor(struct tensorfile *f, const char *name, const j
         return bad(f, e, "tensor '%.80s': is not a tensor name", name);
     TRY(check_keys(f, name, spec, e));
     dtype = json_object_get(spec, "dtype");
-    if (!json_is_string(dtype))
+    if (json_typeof(dtype) != JSON_STRING)
         return bad(f, e, "tensor '%.80s': dtype is %s, not a string", name, kind_of(dtype));
     if (!dtype_parse(&info.dtype, json_string_value(dtype)))
         return bad(f, e, "tensor '%.80s': dtype '%.20s' is not one of U8, I32, I64, F32", name,

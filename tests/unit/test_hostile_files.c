@@ -335,6 +335,10 @@ static const struct recipe recipes[] = {
      .message = "dtype 'i32' is not one of"},
     {"dtype is a number", .header = X("4", "[2]", "[0,8]"),
      .message = "dtype is a whole number, not a string"},
+    {"square trailer",
+     .header = "{" HOSTILE_META "," HOSTILE_X "," HOSTILE_PAD0 "," HOSTILE_TABLE "," HOSTILE_PAD1
+               "," TENSOR("_trailer", "\"U8\"", "[8,8]", "[128,192]") "}",
+     .message = "tensor '_trailer': is U8 [8, 8], must be U8 [64]"},
     /* shapes */
     {"shape is a number", .header = X("\"I32\"", "2", "[0,8]"),
      .message = "shape is a whole number, not a list"},
@@ -348,6 +352,11 @@ static const struct recipe recipes[] = {
      .message = "dimension 0 is a string, not a whole number"},
     {"true", .header = X("\"I32\"", "[true]", "[0,8]"),
      .message = "dimension 0 is true, not a whole number"},
+    {"false", .header = X("\"I32\"", "[2,false]", "[0,8]"),
+     .message = "dimension 1 is false, not a whole number"},
+    {"null", .header = X("\"I32\"", "[null]", "[0,8]"),
+     .message = "dimension 0 is null, not a whole number"},
+    {"object", .header = X("\"I32\"", "{}", "[0,8]"), .message = "shape is an object, not a list"},
     {"no element", .header = X("\"I32\"", "[0]", "[0,0]"),
      .message = "dimension 0 is 0, less than 1"},
     {"no element, second dimension", .header = X("\"I32\"", "[2,0]", "[0,0]"),

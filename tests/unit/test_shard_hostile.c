@@ -15,11 +15,16 @@
 
 /* ---- the index ---- */
 
-#define HEX64 "0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef"
+#define HEX63 "0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcde"
+#define HEX64 HEX63 "f"
 #define FIELD "{\"name\":\"label\",\"dtype\":\"I32\",\"shape\":[]}"
 #define HEAD_FIELDS(samples, shards, fields)                                                       \
     "{\"synib\":\"set\",\"version\":1,\"prefix\":\"x\",\"samples\":" samples ",\"shards\":" shards \
     ",\"content_sha256\":\"" HEX64 "\",\"fields\":[" fields "],\"meta\":{\"a\":\"b\"}}\n"
+#define HEAD_OF(prefix, content, fields, meta)                                            \
+    "{\"synib\":\"set\",\"version\":1,\"prefix\":\"" prefix                               \
+    "\",\"samples\":3,\"shards\":1,\"content_sha256\":\"" content "\",\"fields\":" fields \
+    ",\"meta\":" meta "}\n"
 #define HEAD HEAD_FIELDS("3", "1", FIELD)
 #define LINE_OF(name, first, count)                                              \
     "{\"shard\":\"" name "\",\"bytes\":900,\"first\":" first ",\"count\":" count \
@@ -90,17 +95,63 @@ static void test_index(void **state)
          "'crc32c' is not a field name"},
         {HEAD_FIELDS("3", "1", "{\"name\":\"a.off\",\"dtype\":\"I32\",\"shape\":[]}") LINE,
          "'a.off' is not a field name"},
+        {HEAD_OF("x", HEX64, "[" FIELD "]", "7") LINE, "index:1: meta is not an object"},
+        {HEAD_OF("x", HEX64, "[" FIELD "]", "{\"a\":7}") LINE,
+         "index:1: meta holds something else"},
+        {HEAD_OF("x", HEX64, "[" FIELD "]", "{\"a b\":\"c\"}") LINE, "index:1: meta holds"},
+        {HEAD_OF("", HEX64, "[" FIELD "]", "{}") LINE, "index:1: lacks a key"},
+        {HEAD_OF(HEX64 "0", HEX64, "[" FIELD "]", "{}") LINE, "index:1: lacks a key"},
+        {HEAD_OF("x", "0123", "[" FIELD "]", "{}") LINE, "index:1: lacks a key"},
+        {HEAD_OF("x", HEX64 "0", "[" FIELD "]", "{}") LINE, "index:1: lacks a key"},
+        {HEAD_OF("x", HEX63 "F", "[" FIELD "]", "{}") LINE, "index:1: lacks a key"},
+        {HEAD_OF("x", HEX64, FIELD, "{}") LINE, "index:1: lacks a key"},
+        {HEAD_FIELDS("3", "1", "{\"name\":\"" HEX64 "\",\"dtype\":\"I32\",\"shape\":[]}") LINE,
+         "a field lacks its name"},
+        {HEAD_FIELDS("3", "1", "{\"name\":\"a\",\"dtype\":\"U8\",\"ragged\":false}") LINE,
+         "a field's shape is not a list"},
+        {HEAD_FIELDS("3", "1", "{\"name\":\"a\",\"dtype\":\"U8\",\"shape\":7}") LINE,
+         "a field's shape is not a list"},
+        {HEAD_FIELDS("3", "1", "{\"name\":\"a\",\"dtype\":\"U8\",\"shape\":[\"1\"]}") LINE,
+         "dimension is not a number above 0"},
     };
     struct err e = {0};
 
     (void)state;
     ASSERT_OK(parse(HEAD LINE, &e), e);
+    ASSERT_OK(parse(HEAD_OF("x", HEX64, "[" FIELD "]", "{}") LINE, &e), e);
     for (size_t i = 0; i < sizeof bad / sizeof bad[0]; i++) {
         if (parse(bad[i].text, &e) == ERR_OK || err_exit_status(e.code) != 4 ||
             strstr(e.text, bad[i].message) == NULL)
             fail_msg("case %zu gave %d (%s), not \"%s\"", i, e.code, e.text, bad[i].message);
         err_clear(&e);
     }
+}
+
+/* More fields than a set can have, and a line longer than any that is read. */
+static void test_index_limits(void **state)
+{
+    struct err e = {0};
+    char *text = NULL, *many = NULL;
+    size_t len;
+    FILE *f;
+
+    (void)state;
+    f = open_memstream(&many, &len);
+    assert_non_null(f);
+    for (int i = 0; i <= SHARD_MAX_FIELDS; i++)
+        fprintf(f, "%s{\"name\":\"n%d\",\"dtype\":\"I32\",\"shape\":[]}", i > 0 ? "," : "", i);
+    assert_int_equal(fclose(f), 0);
+    assert_true(asprintf(&text,
+                         "{\"synib\":\"set\",\"version\":1,\"prefix\":\"x\",\"samples\":3,"
+                         "\"shards\":1,\"content_sha256\":\"" HEX64
+                         "\",\"fields\":[%s],\"meta\":{}}\n" LINE,
+                         many) > 0);
+    ASSERT_FAILS(parse(text, &e), e, ERR_FORMAT, "index:1: has too many fields");
+    free(text);
+    free(many);
+    assert_true(asprintf(&text, HEAD "{\"shard\":\"%*s\"}\n", (1 << 20) + 1, "x") > 0);
+    ASSERT_FAILS(parse(text, &e), e, ERR_FORMAT, "index:2: line is too long");
+    free(text);
 }
 
 /* Every byte of a good index changed in turn and sealed again: an answer, never a crash. */
@@ -296,6 +347,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_index),
+        cmocka_unit_test(test_index_limits),
         cmocka_unit_test(test_index_bytes),
         cmocka_unit_test(test_index_cut),
         cmocka_unit_test(test_header_bytes),

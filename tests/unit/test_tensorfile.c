@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #include "common/base/bytes.h"
 #include "common/base/file.h"
-#include "common/data/tensorfile.h"
+#include "common/data/tensorfile_format.h"
 #include "tests/support/check.h"
 #include "tests/support/hostile.h"
 #include "tests/support/naive_reader.h"
@@ -311,6 +311,44 @@ static void test_too_many_tensors(void **state)
 
 /* ---- misuse and abandoned files ---- */
 
+/* What a reader would refuse is not written. */
+static void test_writer_limits(void **state)
+{
+    char *path = scratch_path(*state, "x.safetensors"), *text = malloc(TF_MAX_HEADER + 1), key[32];
+    const int64_t dims[TENSOR_MAX_RANK + 1] = {1, 1, 1, 1, 1, 1};
+    struct tensorfile_writer *w = NULL;
+    struct err e = {0};
+
+    assert_non_null(text);
+    memset(text, 'x', TF_MAX_HEADER);
+    text[TF_MAX_HEADER] = '\0';
+    ASSERT_OK(tensorfile_writer_open(&w, path, "shard", false, &e), e);
+    ASSERT_FAILS(tensorfile_writer_declare(w, "x", DTYPE_U8, -1, dims, &e), e, ERR_DATA, "rank -1");
+    ASSERT_FAILS(tensorfile_writer_declare(w, "x", DTYPE_U8, TENSOR_MAX_RANK + 1, dims, &e), e,
+                 ERR_DATA, "rank 6");
+    ASSERT_OK(tensorfile_writer_declare(w, "x", DTYPE_U8, 1, dims, &e), e);
+    ASSERT_OK(tensorfile_writer_meta(w, "long", text, &e), e);
+    ASSERT_FAILS(tensorfile_writer_data(w, "a", 1, &e), e, ERR_DATA,
+                 "more than the limit of 1048576");
+    ASSERT_FAILS(tensorfile_writer_declare(w, "y", DTYPE_U8, 1, dims, &e), e, ERR_INTERNAL,
+                 "tensor 'y' is declared after data");
+    tensorfile_writer_abort(w);
+    ASSERT_OK(tensorfile_writer_open(&w, path, "shard", false, &e), e);
+    for (int i = 2; i < TF_MAX_META; i++) { /* two are there */
+        snprintf(key, sizeof key, "key%d", i);
+        ASSERT_OK(tensorfile_writer_meta(w, key, "", &e), e);
+    }
+    ASSERT_FAILS(tensorfile_writer_meta(w, "more", "", &e), e, ERR_DATA, "more than 128 metadata");
+    ASSERT_FAILS(tensorfile_writer_commit(w, NULL, &e), e, ERR_INTERNAL, "no tensor is declared");
+    ASSERT_OK(tensorfile_writer_open(&w, path, "shard", false, &e), e);
+    ASSERT_OK(tensorfile_writer_declare(w, "x", DTYPE_U8, 1, dims, &e), e);
+    ASSERT_FAILS(tensorfile_writer_commit(w, NULL, &e), e, ERR_INTERNAL,
+                 "tensor 0 of 1 is not complete");
+    assert_int_not_equal(access(path, F_OK), 0);
+    free(text);
+    free(path);
+}
+
 static void test_writer_refuses(void **state)
 {
     char *path = scratch_path(*state, "x.safetensors");
@@ -351,6 +389,7 @@ int main(void)
         IN_SCRATCH(test_flip_anywhere),       IN_SCRATCH(test_appended),
         cmocka_unit_test(test_hostile_bytes), cmocka_unit_test(test_foreign_safetensors),
         IN_SCRATCH(test_too_many_tensors),    IN_SCRATCH(test_writer_refuses),
+        IN_SCRATCH(test_writer_limits),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
