@@ -83,12 +83,12 @@ enum err_code run_lock_take(struct run_lock *lock, const char *dir, const char *
     lock->fd = -1;
     TRY(dir_make(dir, e));
     TRY(path_join(&path, dir, name, e));
-    lock->fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0666);
+    lock->fd = TEMP_FAILURE_RETRY(open(path, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0666));
     if (lock->fd < 0) {
         err_sys(e, "%s", path);
         goto out;
     }
-    if (flock(lock->fd, LOCK_EX | LOCK_NB) == 0)
+    if (TEMP_FAILURE_RETRY(flock(lock->fd, LOCK_EX | LOCK_NB)) == 0)
         goto out;
     if (errno == EWOULDBLOCK && wait) {
         log_note(log, "%s: another process works on this: waiting for it", dir);
@@ -167,7 +167,7 @@ enum err_code run_log_check(const char *dir, const char *name, int64_t bytes, in
     if (bytes == 0)
         return ERR_OK;
     TRY(path_join(&log.path, dir, name, e));
-    log.fd = open(log.path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK);
+    log.fd = TEMP_FAILURE_RETRY(open(log.path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK));
     if (log.fd < 0 && errno == ENOENT)
         FAIL(err_set(e, ERR_CHECKSUM, "%s: is missing: start again with --force", log.path));
     if (log.fd < 0)
@@ -183,7 +183,8 @@ enum err_code run_log_open(struct run_log *log, const char *dir, const char *nam
 {
     *log = (struct run_log){.fd = -1};
     TRY(path_join(&log->path, dir, name, e));
-    log->fd = open(log->path, O_RDWR | O_CREAT | O_APPEND | O_CLOEXEC | O_NOFOLLOW, 0666);
+    log->fd = TEMP_FAILURE_RETRY(
+        open(log->path, O_RDWR | O_CREAT | O_APPEND | O_CLOEXEC | O_NOFOLLOW, 0666));
     if (log->fd < 0) {
         err_sys(e, "%s", log->path);
         goto out;
