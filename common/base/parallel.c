@@ -71,5 +71,5 @@ int parallel_cores(void)
 
     if (sched_getaffinity(0, sizeof set, &set) != 0)
         return 1;
-    return CPU_COUNT(&set) > 0 ? CPU_COUNT(&set) : 1;
+    return CPU_COUNT(&set);
 }

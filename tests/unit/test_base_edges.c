@@ -1,22 +1,25 @@
 /* SPDX-License-Identifier: MIT */
-/* The rarer ways through common/base: errors nobody listens to, lines on a terminal, signals, a
- * full stdout, options that are no numbers. */
+/* The rarer ways through common/base: errors nobody listens to, lines on a terminal, options that
+ * are no numbers, files and folders that are none. */
 #include "tests/support/cmocka.h"
 
+#include "common/base/atomic_file.h"
 #include "common/base/cli.h"
+#include "common/base/file.h"
 #include "common/base/hash.h"
 #include "common/base/mem.h"
-#include "common/base/parallel.h"
+#include "common/base/text_stream.h"
+#include "tests/support/capture.h"
 #include "tests/support/check.h"
+#include "tests/support/scratch.h"
 
 #include <errno.h>
-#include <fcntl.h>
 #include <float.h>
-#include <signal.h>
+#include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/wait.h>
+#include <sys/mman.h>
 #include <unistd.h>
 
 static void test_errors_without_a_listener(void **state)
@@ -29,6 +32,9 @@ static void test_errors_without_a_listener(void **state)
     errno = ENOMEM;
     assert_int_equal(err_sys(&e, "file"), ERR_NOMEM);
     assert_non_null(strstr(e.text, "file: "));
+    err_clear(&e);
+    errno = ENFILE;
+    assert_int_equal(err_sys(&e, "file"), ERR_NOMEM);
 }
 
 static void test_every_code_has_a_status(void **state)
@@ -39,26 +45,6 @@ static void test_every_code_has_a_status(void **state)
     for (int code = 0; code < (int)(sizeof want / sizeof want[0]); code++)
         assert_int_equal(err_exit_status((enum err_code)code), want[code]);
     assert_int_equal(err_exit_status((enum err_code)99), 1);
-}
-
-/* What `fn` writes to stderr, in 4 KiB at most. */
-static void capture(char text[4096], void (*fn)(void *ctx), void *ctx)
-{
-    FILE *f = tmpfile();
-    int saved = dup(STDERR_FILENO);
-    size_t n;
-
-    assert_true(f != NULL && saved >= 0);
-    fflush(stderr);
-    assert_true(dup2(fileno(f), STDERR_FILENO) >= 0);
-    fn(ctx);
-    fflush(stderr);
-    assert_true(dup2(saved, STDERR_FILENO) >= 0);
-    close(saved);
-    rewind(f);
-    n = fread(text, 1, 4095, f);
-    text[n] = '\0';
-    fclose(f);
 }
 
 static void say_all(void *ctx)
@@ -86,6 +72,33 @@ static void test_levels(void **state)
     assert_string_equal(text, "t: warning: w?[31m\nt: n\nt: d\n");
     capture(text, say_all, NULL);
     assert_string_equal(text, "");
+}
+
+static void say_hostile(void *ctx)
+{
+    log_warn(ctx, "%s",
+             "a\tb\nc\x7f \xc2\x9b \xc2\xa9 \xc2"
+             "A \xc2");
+}
+
+/* No control of either set reaches a terminal; other characters do. */
+static void test_controls(void **state)
+{
+    struct log log = {.tool = "t", .level = LOG_NORMAL};
+    char text[4096];
+    (void)state;
+
+    capture(text, say_hostile, &log);
+    assert_string_equal(text, "t: warning: a\tb\nc? ?? \xc2\xa9 \xc2"
+                              "A \xc2\n");
+}
+
+static void end_at_once(void *ctx)
+{
+    struct progress *p = ctx;
+
+    p->start_ms = clock_ms() + 60000; /* no time has passed */
+    progress_end(p);
 }
 
 static void step_to_the_end(void *ctx)
@@ -118,6 +131,11 @@ static void test_progress(void **state)
     p.terminal = true;
     capture(text, step_to_the_end, &p);
     assert_non_null(strstr(text, "4/0 clips"));
+    progress_begin(&p, &log, "clips", 2);
+    p.terminal = true;
+    p.done = 1;
+    capture(text, end_at_once, &p);
+    assert_non_null(strstr(text, "1/2 clips, 0.0/s"));
     log.level = LOG_NORMAL;
     progress_begin(&p, &log, "clips", 9);
     p.terminal = false;
@@ -135,6 +153,7 @@ static void test_progress(void **state)
 static void test_numbers(void **state)
 {
     struct err e = {0};
+    char text[32];
     double d;
     uint64_t u;
     (void)state;
@@ -144,6 +163,8 @@ static void test_numbers(void **state)
     ASSERT_FAILS(cli_u64(&u, "99999999999999999999", "--x", &e), e, ERR_USAGE, "2^64");
     ASSERT_FAILS(cli_u64(&u, "12a", "--x", &e), e, ERR_USAGE, "2^64");
     ASSERT_FAILS(cli_u64(&u, "a", "--x", &e), e, ERR_USAGE, "2^64");
+    cli_format_double(text, sizeof text, NAN); /* equal to nothing, itself included */
+    assert_string_equal(text, "nan");
 }
 
 static void test_choices(void **state)
@@ -163,116 +184,7 @@ static void test_choices(void **state)
     ASSERT_FAILS(cli_choice(&i, long_word, names, "--x", &e), e, ERR_USAGE, "one of short");
 }
 
-/* ---- whole programs, in a child of their own ---- */
-
-struct tool {
-    struct cli cli;
-};
-
-static error_t parse(int key, char *arg, struct argp_state *state)
-{
-    struct tool *t = state->input;
-
-    (void)arg;
-    if (key == ARGP_KEY_INIT)
-        state->child_inputs[0] = &t->cli;
-    return key == ARGP_KEY_INIT ? 0 : ARGP_ERR_UNKNOWN;
-}
-
-static int tool_main(const char *option, struct tool *t)
-{
-    static const struct argp_child children[] = {CLI_CHILD, {0}};
-    static const struct argp argp = {NULL, parse, NULL, NULL, children, NULL, NULL};
-    char name[] = "tool", word[64];
-    char *argv[] = {name, word, NULL};
-    struct err e = {0};
-
-    snprintf(word, sizeof word, "%s", option);
-    if (cli_parse(&argp, 2, argv, "tool", &t->cli, t, &e) != e.code)
-        return 96;
-    return cli_finish("tool", &e);
-}
-
-/* Exit status of a child that runs the tool with one option, its stdout on `out`. */
-static int status_of(const char *option, const char *out)
-{
-    int status;
-    pid_t child;
-
-    fflush(NULL);
-    child = fork();
-    assert_true(child >= 0);
-    if (child == 0) {
-        int fd = open(out, O_WRONLY), quiet = open("/dev/null", O_WRONLY);
-        struct tool t = {0};
-
-        if (fd < 0 || dup2(fd, STDOUT_FILENO) < 0 || dup2(quiet, STDERR_FILENO) < 0)
-            _exit(99);
-        exit(tool_main(option, &t));
-    }
-    assert_int_equal(waitpid(child, &status, 0), child);
-    assert_true(WIFEXITED(status));
-    return WEXITSTATUS(status);
-}
-
-static void test_options(void **state)
-{
-    (void)state;
-    assert_int_equal(status_of("-j3", "/dev/null"), 0);
-    assert_int_equal(status_of("-jx", "/dev/null"), 2);
-    assert_int_equal(status_of("--seed=7", "/dev/null"), 0);
-    assert_int_equal(status_of("--seed=-7", "/dev/null"), 2);
-    assert_int_equal(status_of("--nonsense", "/dev/null"), 2);
-    assert_int_equal(status_of("too-much", "/dev/null"), 2);
-    assert_int_equal(status_of("--version", "/dev/null"), 0);
-    assert_int_equal(status_of("--help", "/dev/full"), 1);
-}
-
-static void test_flags(void **state)
-{
-    struct tool t = {0};
-    (void)state;
-
-    assert_int_equal(tool_main("-qv", &t), 0);
-    assert_int_equal(t.cli.log.level, LOG_VERBOSE);
-    assert_true(t.cli.jobs >= 1);
-    assert_int_equal(
-        tool_main("--json", &t) | tool_main("--force", &t) | tool_main("--dry-run", &t), 0);
-    assert_true(t.cli.json && t.cli.force && t.cli.dry_run);
-}
-
-/* Signals: the first asks, a second SIGINT ends the process; SIGTERM and SIGUSR1 only ask. */
-static int status_after(int first, int second)
-{
-    int status;
-    pid_t child;
-
-    fflush(NULL);
-    child = fork();
-    assert_true(child >= 0);
-    if (child == 0) {
-        cli_catch_signals();
-        if (cli_stop_requested())
-            exit(98);
-        raise(first);
-        if (!cli_stop_requested())
-            exit(97);
-        raise(second);
-        exit(0);
-    }
-    assert_int_equal(waitpid(child, &status, 0), child);
-    return WIFEXITED(status) ? WEXITSTATUS(status) : -1;
-}
-
-static void test_signals(void **state)
-{
-    (void)state;
-    assert_int_equal(status_after(SIGINT, SIGINT), 128 + SIGINT);
-    assert_int_equal(status_after(SIGTERM, SIGTERM), 0);
-    assert_int_equal(status_after(SIGUSR1, SIGINT), 128 + SIGINT);
-}
-
-/* ---- memory, hashes, threads ---- */
+/* ---- memory and hashes ---- */
 
 /* For AddressSanitizer: too much memory is refused as elsewhere, and is not the end. */
 const char *__asan_default_options(void);
@@ -298,31 +210,87 @@ static void test_sizes(void **state)
     sha256_abort(NULL);
 }
 
-static void inner(void *ctx, int64_t i, int worker)
+/* The checksum's code counts in int: more bytes than that are taken in parts. */
+static void test_crc_of_much(void **state)
 {
-    (void)i;
-    (void)worker;
-    __atomic_add_fetch((int *)ctx, 1, __ATOMIC_RELAXED);
-}
-
-static void outer(void *ctx, int64_t i, int worker)
-{
-    (void)i;
-    (void)worker;
-    parallel_for(4, 5, inner, ctx);
-}
-
-static void test_nested_loops(void **state)
-{
-    int n = 0;
+    const size_t part = (size_t)1 << 29, len = 2 * part + 5; /* zeros that take no memory */
+    const uint8_t *p =
+        mmap(NULL, len, PROT_READ, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+    uint32_t want;
     (void)state;
 
-    parallel_for(2, 3, outer, &n);
-    assert_int_equal(n, 15);
+    if (p == MAP_FAILED) {
+        print_message("skipped: this system does not allow a gigabyte of addresses\n");
+        return;
+    }
+    want = hash_crc32c(hash_crc32c(hash_crc32c(0, p, part), p, part), p, 5);
+    assert_int_equal(hash_crc32c(0, p, len), want);
+    assert_int_equal(munmap((void *)(uintptr_t)p, len), 0);
+}
+
+/* ---- texts, files and folders ---- */
+
+static void test_text_streams(void **state)
+{
+    struct err e = {0};
+    char *text = NULL;
+    FILE *f;
+    (void)state;
+
+    f = text_stream_open(&text, "words", &e);
+    assert_non_null(f);
+    ASSERT_OK(text_stream_close(f, &text, "words", &e), e);
+    assert_string_equal(text, ""); /* nothing was written */
+    free(text);
+    f = text_stream_open(&text, "words", &e);
+    assert_non_null(f);
+    fputs("lost", f);
+    (void)err_set(&e, ERR_DATA, "what it was for has failed");
+    ASSERT_FAILS(text_stream_close(f, &text, "words", &e), e, ERR_DATA, "what it was for");
+    assert_null(text);
+}
+
+static void test_paths(void **state)
+{
+    char *path = NULL, *file = scratch_path(*state, "file"),
+         *dangling = scratch_path(*state, "link");
+    struct name_list names = {0};
+    struct file_view v;
+    struct err e = {0};
+
+    ASSERT_OK(path_join(&path, "", "name", &e), e);
+    assert_string_equal(path, "/name");
+    free(path);
+    ASSERT_FAILS(dir_make("", &e), e, ERR_IO, "cannot make the folder");
+    ASSERT_OK(atomic_file_put(file, "x", 1, false, &e), e);
+    ASSERT_FAILS(dir_make(file, &e), e, ERR_IO, "file: cannot make the folder");
+    assert_int_equal(symlink("nowhere", dangling), 0);
+    ASSERT_FAILS(dir_make(dangling, &e), e, ERR_IO, "link: cannot make the folder");
+    ASSERT_OK(dir_list(&names, *state, ".no-name-of-this-folder-is-so-long", &e), e);
+    assert_int_equal(names.count, 0);
+    ASSERT_OK(file_read_beneath(&v, "/", file + 1, 10, &e), e); /* the root that ends in a slash */
+    assert_int_equal(v.len, 1);
+    file_view_free(&v);
+    free(file);
+    free(dangling);
+}
+
+/* One file of several that is there already: nothing in it, or another length. */
+static void test_parts(void **state)
+{
+    char *file = scratch_path(*state, "file");
+    struct err e = {0};
+
+    ASSERT_OK(atomic_file_put_part(file, "", 0, false, &e), e);
+    ASSERT_OK(atomic_file_put_part(file, "", 0, false, &e), e);
+    ASSERT_FAILS(atomic_file_put_part(file, "x", 1, false, &e), e, ERR_EXISTS,
+                 "exists and differs");
+    free(file);
 }
 
 int main(void)
 {
+#define IN_SCRATCH(test) cmocka_unit_test_setup_teardown(test, scratch_setup, scratch_teardown)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_errors_without_a_listener),
         cmocka_unit_test(test_every_code_has_a_status),
@@ -330,11 +298,12 @@ int main(void)
         cmocka_unit_test(test_progress),
         cmocka_unit_test(test_numbers),
         cmocka_unit_test(test_choices),
-        cmocka_unit_test(test_options),
-        cmocka_unit_test(test_flags),
-        cmocka_unit_test(test_signals),
         cmocka_unit_test(test_sizes),
-        cmocka_unit_test(test_nested_loops),
+        cmocka_unit_test(test_controls),
+        cmocka_unit_test(test_crc_of_much),
+        cmocka_unit_test(test_text_streams),
+        IN_SCRATCH(test_paths),
+        IN_SCRATCH(test_parts),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
