@@ -122,6 +122,10 @@ static enum err_code write_text(void *ctx, struct err *e)
         fprintf(f, "word %d\n", i);
     TRY(text_stream_close(f, &text, "words", e));
     assert_int_equal(strlen(text), 10 * 7 + 90 * 8 + 900 * 9 + 2000 * 10);
+    free(text);
+    f = text_stream_open(&text, "nothing", e);
+    TRY(text_stream_close(f, &text, "nothing", e));
+    assert_string_equal(text, "");
 out:
     free(text);
     return e->code;

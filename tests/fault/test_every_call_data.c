@@ -232,6 +232,37 @@ static void test_writing_bases(void **state)
     place_sweep("base sets written", write_bases, state);
 }
 
+static enum err_code write_numbers(const char *dir, int32_t number, bool force, struct err *e)
+{
+    static const struct shard_field field = {.name = "number", .dtype = DTYPE_I32};
+    struct shard_options opt = {.prefix = "x", .force = force};
+    struct shard_writer *w = NULL, *done;
+
+    TRY(shard_writer_open(&w, dir, &opt, &field, 1, e));
+    TRY(shard_writer_add(w, &(struct shard_value){&number, sizeof number}, e));
+    done = w;
+    w = NULL;
+    TRY(shard_writer_commit(done, e));
+out:
+    shard_writer_abort(w);
+    return e->code;
+}
+
+static enum err_code replace_set(void *ctx, struct err *e)
+{
+    const struct place *p = ctx;
+
+    TRY(write_numbers(p->out, 1, false, e));
+    TRY(write_numbers(p->out, 2, true, e)); /* the first one's shard is removed */
+out:
+    return e->code;
+}
+
+static void test_replacing_a_set(void **state)
+{
+    place_sweep("set replaced", replace_set, state);
+}
+
 static enum err_code write_splits(void *ctx, struct err *e)
 {
     const struct place *p = ctx;
@@ -331,9 +362,10 @@ int main(void)
 {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, scratch_setup, scratch_teardown)
     const struct CMUnitTest tests[] = {
-        TEST(test_tables),        TEST(test_tensors),        TEST(test_pictures),
-        TEST(test_canvas),        TEST(test_reports),        TEST(test_vectors),
-        TEST(test_writing_bases), TEST(test_writing_splits), TEST(test_reading_splits),
+        TEST(test_tables),         TEST(test_tensors),         TEST(test_pictures),
+        TEST(test_canvas),         TEST(test_reports),         TEST(test_vectors),
+        TEST(test_writing_bases),  TEST(test_replacing_a_set), TEST(test_writing_splits),
+        TEST(test_reading_splits),
     };
 
     /* Not by cmocka's skip(), whose own leak ends a run under LeakSanitizer. */

@@ -194,6 +194,23 @@ static void test_second_name_stays(void **state)
     free(partial);
 }
 
+/* The first failure is the one that is told. */
+static void test_rival_and_close(void **state)
+{
+    char *out = scratch_path(*state, "out");
+    struct atomic_file *f = NULL;
+    struct err e = {0};
+
+    ASSERT_OK(atomic_file_open(&f, out, false, &e), e);
+    write_text(out, "rival");
+    fault_begin_call("close", 1, EIO);
+    ASSERT_FAILS(atomic_file_commit(f, &e), e, ERR_EXISTS, "out: exists: use --force");
+    assert_string_equal(fault_end(), "close");
+    assert_holds(out, "rival");
+    assert_int_equal(count_files(*state), 1);
+    free(out);
+}
+
 /* ---- files read ---- */
 
 static void test_shrinks_while_read(void **state)
@@ -255,6 +272,109 @@ static void test_room(void **state)
     ASSERT_OK(dir_room(deep, UINT64_MAX, &e), e);
     assert_string_equal(fault_end(), "statvfs");
     free(deep);
+}
+
+/* ---- a disk that is full when the output's buffer is ---- */
+
+enum { BUFFER = 1 << 18, HEADER_ROOM = 1 << 12 };
+
+/* A container of two tensors; the first has `len` bytes, the second one. */
+static enum err_code write_container(const char *path, size_t len, struct err *e)
+{
+    static const uint8_t zeros[BUFFER + 1];
+    const int64_t dim = (int64_t)len, one = 1;
+    struct tensorfile_writer *w = NULL, *done;
+
+    TRY(tensorfile_writer_open(&w, path, "checkpoint", false, e));
+    TRY(tensorfile_writer_declare(w, "a", DTYPE_U8, 1, &dim, e));
+    TRY(tensorfile_writer_declare(w, "b", DTYPE_U8, 1, &one, e));
+    TRY(tensorfile_writer_data(w, zeros, len, e));
+    TRY(tensorfile_writer_data(w, zeros, 1, e));
+    done = w;
+    w = NULL;
+    TRY(tensorfile_writer_commit(done, NULL, e));
+out:
+    tensorfile_writer_abort(w);
+    return e->code;
+}
+
+/* Wherever in the file the buffer is full: in a tensor, the padding, the table, the trailer. */
+static void test_full_in_a_container(void **state)
+{
+    char *path = scratch_path(*state, "out");
+    struct err e = {0};
+
+    for (size_t len = BUFFER - HEADER_ROOM; len <= BUFFER + 1;
+         len += len < BUFFER - 1200 ? 64 : 1) {
+        fault_begin_call("write", 1, ENOSPC);
+        ASSERT_FAILS(write_container(path, len, &e), e, ERR_IO,
+                     "out: cannot write: No space left on device");
+        assert_string_equal(fault_end(), "write");
+    }
+    assert_int_equal(count_files(*state), 0);
+    free(path);
+}
+
+/* Metadata that fill the buffer by themselves. */
+static void test_full_in_a_header(void **state)
+{
+    char *path = scratch_path(*state, "out"), *text = calloc(1, BUFFER + 1);
+    struct tensorfile_writer *w = NULL;
+    const int64_t one = 1;
+    struct err e = {0};
+
+    assert_non_null(text);
+    memset(text, 'x', BUFFER);
+    ASSERT_OK(tensorfile_writer_open(&w, path, "checkpoint", false, &e), e);
+    ASSERT_OK(tensorfile_writer_meta(w, "text", text, &e), e);
+    ASSERT_OK(tensorfile_writer_declare(w, "a", DTYPE_U8, 1, &one, &e), e);
+    fault_begin_call("write", 1, ENOSPC);
+    ASSERT_FAILS(tensorfile_writer_data(w, "a", 1, &e), e, ERR_IO, "out: cannot write: No space");
+    assert_string_equal(fault_end(), "write");
+    tensorfile_writer_abort(w);
+    assert_int_equal(count_files(*state), 0);
+    free(text);
+    free(path);
+}
+
+/* One sample of `len` bytes; `note` goes into the index alone. */
+static enum err_code write_blob(const char *dir, size_t len, const char *note, struct err *e)
+{
+    static const uint8_t zeros[BUFFER + 1];
+    static const struct shard_field field = {.name = "blob", .dtype = DTYPE_U8, .ragged = true};
+    struct shard_options opt = {.prefix = "x"};
+    struct shard_writer *w = NULL, *done;
+
+    TRY(shard_writer_open(&w, dir, &opt, &field, 1, e));
+    TRY(shard_writer_index_meta(w, "note", note, e));
+    TRY(shard_writer_add(w, &(struct shard_value){zeros, len}, e));
+    done = w;
+    w = NULL;
+    TRY(shard_writer_commit(done, e));
+out:
+    shard_writer_abort(w);
+    return e->code;
+}
+
+static void test_full_in_a_set(void **state)
+{
+    char *dir = scratch_path(*state, "set"), *text = calloc(1, BUFFER + 1);
+    struct err e = {0};
+
+    assert_non_null(text);
+    memset(text, 'x', BUFFER);
+    for (size_t len = BUFFER - HEADER_ROOM; len <= BUFFER; len += 16) {
+        fault_begin_call("write", 1, ENOSPC);
+        ASSERT_FAILS(write_blob(dir, len, "", &e), e, ERR_IO, "cannot write: No space left");
+        assert_string_equal(fault_end(), "write");
+        assert_int_not_equal(access(dir, F_OK), 0);
+    }
+    fault_begin_call("write", 2, ENOSPC); /* the shard is there: the index */
+    ASSERT_FAILS(write_blob(dir, 1, text, &e), e, ERR_IO, "index.jsonl: cannot write: No space");
+    assert_string_equal(fault_end(), "write");
+    assert_int_not_equal(access(dir, F_OK), 0);
+    free(text);
+    free(dir);
 }
 
 /* ---- sets ---- */
@@ -390,6 +510,10 @@ int main(void)
         TEST(test_shrinks_while_read),
         TEST(test_beneath),
         TEST(test_room),
+        TEST(test_rival_and_close),
+        TEST(test_full_in_a_container),
+        TEST(test_full_in_a_header),
+        TEST(test_full_in_a_set),
         TEST(test_index_is_not_published),
         TEST(test_folder_is_not_synced),
         TEST(test_old_shards),

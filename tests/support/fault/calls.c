@@ -423,6 +423,9 @@ static void *next(const char *name)
 
 WRAP_MEMORY(char *, strdup, NULL, (const char *text), (text))
 WRAP_MEMORY(FILE *, open_memstream, NULL, (char **text, size_t *len), (text, len))
+WRAP_MEMORY(FILE *, fopencookie, NULL,
+            (void *restrict cookie, const char *restrict mode, cookie_io_functions_t functions),
+            (cookie, mode, functions))
 WRAP_MEMORY(char *, realpath, NULL, (const char *restrict path, char *restrict to), (path, to))
 WRAP_MEMORY(int, vasprintf, -1, (char **text, const char *format, va_list ap), (text, format, ap))
 

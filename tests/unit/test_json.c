@@ -1,0 +1,73 @@
+/* SPDX-License-Identifier: MIT */
+/* Reports that cannot be printed, and texts that cannot be held. */
+#include "common/data/json.h"
+#include "tests/support/check.h"
+
+#include <stdint.h>
+#include <stdlib.h>
+#include <string.h>
+
+static void test_too_long(void **state)
+{
+    bool no_memory = false;
+    json_error_t why;
+
+    (void)state;
+    assert_null(json_parse("{}", SIZE_MAX, &why, &no_memory));
+    assert_true(no_memory);
+}
+
+static void test_parse(void **state)
+{
+    bool no_memory = true;
+    json_error_t why;
+    json_t *value;
+
+    (void)state;
+    value = json_parse("{\"a\": 1}", 8, &why, &no_memory);
+    assert_false(no_memory);
+    assert_int_equal(json_integer_value(json_object_get(value, "a")), 1);
+    json_decref(value);
+    assert_null(json_parse("{\"a\": 1, \"a\": 2}", 16, &why, &no_memory));
+    assert_false(no_memory);
+    assert_non_null(strstr(why.text, "duplicate object key"));
+}
+
+/* A full disk is noticed when the text is written, or only at the end of its line. */
+static void test_full_disk(void **state)
+{
+    static char buffer[64];
+    struct err e = {0};
+
+    (void)state;
+    for (int at_end = 0; at_end < 2; at_end++) {
+        FILE *f = fopen("/dev/full", "w");
+
+        assert_non_null(f);
+        json_begin();
+        assert_int_equal(setvbuf(f, buffer, at_end ? _IOFBF : _IONBF, at_end ? 2 : 0), 0);
+        ASSERT_FAILS(json_print(json_array(), f, 0, &e), e, ERR_IO, "cannot write the JSON object");
+        (void)fclose(f);
+    }
+}
+
+static void test_without_a_report(void **state)
+{
+    struct err e = {0};
+
+    (void)state;
+    json_begin();
+    ASSERT_FAILS(json_print(NULL, stdout, 0, &e), e, ERR_NOMEM, "no memory for the JSON object");
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_too_long),
+        cmocka_unit_test(test_parse),
+        cmocka_unit_test(test_full_disk),
+        cmocka_unit_test(test_without_a_report),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
