@@ -39,15 +39,12 @@ static enum err_code set_value(struct config *c, const struct setting *s, const 
 {
     int choice;
 
-    switch (s->type) {
-    case VALUE_INT:
+    if (s->type == VALUE_INT)
         return cli_int(int_field(c, s), text, (int64_t)s->min, (int64_t)s->max, s->key, e);
-    case VALUE_REAL: return cli_double(real_field(c, s), text, s->min, s->max, s->key, e);
-    case VALUE_CHOICE:
-        TRY(cli_choice(&choice, text, s->choices, s->key, e));
-        *int_field(c, s) = choice;
-        return ERR_OK;
-    }
+    if (s->type == VALUE_REAL)
+        return cli_double(real_field(c, s), text, s->min, s->max, s->key, e);
+    TRY(cli_choice(&choice, text, s->choices, s->key, e));
+    *int_field(c, s) = choice;
 out:
     return e->code;
 }
@@ -223,12 +220,12 @@ enum err_code config_parse(struct config *c, const char *name, const char *metho
     struct preset_reader r = {.config = c, .method = method, .mask = mask};
 
     memset(c, 0, sizeof *c);
-    TRY(read_lines(&r, name, text, len, e));
-    TRY(check_complete(&r, name, e));
-    if (mask == NULL)
-        r.mask = config_mask_names[c->mask];
-    r.second = true;
-    TRY(read_lines(&r, name, text, len, e));
+    for (int reading = 1; reading <= 2; reading++) {
+        r.second = reading == 2;
+        TRY(read_lines(&r, name, text, len, e));
+        TRY(check_complete(&r, name, e));
+        r.mask = mask != NULL ? mask : config_mask_names[c->mask];
+    }
 out:
     return e->code;
 }
@@ -241,18 +238,19 @@ static const char *const shipped_presets[] = {
     "paper", "released", "demo", "xor-spurious", "xor-pid", "xor-regression", NULL,
 };
 
-static bool preset_here(char *path, size_t size, const char *dir, const char *name)
+static bool preset_here(char *path, size_t size, const char *dir, const char *below,
+                        const char *name)
 {
-    int n = snprintf(path, size, "%s/%s.conf", dir, name);
+    int n = snprintf(path, size, "%s/%s/%s.conf", dir, below, name);
 
-    return n > 0 && (size_t)n < size && access(path, F_OK) == 0;
+    return (size_t)n < size && access(path, F_OK) == 0;
 }
 
 static enum err_code find_preset(char *path, size_t size, const char *name, struct err *e)
 {
     const char *manifests = getenv("SYNIB_MANIFESTS");
     size_t len = strlen(name);
-    char dir[2048], self[1024];
+    char self[1024];
     int shipped;
     ssize_t n;
 
@@ -262,20 +260,15 @@ static enum err_code find_preset(char *path, size_t size, const char *name, stru
         memcpy(path, name, len + 1);
         return ERR_OK;
     }
-    if (manifests != NULL) {
-        snprintf(dir, sizeof dir, "%s/presets", manifests);
-        if (preset_here(path, size, dir, name))
-            return ERR_OK;
-    }
+    if (manifests != NULL && preset_here(path, size, manifests, "presets", name))
+        return ERR_OK;
     n = readlink("/proc/self/exe", self, sizeof self - 1);
     if (n > 0) {
         self[n] = '\0';
         *strrchr(self, '/') = '\0';
-        for (size_t i = 0; i < sizeof beside_program / sizeof beside_program[0]; i++) {
-            snprintf(dir, sizeof dir, "%s/%s", self, beside_program[i]);
-            if (preset_here(path, size, dir, name))
+        for (size_t i = 0; i < sizeof beside_program / sizeof beside_program[0]; i++)
+            if (preset_here(path, size, self, beside_program[i], name))
                 return ERR_OK;
-        }
     }
     TRY(cli_choice(&shipped, name, shipped_presets, "--preset", e));
     err_set(e, ERR_USAGE,
@@ -343,8 +336,7 @@ static const char *mask_of(const char *assignment)
 enum err_code config_resolve(struct config *c, const char *preset, const char *method,
                              const char *mask, const char *const *assignments, struct err *e)
 {
-    char kind[64];
-    int known;
+    int known = -1;
 
     /* The mask is known before the preset is read: the preset may have a section for it. */
     for (int i = 0; assignments[i] != NULL; i++) {
@@ -357,10 +349,8 @@ enum err_code config_resolve(struct config *c, const char *preset, const char *m
     if (mask != NULL)
         TRY(cli_choice(&known, mask, config_mask_names, "mask", e));
     TRY(config_load(c, preset, method, mask, e));
-    if (mask != NULL) {
-        snprintf(kind, sizeof kind, "mask.kind=%s", mask);
-        TRY(config_set(c, kind, e));
-    }
+    if (mask != NULL)
+        c->mask = known;
     for (int i = 0; assignments[i] != NULL; i++)
         TRY(config_set(c, assignments[i], e));
     TRY(config_check(c, e));
@@ -463,10 +453,11 @@ enum err_code config_compare(const char *recorded, const char *wanted, const cha
             const char *was, *now;
             size_t was_len, now_len;
             bool known = find_line(recorded, p, key_len, &was, &was_len);
+            bool asked = find_line(wanted, p, key_len, &now, &now_len);
+            bool same = known && asked && was_len == now_len && memcmp(was, now, was_len) == 0;
 
-            (void)find_line(wanted, p, key_len, &now, &now_len);
             /* keys of both sides are compared when the first side is walked */
-            if ((side == 0 || !known) && (was_len != now_len || memcmp(was, now, was_len) != 0))
+            if ((side == 0 || !known) && !same)
                 err_add_line(e, ERR_DATA, "%s: %.*s differs: recorded '%.*s', now '%.*s'", what,
                              (int)key_len, p, (int)was_len, was, (int)now_len, now);
             p = *end == '\n' ? end + 1 : end;

@@ -1,6 +1,9 @@
 /* SPDX-License-Identifier: MIT */
+#include "common/base/atomic_file.h"
 #include "common/base/file.h"
 #include "tests/support/check.h"
+#include "tests/support/moved.h"
+#include "tests/support/scratch.h"
 #include "train/config_table.h"
 #include "train/methods/method.h"
 
@@ -112,6 +115,14 @@ static void test_scopes(void **state)
                  "b differs: recorded '', now '2'");
     assert_int_equal(config_scopes("synib.lambda=1"), SCOPE_SYNIB);
     assert_int_equal(config_scopes("checkpoint.steps=1"), ~0u);
+    assert_int_equal(config_scopes("no.setting=1"), ~0u);
+    ASSERT_OK(config_compare("a = 1", "a = 1", "run", &e), e);
+    ASSERT_FAILS(config_compare("a = 1\nb", "a = 1", "run", &e), e, ERR_DATA, "run: b differs");
+    ASSERT_FAILS(config_compare("a = 1", "a = 1\nb", "run", &e), e, ERR_DATA, "run: b differs");
+    ASSERT_FAILS(config_compare("a = 1\nb = ", "a = 1", "run", &e), e, ERR_DATA, "run: b differs");
+    ASSERT_FAILS(config_compare("b\na = 1", "a = 1", "run", &e), e, ERR_DATA, "run: b differs");
+    ASSERT_FAILS(config_compare("a = 12", "a = 1", "run", &e), e, ERR_DATA,
+                 "run: a differs: recorded '12', now '1'");
     free(ta);
     free(tb);
 }
@@ -134,6 +145,8 @@ static void test_refused_settings(void **state)
         {"model.layernorm=yes", "one of false, true"},
         {"=1", "unknown ''"},
         {"optim=1", "unknown 'optim'"},
+        {"data.kind=media", "data.kind: is no setting of this preset's data.kind"},
+        {"model.head_width=4", "model.head_width: is no setting of this preset's data.kind"},
     };
     struct config c;
     struct err e = {0};
@@ -142,12 +155,81 @@ static void test_refused_settings(void **state)
     load(&c, "paper", "synib");
     for (size_t i = 0; i < sizeof table / sizeof table[0]; i++)
         ASSERT_FAILS(config_set(&c, table[i].set, &e), e, ERR_USAGE, table[i].says);
-    c.width = 24;
-    ASSERT_FAILS(config_check(&c, &e), e, ERR_USAGE, "not a multiple of 16");
-    c.width = 32;
-    c.patience = 1;
-    ASSERT_FAILS(config_check(&c, &e), e, ERR_USAGE, "at least 2");
 }
+
+static void test_long_setting(void **state)
+{
+    char set[600];
+    struct config c;
+    struct err e = {0};
+
+    (void)state;
+    load(&c, "demo", "synib");
+    memset(set, 'x', sizeof set - 1);
+    set[sizeof set - 1] = '\0';
+    ASSERT_FAILS(config_set(&c, set, &e), e, ERR_USAGE,
+                 "--set: 'xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx...' is too long");
+}
+
+/* Settings that are fine one by one and not together: up to three of a preset's, and what the last
+ * of them is then refused with; NULL: they go together. */
+static void test_together(void **state)
+{
+    static const struct {
+        const char *preset, *set[4], *says;
+    } table[] = {
+        {"demo", {"model.width=24"}, "model.width: 24 is not a multiple of 16"},
+        {"demo",
+         {"schedule.kind=linear-warmup", "schedule.warmup_steps=0"},
+         "schedule.warmup_steps: a linear ramp needs at least one step"},
+        {"demo", {"schedule.kind=linear-warmup", "schedule.warmup_steps=1"}, NULL},
+        {"demo", {"stop.rule=any", "optim.patience=1"}, "must be at least 2"},
+        {"demo", {"stop.rule=any", "optim.patience=2", "pretrain.patience=1"}, "at least 2"},
+        {"demo", {"stop.rule=any", "optim.patience=2", "pretrain.patience=2"}, NULL},
+        {"demo", {"stop.rule=accuracy", "optim.patience=1", "pretrain.patience=1"}, NULL},
+        {"xor-pid", {"stop.rule=any", "optim.patience=1"}, "must be at least 2"},
+        {"xor-pid", {"stop.rule=any", "optim.patience=2"}, NULL},
+        {"demo",
+         {"model.fusion=sum", "model.layernorm=true"},
+         "model.fusion: a sum of unimodal predictions is without layer norm"},
+        {"demo", {"model.fusion=sum", "model.layernorm=false"}, NULL},
+        {"xor-pid",
+         {"mask.space=latent", "mask.kind=oracle"},
+         "mask.space: an oracle mask marks input values: use mask.space = input"},
+        {"xor-pid", {"mask.space=latent", "mask.kind=oracle-literal"}, "an oracle mask marks"},
+        {"xor-pid", {"mask.space=latent", "mask.kind=random"}, NULL},
+        {"xor-pid", {"mask.space=input", "mask.kind=learned"}, NULL},
+        {"demo",
+         {"mask.space=input", "mask.kind=learned"},
+         "mask.space: learned masks of pictures and sound are in latent space only"},
+        {"demo", {"mask.space=input", "mask.kind=learned-mlp"}, "in latent space only"},
+        {"demo", {"mask.space=input", "mask.kind=random"}, NULL},
+        {"demo", {"mask.space=latent", "mask.kind=learned"}, NULL},
+        {"demo", {"mask.kind=random", "mask.kind=random"}, NULL},
+        {"demo",
+         {"mask.kind=random", "mask.kind=none"},
+         "mask.kind=none: the mask is random already"},
+        {"demo", {"mask.kind"}, "--set: 'mask.kind' is not of the form key=value"},
+        {"demo", {"mask.kind=oracel"}, "mask: unknown 'oracel': did you mean 'oracle'"},
+    };
+    char path[512];
+
+    (void)state;
+    for (size_t i = 0; i < sizeof table / sizeof table[0]; i++) {
+        struct config c;
+        struct err e = {0};
+
+        preset_path(path, table[i].preset);
+        if (table[i].says == NULL)
+            ASSERT_OK(config_resolve(&c, path, "synib", NULL, table[i].set, &e), e);
+        else
+            ASSERT_FAILS(config_resolve(&c, path, "synib", NULL, table[i].set, &e), e, ERR_USAGE,
+                         table[i].says);
+    }
+}
+
+#define LONG_64 "################################################################"
+#define LONG LONG_64 LONG_64 LONG_64 LONG_64 LONG_64 LONG_64 LONG_64 LONG_64
 
 /* A whole preset with `extra` in front, after, or a line replaced. */
 static void test_refused_presets(void **state)
@@ -160,6 +242,11 @@ static void test_refused_presets(void **state)
         {"", "[vanilla]\noptim.lr = x\n", "is not a number"},
         {"", "[sinib]\n", "did you mean 'synib'"},
         {"", "[synib\n", "one line of the form [METHOD]"},
+        {"", "[synib radnom]\n", "mask of a section: unknown 'radnom': did you mean 'random'"},
+        {"", "[synib random]\noptim.lr = x\n", "is not a number"},
+        {"", "model.head_width = 4\n", "model.head_width is no setting of this data.kind"},
+        {"", "optim.lr = 1", "optim.lr is set twice (first in line"},
+        {LONG "\n", "", "preset:1: not a line of text"},
         {"hello\n", "", "preset:1: 'hello' is not of the form key = value"},
         {"colour = 1\n", "", "preset:1: setting: unknown 'colour'"},
         {"[synib]\n", "", "audio.pool is missing"},
@@ -187,6 +274,73 @@ static void test_refused_presets(void **state)
     ASSERT_FAILS(config_parse(&c, "preset", "synib", NULL, "a\0b\n", 4, &e), e, ERR_USAGE,
                  "not a line of text");
     free(text);
+}
+
+/* ---- where presets are ---- */
+
+static int find(const char *name)
+{
+    struct config c;
+    struct err e = {0};
+    enum err_code code = config_load(&c, name, "synib", NULL, &e);
+
+    printf("%s\n", e.text);
+    return (int)code;
+}
+
+static void test_names(void **state)
+{
+    static char name[5000];
+    struct config c;
+    struct err e = {0};
+
+    (void)state;
+    memset(name, 'x', sizeof name - 1);
+    ASSERT_FAILS(config_load(&c, name, "synib", NULL, &e), e, ERR_USAGE, "--preset: unknown 'xxx");
+    name[0] = '/';
+    ASSERT_FAILS(config_load(&c, name, "synib", NULL, &e), e, ERR_USAGE,
+                 "--preset: the path is too long");
+    ASSERT_FAILS(config_load(&c, "none.conf", "synib", NULL, &e), e, ERR_IO, "none.conf: cannot");
+    ASSERT_FAILS(config_load(&c, "papper", "synib", NULL, &e), e, ERR_USAGE,
+                 "--preset: unknown 'papper': did you mean 'paper'");
+    ASSERT_FAILS(config_load(&c, ".conf", "synib", NULL, &e), e, ERR_USAGE, "unknown '.conf'");
+}
+
+/* A program that was installed, or copied away from all that belongs to it. */
+static void test_beside(void **state)
+{
+    static const char *const folders[] = {"x",
+                                          "x/y",
+                                          "x/y/bin",
+                                          "x/y/share",
+                                          "x/y/share/synib",
+                                          "x/y/share/synib/manifests",
+                                          "x/y/share/synib/manifests/presets"};
+    char text[4096], from[512], *to;
+    struct file_view v = {0};
+    struct err e = {0};
+
+    for (size_t i = 0; i < sizeof folders / sizeof folders[0]; i++) {
+        to = scratch_path(*state, folders[i]);
+        ASSERT_OK(dir_make(to, &e), e);
+        free(to);
+    }
+    moved_copy(*state, "x/y/bin/test");
+    assert_int_equal(moved_run(*state, "x/y/bin/test", "demo", "/nowhere", text, sizeof text),
+                     ERR_USAGE);
+    assert_non_null(
+        strstr(text, "--preset: demo.conf is not in the manifests folder: give a path"));
+    preset_path(from, "demo");
+    to = scratch_path(*state, "x/y/share/synib/manifests/presets/demo.conf");
+    ASSERT_OK(file_read(&v, from, 1 << 20, &e), e);
+    ASSERT_OK(atomic_file_put(to, v.data, v.len, true, &e), e);
+    assert_int_equal(moved_run(*state, "x/y/bin/test", "demo", "/nowhere", text, sizeof text),
+                     ERR_OK);
+    assert_int_equal(
+        moved_run(*state, "x/y/bin/test", "paper", SOURCE_DIR "/manifests", text, sizeof text),
+        ERR_OK);
+    file_view_free(&v);
+    free(to);
 }
 
 /* Appends text to s, a '|' as a cell of a table wants it. */
@@ -240,14 +394,24 @@ static void test_page(void **state)
     file_view_free(&page);
 }
 
-int main(void)
+int main(int argc, char **argv)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_paper),           cmocka_unit_test(test_round_trip),
-        cmocka_unit_test(test_scopes),          cmocka_unit_test(test_refused_settings),
-        cmocka_unit_test(test_refused_presets), cmocka_unit_test(test_page),
+        cmocka_unit_test(test_paper),
+        cmocka_unit_test(test_round_trip),
+        cmocka_unit_test(test_scopes),
+        cmocka_unit_test(test_refused_settings),
+        cmocka_unit_test(test_refused_presets),
+        cmocka_unit_test(test_page),
         cmocka_unit_test(test_every_method),
+        cmocka_unit_test(test_long_setting),
+        cmocka_unit_test(test_together),
+        cmocka_unit_test(test_names),
+        cmocka_unit_test_setup_teardown(test_beside, scratch_setup, scratch_teardown),
     };
+
+    if (argc == 2)
+        return find(argv[1]);
 
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

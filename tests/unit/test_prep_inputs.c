@@ -4,12 +4,12 @@
 #include "prep/manifests.h"
 #include "prep/split_table.h"
 #include "tests/support/check.h"
+#include "tests/support/moved.h"
 #include "tests/support/scratch.h"
 
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
 
 /* What the tools of prep/ read in tables: clips manifests, splits, the shipped facts. Every way to
  * get them wrong, its line and its words. Rows are written with '|' for the tab. */
@@ -343,60 +343,30 @@ static void test_index(void **state)
 
 /* ---- where they are ---- */
 
-/* This program in a folder of its own, with other things beside it; says what it finds. */
-static enum err_code find_from(const void *state, const char *program, char text[4096])
+/* What this program finds from a folder of its own. */
+static int find_from(const void *state, char text[4096])
 {
-    char *command = NULL;
-    size_t n;
-    FILE *f;
-    int status;
-
-    assert_true(
-        asprintf(&command, "SYNIB_MANIFESTS= '%s/%s' find 2>&1", (const char *)state, program) > 0);
-    f = popen(command, "r");
-    assert_non_null(f);
-    n = fread(text, 1, 4095, f);
-    text[n] = '\0';
-    status = pclose(f);
-    assert_true(WIFEXITED(status));
-    free(command);
-    return (enum err_code)WEXITSTATUS(status);
-}
-
-static void copy_program(const char *to)
-{
-    struct file_view v = {0};
-    struct err e = {0};
-    FILE *f = fopen(to, "wb");
-
-    ASSERT_OK(file_read(&v, "/proc/self/exe", (size_t)1 << 30, &e), e);
-    assert_non_null(f);
-    assert_int_equal(fwrite(v.data, 1, v.len, f), v.len);
-    assert_int_equal(fclose(f), 0);
-    assert_int_equal(chmod(to, 0755), 0);
-    file_view_free(&v);
+    return moved_run(state, "x/y/bin/test", "find", "", text, 4096);
 }
 
 static void test_beside(void **state)
 {
     char *a = folder(*state, "x"), *b = folder(*state, "x/y"), *c = folder(*state, "x/y/bin");
-    char *program = scratch_path(*state, "x/y/bin/test"), text[4096];
+    char text[4096];
 
-    copy_program(program);
-    assert_int_equal(find_from(*state, "x/y/bin/test", text), ERR_IO);
+    moved_copy(*state, "x/y/bin/test");
+    assert_int_equal(find_from(*state, text), ERR_IO);
     assert_non_null(strstr(text, "manifests: not found beside the program: pass --manifests DIR "));
     free(put(*state, "x/manifests", "no folder"));
-    assert_int_equal(find_from(*state, "x/y/bin/test", text), ERR_IO);
+    assert_int_equal(find_from(*state, text), ERR_IO);
     free(folder(*state, "x/y/share"));
     free(folder(*state, "x/y/share/synib"));
     free(folder(*state, "x/y/share/synib/manifests"));
-    assert_int_equal(find_from(*state, "x/y/bin/test", text), ERR_OK);
+    assert_int_equal(find_from(*state, text), ERR_OK);
     assert_non_null(strstr(text, "x/y/bin/../share/synib/manifests"));
-    assert_int_equal(remove(program), 0);
     free(a);
     free(b);
     free(c);
-    free(program);
 }
 
 static void test_given(void **state)
