@@ -25,13 +25,11 @@ static void put(struct line *l, const char *fmt, ...) PRINTF_LIKE(2, 3);
 static void put(struct line *l, const char *fmt, ...)
 {
     va_list args;
-    int n;
 
     va_start(args, fmt);
-    n = vsnprintf(l->text + l->n, sizeof l->text - l->n, fmt, args);
+    (void)vsnprintf(l->text + l->n, sizeof l->text - l->n, fmt, args);
     va_end(args);
-    if (n > 0)
-        l->n += (size_t)n < sizeof l->text - l->n ? (size_t)n : sizeof l->text - l->n - 1;
+    l->n += strlen(l->text + l->n);
 }
 
 /* A cell of a CSV: empty for what is not a number. */

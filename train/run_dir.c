@@ -36,7 +36,9 @@ bool run_has(const char *dir, const char *name)
     char path[PATH_MAX]; /* not allocated: no memory must not look like no file */
     int n = snprintf(path, sizeof path, "%s/%s", dir, name);
 
-    return n > 0 && n < (int)sizeof path && access(path, F_OK) == 0;
+    /* What cannot be looked at counts as there: whoever opens it is told why. */
+    return n >= (int)sizeof path || access(path, F_OK) == 0 ||
+           (errno != ENOENT && errno != ENOTDIR);
 }
 
 enum err_code run_remove(const char *dir, const char *name, struct err *e)

@@ -67,7 +67,7 @@ NODISCARD enum err_code run_places_save(const struct run_places *p, const char *
 NODISCARD enum err_code run_places_load(struct run_places *p, const char *dir, struct err *e);
 void run_places_free(struct run_places *p);
 
-/* True when DIR/NAME exists. */
+/* False when there is no DIR/NAME; true also when that cannot be told. */
 bool run_has(const char *dir, const char *name);
 /* Removes DIR/NAME; fine if it is not there. */
 NODISCARD enum err_code run_remove(const char *dir, const char *name, struct err *e);

@@ -9,7 +9,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
 /* SHA-256 of a unimodal run's best checkpoint, hex. */
 static enum err_code best_digest(const char *dir, char hex[SHA256_HEX_SIZE], struct err *e)
@@ -118,7 +117,7 @@ enum err_code run_may_match(const char *dir, const struct trainer_options *opt, 
     const char *recorded;
 
     TRY(path_join(&path, dir, run_last_name, e));
-    if (access(path, F_OK) != 0)
+    if (!run_has(dir, run_last_name))
         goto out;
     TRY(run_identity(&identity, opt, e));
     TRY(record_open_last(&f, dir, NULL, e));
