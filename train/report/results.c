@@ -17,9 +17,10 @@
 
 /* RUN/test: metrics.json and predictions.tsv of synib-eval, and what must hold between them. */
 
-static int class_find(const struct report_run *r, const char *name)
+/* Among the first n. */
+static int class_find(const struct report_run *r, int n, const char *name)
 {
-    for (int k = 0; k < r->classes; k++)
+    for (int k = 0; k < n; k++)
         if (strcmp(r->class_name[k], name) == 0)
             return k;
     return -1;
@@ -84,9 +85,11 @@ static enum err_code read_classes(struct report_run *r, const json_t *root, stru
 
         if (name == NULL || strlen(name) >= REPORT_NAME || !tsv_cell_ok(name))
             return err_set(e, ERR_FORMAT, "'classes' holds something that is no name");
+        if (class_find(r, k, name) >= 0)
+            return err_set(e, ERR_FORMAT, "'classes' holds '%s' twice", name);
         strcpy(r->class_name[k], name);
     }
-    r->irony = is_media(r) ? class_find(r, label_names[LABEL_IRONY]) : -1;
+    r->irony = is_media(r) ? class_find(r, r->classes, label_names[LABEL_IRONY]) : -1;
     return ERR_OK;
 }
 
@@ -110,30 +113,32 @@ static enum err_code read_confusion(struct report_run *r, const json_t *root, st
 /* Accuracy by source; only of data without irony. */
 static void read_sources(struct report_run *r, json_t *root)
 {
-    json_t *one;
-    const char *name;
+    json_t *sources = json_object_get(root, "sources");
 
     if (r->irony >= 0)
         return;
-    json_object_foreach(json_object_get(root, "sources"), name, one)
-    {
+    for (void *at = json_object_iter(sources); at != NULL;
+         at = json_object_iter_next(sources, at)) {
+        const char *name = json_object_iter_key(at);
+
         if (r->parts == REPORT_PARTS || strlen(name) >= REPORT_NAME || !tsv_cell_ok(name))
             return;
-        snprintf(r->part_name[r->parts], REPORT_NAME, "%s", name);
-        r->value[METRIC_PART + r->parts++] = maybe_number(one, "accuracy");
+        strcpy(r->part_name[r->parts], name);
+        r->value[METRIC_PART + r->parts++] = maybe_number(json_object_iter_value(at), "accuracy");
     }
 }
 
 static enum err_code check_owner(const struct report_run *r, const json_t *root, struct err *e)
 {
+    const json_t *seed = json_object_get(root, "seed");
     char text[SHA256_HEX_SIZE];
 
     TRY(need_text(root, "method", text, sizeof text, e));
-    if (strcmp(text, r->method) != 0 ||
-        (uint64_t)json_integer_value(json_object_get(root, "seed")) != r->seed)
+    if (!json_is_integer(seed))
+        FAIL(err_set(e, ERR_FORMAT, "'seed' is missing or no whole number"));
+    if (strcmp(text, r->method) != 0 || (uint64_t)json_integer_value(seed) != r->seed)
         FAIL(err_set(e, ERR_DATA, "is of method %s, seed %lld, the run of %s, %" PRIu64, text,
-                     (long long)json_integer_value(json_object_get(root, "seed")), r->method,
-                     r->seed));
+                     (long long)json_integer_value(seed), r->method, r->seed));
     TRY(need_text(root, "checkpoint", text, sizeof text, e));
     if (strcmp(text, r->checkpoint) != 0)
         FAIL(err_set(e, ERR_DATA,
@@ -217,7 +222,7 @@ static enum err_code find_columns(const struct report_run *r, const struct tsv *
 static enum err_code read_class(const struct report_run *r, const struct tsv *t, size_t row,
                                 int column, uint8_t *out, struct err *e)
 {
-    int k = class_find(r, tsv_cell(t, row, column));
+    int k = class_find(r, r->classes, tsv_cell(t, row, column));
 
     if (k < 0)
         return err_set(e, ERR_DATA, "%s:%zu: '%s' is no class", tsv_name(t), tsv_line(t, row),

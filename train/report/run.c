@@ -172,19 +172,22 @@ static int csv_column(const char *header, const char *name)
 enum err_code report_run_curves(struct report_run *r, char *text, const char *path, struct err *e)
 {
     int column[REPORT_CURVES];
-    char *save = NULL, *line = strtok_r(text, "\n", &save);
-    size_t lines = 0;
+    char *rest = text, *line = strsep(&rest, "\n");
+    size_t lines = 0, number = 1;
 
-    for (const char *p = save; p != NULL && *p != '\0'; p++)
+    for (const char *p = rest != NULL ? rest : ""; *p != '\0'; p++)
         lines += *p == '\n';
     for (int c = 0; c < REPORT_CURVES; c++) {
-        column[c] = line != NULL ? csv_column(line, curve_columns[c]) : -1;
+        column[c] = csv_column(line, curve_columns[c]);
         TRY(mem_array(&r->curve[c], lines + 1, sizeof(double), path, e));
     }
-    while ((line = strtok_r(NULL, "\n", &save)) != NULL && r->points <= lines) {
+    while ((line = strsep(&rest, "\n")) != NULL) {
+        number++;
+        if (line[0] == '\0')
+            continue;
         for (int c = 0; c < REPORT_CURVES; c++)
             if (csv_number(&r->curve[c][r->points], line, column[c], e) != ERR_OK)
-                FAIL(err_in(e, "%s:%zu", path, r->points + 2));
+                FAIL(err_in(e, "%s:%zu", path, number));
         r->points++;
     }
 out:

@@ -105,28 +105,29 @@ static void put_value(FILE *f, const json_t *value)
     }
 }
 
-/* kind and facts of vectors, from the task in synib.config. */
+/* kind and facts of vectors, from the task in synib.config: vectors of other makers need not have
+ * one. */
 static enum err_code describe_task(struct report_set *d, const struct shard_set *s, struct err *e)
 {
-    const char *text = meta_or(s, "synib.config", "{}"), *task, *key;
-    json_t *root, *value;
+    const char *config = meta_or(s, "synib.config", "{}"), *task;
     json_error_t why;
     bool no_memory;
+    json_t *root = json_parse(config, strlen(config), &why, &no_memory);
     FILE *f = NULL;
 
-    root = json_parse(text, strlen(text), &why, &no_memory);
     if (no_memory)
-        FAIL(err_set(e, ERR_NOMEM, "dataset: no memory"));
+        FAIL(err_set(e, ERR_NOMEM, "%s: no memory to read its task", d->dir));
     task = json_string_value(json_object_get(root, "task"));
     TRY(mem_string(&d->kind, task != NULL ? task : "vectors", e));
     f = text_stream_open(&d->facts, "dataset", e);
     TRY(e->code);
-    json_object_foreach(root, key, value)
-    {
+    for (void *at = json_object_iter(root); at != NULL; at = json_object_iter_next(root, at)) {
+        const char *key = json_object_iter_key(at);
+
         if (strcmp(key, "task") == 0)
             continue;
         fprintf(f, "%s = ", key);
-        put_value(f, value);
+        put_value(f, json_object_iter_value(at));
         fputs("\n", f);
     }
 out:
@@ -134,36 +135,45 @@ out:
     return text_stream_close(f, &d->facts, "dataset", e);
 }
 
+/* Kind and facts of pictures and sound. */
+static enum err_code describe_media(struct report_set *d, const struct shard_set *s, struct err *e)
+{
+    const char *rate = meta_or(s, "synib.rate", "?");
+    struct err no_number = {0};
+    FILE *f = text_stream_open(&d->kind, "dataset", e);
+
+    TRY(e->code);
+    fprintf(f, "rate %s", rate);
+    TRY(text_stream_close(f, &d->kind, "dataset", e));
+    f = text_stream_open(&d->facts, "dataset", e);
+    TRY(e->code);
+    fprintf(f, "donors = %s\nscheme = %s\n", meta_or(s, "synib.donors", "?"),
+            meta_or(s, "synib.scheme", "?"));
+    TRY(text_stream_close(f, &d->facts, "dataset", e));
+    if (cli_double(&d->rate, rate, 0, DBL_MAX, "rate", &no_number) != ERR_OK)
+        d->rate = NAN;
+out:
+    return e->code;
+}
+
 static enum err_code describe(struct report_set *d, struct err *e)
 {
     struct shard_set *s = NULL;
     char *path = NULL;
-    const char *rate;
-    struct err quiet = {0};
+    FILE *f;
 
     TRY(path_join(&path, d->dir, "test", e));
     TRY(shard_set_open(&s, path, e));
     d->vectors = is_vectors(s);
     d->rate = NAN;
-    rate = meta_or(s, "synib.rate", "?");
-    if (asprintf(&d->origin, "%s%s%sseed %s", d->vectors ? "" : "fold ",
-                 d->vectors ? "" : meta_or(s, "synib.fold", "?"), d->vectors ? "" : ", ",
-                 meta_or(s, "synib.seed", "?")) < 0)
-        d->origin = NULL;
-    if (d->vectors) {
-        TRY(describe_task(d, s, e));
-        goto out;
-    }
-    if (cli_double(&d->rate, rate, 0, DBL_MAX, "rate", &quiet) != ERR_OK)
-        d->rate = NAN;
-    if (asprintf(&d->kind, "rate %s", rate) < 0)
-        d->kind = NULL;
-    if (asprintf(&d->facts, "donors = %s\nscheme = %s\n", meta_or(s, "synib.donors", "?"),
-                 meta_or(s, "synib.scheme", "?")) < 0)
-        d->facts = NULL;
+    f = text_stream_open(&d->origin, "dataset", e);
+    TRY(e->code);
+    if (!d->vectors)
+        fprintf(f, "fold %s, ", meta_or(s, "synib.fold", "?"));
+    fprintf(f, "seed %s", meta_or(s, "synib.seed", "?"));
+    TRY(text_stream_close(f, &d->origin, "dataset", e));
+    TRY(d->vectors ? describe_task(d, s, e) : describe_media(d, s, e));
 out:
-    if (e->code == ERR_OK && (d->kind == NULL || d->facts == NULL || d->origin == NULL))
-        err_set(e, ERR_NOMEM, "dataset: no memory");
     shard_set_close(s);
     free(path);
     return e->code;
