@@ -675,6 +675,110 @@ static void test_bad_merge(void **state)
     sheet_close(&s);
 }
 
+static void test_bad_rows_of_results(void **state)
+{
+    struct sheet s = sheet_open(state, "plan.tsv", MIXED);
+    char *dir = scratch_path(*state, "whole"), *want = whole_text(*state, &s.plan), *at, *path;
+    struct results r;
+    struct err e = {0};
+
+    at = strrchr(want, '\t');
+    memmove(at, at + 1, strlen(at)); /* two cells in one */
+    write_text(dir, "results.tsv", want, strlen(want));
+    assert_read_fails(&s.plan, dir, ERR_DATA, "results.tsv:7: has 4");
+    write_text(dir, "results.tsv", "#synib-resul", 12); /* cut in its first line, */
+    ASSERT_OK(results_init(&r, &s.plan, WHOLE, true, dir, &e), e);
+    ASSERT_OK(results_read(&r, &e), e);
+    assert_int_equal(r.log.bytes, 0);
+    results_free(&r);
+    write_text(dir, "results.tsv", "#synib-resux", 12); /* or of something else */
+    assert_read_fails(&s.plan, dir, ERR_DATA, "results.tsv: has other columns");
+    ASSERT_OK(results_init(&r, &s.plan, WHOLE, false, dir, &e), e);
+    ASSERT_FAILS(results_read(&r, &e), e, ERR_DATA, "than this plan gives with --no-test: give");
+    results_free(&r);
+    path = scratch_path(dir, "results.tsv");
+    assert_int_equal(remove(path), 0);
+    ASSERT_OK(dir_make(path, &e), e);
+    assert_read_fails(&s.plan, dir, ERR_FORMAT, "results.tsv: is not a regular file");
+    free(path);
+    path = scratch_path(*state, "gone");
+    ASSERT_OK(results_init(&r, &s.plan, WHOLE, true, path, &e), e);
+    ASSERT_FAILS(results_read_parts(&r, &e), e, ERR_IO, "gone: cannot list");
+    results_free(&r);
+    free(path);
+    free(want);
+    free(dir);
+    sheet_close(&s);
+}
+
+/* Numbers that are not there are empty cells. */
+static void test_no_numbers(void **state)
+{
+    const char *const rows[] = {MIXED[0], NULL};
+    struct sheet s = sheet_open(state, "plan.tsv", rows);
+    struct run_result one = result_of(0);
+    char *text;
+    struct results r;
+    struct err e = {0};
+
+    one.val.loss = one.val.accuracy = one.val.macro_f1 = NAN;
+    ASSERT_OK(results_init(&r, &s.plan, WHOLE, false, *state, &e), e);
+    ASSERT_OK(results_start(&r, &e), e);
+    ASSERT_OK(results_add(&r, 0, &one, &e), e);
+    ASSERT_OK(results_finish(&r, &e), e);
+    text = read_text(*state, "results.tsv");
+    assert_non_null(strstr(text, "\tok\t3\t9\t2\t0.333333333\t\t\t\n"));
+    free(text);
+    results_free(&r);
+    sheet_close(&s);
+}
+
+/* Whether there are columns of the test split: by the header alone. */
+static void test_have_test(void **state)
+{
+    static const struct {
+        const char *name, *text;
+        bool parts, was, is;
+    } cases[] = {
+        {"results.tsv", "#synib-results 1\nrun\tlast_loss\n", false, false, true},
+        {"results.tsv", "#synib-results 1\nrun\tlast_loss\n", true, false, false}, /* no part */
+        {"results.1-of-2.tsv", "#synib-results 1\nrun\tlast_loss\n", true, false, true},
+        {"results.1-of-2.tsv", "#synib-results 1\nrun\tlast_loss\n", false, false, false},
+        {"results.tsv", "#synib-results 1\nrun\tval_loss\nlast_loss\n", false, true, false},
+        {"results.tsv", "#synib-results 1\nrun\tlast_loss", false, false, false}, /* cut */
+        {"results.tsv", "#synib-results 1", false, true, true},
+        {"results.tsv", "", false, true, true},
+        {"other.tsv", "#synib-results 1\nrun\tlast_loss\n", false, false, false},
+    };
+    char *dir = scratch_path(*state, "results"), *path;
+    struct err e = {0};
+    bool test = true;
+
+    ASSERT_OK(results_have_test(&test, dir, false, &e), e);
+    assert_true(test); /* no folder: as it was */
+    ASSERT_OK(dir_make(dir, &e), e);
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        write_text(dir, cases[i].name, cases[i].text, strlen(cases[i].text));
+        test = cases[i].was;
+        ASSERT_OK(results_have_test(&test, dir, cases[i].parts, &e), e);
+        if (test != cases[i].is)
+            fail_msg("case %zu: %d", i, test);
+        path = scratch_path(dir, cases[i].name);
+        assert_int_equal(remove(path), 0);
+        free(path);
+    }
+    path = scratch_path(dir, "results.tsv");
+    ASSERT_OK(dir_make(path, &e), e);
+    ASSERT_FAILS(results_have_test(&test, dir, false, &e), e, ERR_FORMAT,
+                 "results.tsv: is not a regular file");
+    free(path);
+    path = scratch_path(*state, "file");
+    write_text(*state, "file", "x", 1);
+    ASSERT_FAILS(results_have_test(&test, path, false, &e), e, ERR_IO, "file: cannot");
+    free(path);
+    free(dir);
+}
+
 /* Every row is in exactly one part, and a part's file is named after it. */
 static void test_part_numbers(void **state)
 {
@@ -715,6 +819,9 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_parts, scratch_setup, scratch_teardown),
         cmocka_unit_test_setup_teardown(test_bad_merge, scratch_setup, scratch_teardown),
         cmocka_unit_test(test_part_numbers),
+        cmocka_unit_test_setup_teardown(test_bad_rows_of_results, scratch_setup, scratch_teardown),
+        cmocka_unit_test_setup_teardown(test_no_numbers, scratch_setup, scratch_teardown),
+        cmocka_unit_test_setup_teardown(test_have_test, scratch_setup, scratch_teardown),
     };
 
     setenv("SYNIB_MANIFESTS", SOURCE_DIR "/manifests", 1);

@@ -280,6 +280,7 @@ static void test_rounding(void **state)
 /* ---- faults ---- */
 
 #define ROW(settings) "a|spurious:1|xor-spurious|synib|random|" settings "|1"
+#define EIGHT "a=1 a=1 a=1 a=1 a=1 a=1 a=1 a=1"
 #define NAME_64 "0123456789012345678901234567890123456789012345678901234567890123"
 
 static void test_bad_rows(void **state)
@@ -310,6 +311,14 @@ static void test_bad_rows(void **state)
         {ROW("mask.p={0.1,0.2} mask.p=0.3"), "mask.p=0.1 stands before it"},
         {ROW("mask.p={0.1,0.2}  optim.lr=1"), "one space between them"},
         {ROW("mask.p"), "mask.p: is not of the form key=value"},
+        {ROW("mask.p={"), "mask.p={: does not end in '}'"},
+        {ROW("mask.p=uniform("), "mask.p=uniform(: does not end in ')'"},
+        {ROW("mask.p=uniform(x,1)"), "its lower end: 'x' is not a number"},
+        {ROW("optim.epochs=integer(1,x)"), "its upper end: 'x' is not a whole number"},
+        {ROW("optim.epochs=integer(1,1e16)"), "its upper end: '1e16' is not a whole number"},
+        {ROW("optim.lr=uniform(0,1e16)"), "its upper end: '1e16' is not a number from"},
+        {ROW("optim.lr=choice(1,,2)"), "an empty value"},
+        {ROW(EIGHT " " EIGHT " " EIGHT " " EIGHT " a=1"), "settings: more than 32"},
         {"a|spurious:1|xor-spurious|vanilla||mask.p={0.1,0.2}|1", "vanilla has no use for it"},
         {"a|spurious:1|xor-spurious|synib||mask.kind={oracle,random} mask.space=latent|1",
          "an oracle mask marks input values"},
@@ -374,6 +383,104 @@ static void test_bad_searches(void **state)
     }
 }
 
+/* A list of whole numbers from 1: "{1,2,...}" behind a key. */
+static size_t put_list(char *text, size_t size, const char *key, int values)
+{
+    size_t n = (size_t)snprintf(text, size, "%s={", key);
+
+    for (int i = 1; i <= values; i++)
+        n += (size_t)snprintf(text + n, size - n, "%s%d", i > 1 ? "," : "", i);
+    return n + (size_t)snprintf(text + n, size - n, "}");
+}
+
+static void fails(void *const *state, const char *rows, int64_t draws, const char *says)
+{
+    struct search_options o = {put_rows(state, rows), draws, 0};
+    char *text;
+    size_t runs;
+    struct err e = {0};
+
+    ASSERT_FAILS(search_expand(&text, &runs, &o, &e), e, ERR_DATA, says);
+    assert_null(text);
+    free((char *)o.path);
+}
+
+/* Bounds: runs of one row's lists, with its draws, letters of its settings, and no rows at all. */
+static void test_bounds(void **state)
+{
+    static char rows[32768];
+    size_t n = (size_t)snprintf(rows, sizeof rows, "a|spurious:1|xor-spurious|vanilla||");
+
+    n += put_list(rows + n, sizeof rows - n, "optim.batch", 317);
+    rows[n++] = ' ';
+    n += put_list(rows + n, sizeof rows - n, "optim.epochs", 317);
+    snprintf(rows + n, sizeof rows - n, "|1");
+    fails(state, rows, 0, "search.tsv:3: more than 100000 runs");
+
+    n = (size_t)snprintf(rows, sizeof rows, "a|spurious:1|xor-spurious|vanilla||");
+    n += put_list(rows + n, sizeof rows - n, "optim.epochs", 20);
+    snprintf(rows + n, sizeof rows - n, " optim.lr=uniform(0,1)|1");
+    fails(state, rows, 10000, "search.tsv:3: makes more than 100000 runs with those before it");
+
+    n = (size_t)snprintf(rows, sizeof rows, "a|spurious:1|xor-spurious|vanilla||optim.lr=choice(");
+    memset(rows + n, '1', 20000);
+    snprintf(rows + n + 20000, sizeof rows - n - 20000, ",1)|1");
+    {
+        struct search_options o = {put_search(state, ""), 1, 0};
+        FILE *f = fopen(o.path, "w");
+        char *text;
+        size_t runs;
+        struct err e = {0};
+
+        assert_non_null(f);
+        for (const char *p = head; *p != '\0'; p++)
+            fputc(*p == '|' ? '\t' : *p, f);
+        for (const char *p = rows; *p != '\0'; p++)
+            fputc(*p == '|' ? '\t' : *p, f);
+        fputc('\n', f);
+        assert_int_equal(fclose(f), 0);
+        ASSERT_FAILS(search_expand(&text, &runs, &o, &e), e, ERR_DATA,
+                     "search.tsv:3: settings: more than 16383 characters");
+        free((char *)o.path);
+    }
+    {
+        struct search_options o = {put_search(state, head), 0, 0};
+        char *text;
+        size_t runs;
+        struct err e = {0};
+
+        ASSERT_FAILS(search_expand(&text, &runs, &o, &e), e, ERR_DATA, "search.tsv: has no rows");
+        free((char *)o.path);
+    }
+}
+
+/* Twenty faults are listed and no more, of rows and of the names that they give their runs. */
+static void test_many_faults(void **state)
+{
+    static const char *const row[] = {ROW("mask.p=2"),
+                                      NAME_64 "|spurious:1|xor-spurious|vanilla|||1-2"};
+
+    for (int kind = 0; kind < 2; kind++) {
+        char rows[8192] = "";
+        struct search_options o;
+        size_t runs;
+        char *text;
+        int lines = 1;
+        struct err e = {0};
+
+        for (int i = 0; i < 25; i++) {
+            strcat(rows, i > 0 ? "\n" : "");
+            strcat(rows, row[kind]);
+        }
+        o = (struct search_options){put_rows(state, rows), 0, 0};
+        assert_int_equal(search_expand(&text, &runs, &o, &e), ERR_DATA);
+        for (const char *p = e.text; *p != '\0'; p++)
+            lines += *p == '\n';
+        assert_int_equal(lines, 20);
+        free((char *)o.path);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -386,6 +493,8 @@ int main(void)
         cmocka_unit_test(test_rounding),
         cmocka_unit_test_setup_teardown(test_bad_rows, scratch_setup, scratch_teardown),
         cmocka_unit_test_setup_teardown(test_bad_searches, scratch_setup, scratch_teardown),
+        cmocka_unit_test_setup_teardown(test_bounds, scratch_setup, scratch_teardown),
+        cmocka_unit_test_setup_teardown(test_many_faults, scratch_setup, scratch_teardown),
     };
 
     setenv("SYNIB_MANIFESTS", SOURCE_DIR "/manifests", 1);

@@ -165,7 +165,7 @@ const char *dimension_at(const struct dimension *d, double u, char buffer[DIMENS
         snprintf(digits, sizeof digits, "%.4g", v);
         v = fmax(d->low, fmin(d->high, strtod(digits, NULL)));
     }
-    if (v == floor(v) && fabs(v) <= LARGEST)
+    if (v == floor(v)) /* its ends are at most LARGEST */
         snprintf(buffer, DIMENSION_TEXT, "%lld", (long long)v);
     else
         cli_format_double(buffer, DIMENSION_TEXT, v);

@@ -96,7 +96,6 @@ enum err_code plan_run_read(struct plan_run *run, struct err *e)
     if (run->synthetic) {
         TRY(xor_parse(&run->data, run->cell[PLAN_TASK], e));
         run->data.seed = run->seed;
-        TRY(xor_check(&run->data, e));
     }
     TRY(cut_settings(run, e));
     TRY(method_find(&run->method, run->cell[PLAN_METHOD], e));
