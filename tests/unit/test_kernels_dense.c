@@ -267,6 +267,7 @@ static void test_context(void **state)
     assert_int_equal(nn_threads(nn), 5);
     assert_true(nn_block(nn) == 16 || nn_block(nn) == 8);
     assert_non_null(strstr(nn_describe(nn), "oneDNN"));
+    assert_non_null(strstr(nn_describe(nn), "products in "));
     nn_free(nn);
     nn_free(NULL);
 }

@@ -2,6 +2,7 @@
 #include "common/base/mem.h"
 #include "common/base/parallel.h"
 #include "common/nn/cpu/cpu.h"
+#include "common/nn/cpu/gemm_tile.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -110,7 +111,8 @@ enum err_code nn_new(struct nn **out, int threads, struct err *e)
     for (int i = 0; i < threads; i++)
         TRY(nn_dnnl(dnnl_stream_create(&nn->streams[i], nn->engine, dnnl_stream_default_flags),
                     "stream", e));
-    snprintf(nn->text, sizeof nn->text, "%s, blocks of %d, oneDNN %d.%d.%d", isa_name(isa),
+    snprintf(nn->text, sizeof nn->text,
+             "%s, blocks of %d, products in " TILE_BITS ", oneDNN %d.%d.%d", isa_name(isa),
              nn->block, version->major, version->minor, version->patch);
     *out = nn;
     nn = NULL;

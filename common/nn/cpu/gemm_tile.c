@@ -4,9 +4,35 @@
 #include "common/nn/cpu/cpu.h"
 #include "common/nn/cpu/transpose.h"
 
+#include <math.h>
+#ifdef __AVX2__
+#include <immintrin.h>
+#endif
+
 /* Unaligned: what they are loaded from may be the caller's own rows. */
 typedef float lanes __attribute__((vector_size(TILE_LANES * sizeof(float)), aligned(4), may_alias));
 typedef float eight __attribute__((vector_size(32), aligned(4), may_alias));
+
+/* *sum += a * *b, with one rounding where the machine has that. */
+INLINE void add_product(lanes *sum, const lanes *a, const lanes *b)
+{
+#if defined(__AVX512F__)
+    *sum = (lanes)_mm512_fmadd_ps((__m512)*a, (__m512)*b, (__m512)*sum);
+#elif defined(__AVX2__) && defined(__FMA__)
+    *sum = (lanes)_mm256_fmadd_ps((__m256)*a, (__m256)*b, (__m256)*sum);
+#else
+    *sum += *a * *b;
+#endif
+}
+
+INLINE float sum_product(float sum, float a, float b)
+{
+#if defined(__AVX512F__) || (defined(__AVX2__) && defined(__FMA__))
+    return fmaf(a, b, sum);
+#else
+    return sum + a * b;
+#endif
+}
 
 INLINE void tile(const int rows, int64_t k, const float *a, int64_t row_step, int64_t step,
                  const float *b, int64_t ldb, const struct tile_out *out)
@@ -29,8 +55,10 @@ INLINE void tile(const int rows, int64_t k, const float *a, int64_t row_step, in
         ahead += out->ahead_step;
 #pragma GCC unroll 12
         for (int i = 0; i < rows; i++) {
-            left[i] += row[i][p * step] * b0;
-            right[i] += row[i][p * step] * b1;
+            lanes x = row[i][p * step] - (lanes){0}; /* a copy in every lane */
+
+            add_product(&left[i], &x, &b0);
+            add_product(&right[i], &x, &b1);
         }
     }
 #pragma GCC unroll 12
@@ -39,8 +67,10 @@ INLINE void tile(const int rows, int64_t k, const float *a, int64_t row_step, in
         lanes sum0 = out->alpha * left[i], sum1 = out->alpha * right[i];
 
         if (out->beta != 0) {
-            sum0 += out->beta * c[0];
-            sum1 += out->beta * c[1];
+            lanes beta = out->beta - (lanes){0};
+
+            add_product(&sum0, &beta, &c[0]);
+            add_product(&sum1, &beta, &c[1]);
         }
         c[0] = sum0;
         c[1] = sum1;
@@ -88,11 +118,11 @@ void gemm_dots(int64_t k, const float *const row[GEMM_DOTS], const float *b, flo
         lanes v = *(const lanes *)(b + p);
 #pragma GCC unroll 8
         for (int i = 0; i < GEMM_DOTS; i++)
-            sum[i] += *(const lanes *)(row[i] + p) * v;
+            add_product(&sum[i], (const lanes *)(row[i] + p), &v);
     }
     for (; p < k; p++)
         for (int i = 0; i < GEMM_DOTS; i++)
-            rest[i] += row[i][p] * b[p];
+            rest[i] = sum_product(rest[i], row[i][p], b[p]);
 #pragma GCC unroll 8
     for (int i = 0; i < GEMM_DOTS; i++) {
         float all[TILE_LANES];

@@ -4,13 +4,21 @@
 
 #include <stdint.h>
 
-/* Inner kernels of the matrix product. Their file alone is compiled with contraction to fused
- * multiply-adds: twice the speed, and the bits then depend on whether the machine has them. */
+/* Inner kernels of the matrix product. They alone use fused multiply-adds: twice the speed, and the
+ * bits then depend on whether the program was built for a machine that has them, and through
+ * gemm_dots on its lanes. TILE_BITS names both. The fusing is written out and not left to the
+ * compiler, so the bits do not depend on that or its options. */
 
 #if defined(__AVX512F__)
 enum { TILE_ROWS = 12, TILE_LANES = 16 };
+#define TILE_BITS "16 lanes, fused"
 #else
 enum { TILE_ROWS = 6, TILE_LANES = 8 };
+#if defined(__AVX2__) && defined(__FMA__)
+#define TILE_BITS "8 lanes, fused"
+#else
+#define TILE_BITS "8 lanes, not fused"
+#endif
 #endif
 enum { TILE_COLS = 2 * TILE_LANES };
 
