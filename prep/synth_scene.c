@@ -142,8 +142,10 @@ static void set_pose(struct face_pose *p, struct rng *r)
 /* The hanging cloth: a colour with soft vertical folds. */
 static void draw_screen(struct studio *s, struct rng *r, struct cast cast)
 {
-    struct colour green =
-        rgb(synth_uniform(r, 10, 50), synth_uniform(r, 135, 175), synth_uniform(r, 30, 70), cast);
+    /* Drawn one by one: C leaves the order of arguments to the compiler. */
+    double blue = synth_uniform(r, 30, 70), green = synth_uniform(r, 135, 175);
+    double red = synth_uniform(r, 10, 50);
+    struct colour cloth = rgb(red, green, blue, cast);
     double fold[4][3];
     uint8_t row[DRAW_WIDTH];
 
@@ -152,9 +154,9 @@ static void draw_screen(struct studio *s, struct rng *r, struct cast cast)
         fold[k][1] = synth_uniform(r, 0, 2 * pi);
         fold[k][2] = synth_uniform(r, 0, 4);
     }
-    picture_fill(&s->raw, green);
+    picture_fill(&s->raw, cloth);
     for (int x = 0; x < DRAW_WIDTH; x++) {
-        double v = green.y;
+        double v = cloth.y;
 
         for (int k = 0; k < 4; k++)
             v += fold[k][2] * synth_sin(2 * pi * fold[k][0] * x + fold[k][1]);
@@ -217,7 +219,8 @@ static int even_within(double v, int limit)
 void studio_set(struct studio *s, const struct synth_clip *clip)
 {
     struct rng r = synth_clip_rng(clip, "synth.scene");
-    struct cast cast = {1.8 * synth_normal(&r), 1.8 * synth_normal(&r)};
+    double u = 1.8 * synth_normal(&r), v = 1.8 * synth_normal(&r);
+    struct cast cast = {u, v};
     double gain = 1 + 0.09 * synth_normal(&r), unit;
 
     set_pose(&s->pose, &r);
