@@ -2,6 +2,7 @@
 #include "common/base/atomic_file.h"
 #include "common/base/bytes.h"
 #include "common/base/file.h"
+#include "common/base/mem.h"
 #include "common/data/jpeg.h"
 #include "tests/support/hostile.h"
 #include "tests/support/tiny_dataset.h"
@@ -9,13 +10,17 @@
 #include "tests/support/tiny_media.h"
 #include "train/checkpoint.h"
 
+#include <ctype.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-/* make_seeds OUT SETS: writes the first inputs of the binary formats into OUT/TARGET/, made by our
- * own writers from numbers alone when the tests are built: the repository holds no media. SETS
- * holds the sets that they come from. */
+/* make_seeds OUT SETS CORPUS: writes inputs of the binary formats into OUT/TARGET/ when the tests
+ * are built, for the repository holds no media: the first ones, made by our own writers from
+ * numbers alone (SETS holds the sets that they come from), and those that CORPUS/TARGET.hex lists
+ * as text. */
+
+enum { MAX_HEX_BYTES = 1 << 20 };
 
 static enum err_code put(const char *out, const char *target, const char *name, const void *data,
                          size_t len, struct err *e)
@@ -207,12 +212,73 @@ out:
     return e->code;
 }
 
+/* ---- what campaigns found ---- */
+
+/* The bytes of a line of hexadecimal digits, up to the first character that is none; returns how
+ * many. */
+static size_t unhex(uint8_t *out, size_t room, const char *line)
+{
+    size_t n = 0;
+    unsigned byte;
+
+    while (n < room && isxdigit((unsigned char)line[2 * n]) &&
+           sscanf(line + 2 * n, "%2x", &byte) == 1)
+        out[n++] = (uint8_t)byte;
+    return n;
+}
+
+/* Lines "NAME HEX"; '#' begins a comment. */
+static enum err_code put_lines(const char *out, const char *target, char *text, struct err *e)
+{
+    uint8_t data[4096];
+    char *rest = NULL;
+
+    for (char *line = strtok_r(text, "\n", &rest); line != NULL;
+         line = strtok_r(NULL, "\n", &rest)) {
+        char *space = strchr(line, ' ');
+
+        if (*line == '#' || space == NULL)
+            continue;
+        *space = '\0';
+        TRY(put(out, target, line, data, unhex(data, sizeof data, space + 1), e));
+    }
+out:
+    return e->code;
+}
+
+static enum err_code found(const char *out, const char *corpus, struct err *e)
+{
+    struct name_list names = {0};
+    struct file_view v = {0};
+    char *path = NULL, *text = NULL;
+
+    TRY(dir_list(&names, corpus, ".hex", e));
+    for (size_t i = 0; i < names.count; i++) {
+        TRY(path_join(&path, corpus, names.name[i], e));
+        TRY(file_read(&v, path, MAX_HEX_BYTES, e));
+        TRY(mem_array(&text, v.len + 1, 1, path, e));
+        memcpy(text, v.data, v.len);
+        names.name[i][strlen(names.name[i]) - strlen(".hex")] = '\0';
+        TRY(put_lines(out, names.name[i], text, e));
+        file_view_free(&v);
+        free(text);
+        free(path);
+        text = path = NULL;
+    }
+out:
+    file_view_free(&v);
+    free(text);
+    free(path);
+    name_list_free(&names);
+    return e->code;
+}
+
 int main(int argc, char **argv)
 {
     struct err e = {0};
 
-    if (argc != 3) {
-        fprintf(stderr, "usage: %s OUT SETS\n", argv[0]);
+    if (argc != 4) {
+        fprintf(stderr, "usage: %s OUT SETS CORPUS\n", argv[0]);
         return 2;
     }
     TRY(dir_make(argv[1], &e));
@@ -223,6 +289,7 @@ int main(int argc, char **argv)
     TRY(sounds(argv[1], &e));
     TRY(films(argv[1], &e));
     TRY(pictures(argv[1], &e));
+    TRY(found(argv[1], argv[3], &e));
 out:
     if (e.code != ERR_OK)
         fprintf(stderr, "%s: %s\n", argv[0], e.text);
