@@ -108,6 +108,8 @@ enum err_code contain_open(struct contain **out, const struct contain_options *o
     *out = NULL;
     TRY(mem_array(&c, 1, sizeof *c, "workers", e));
     c->opt = *opt;
+    if (c->opt.doing == NULL)
+        c->opt.doing = "decoding";
     c->in_room = whole_pages(opt->in_max > 0 ? opt->in_max : 1);
     c->out_room = whole_pages(opt->out_max > 0 ? opt->out_max : 1);
     TRY(mem_array(&c->slot, (size_t)opt->workers, sizeof *c->slot, "workers", e));
@@ -176,20 +178,22 @@ out:
     return e->code;
 }
 
-static void how_it_died(const char *name, int status, struct err *fault)
+static void how_it_died(const struct contain *c, const char *name, int status, struct err *fault)
 {
+    const char *doing = c->opt.doing;
     int signal = WIFSIGNALED(status) ? WTERMSIG(status) : 0;
 
     if (signal == SIGSYS)
-        (void)err_set(fault, ERR_FORMAT,
-                      "%s: decoding it was stopped: it tried a forbidden system call", name);
+        (void)err_set(fault, ERR_FORMAT, "%s: %s it was stopped: it tried a forbidden system call",
+                      name, doing);
     else if (signal == SIGKILL)
-        (void)err_set(fault, ERR_FORMAT, "%s: decoding it was killed from outside (SIGKILL)", name);
+        (void)err_set(fault, ERR_FORMAT, "%s: %s it was killed from outside (SIGKILL)", name,
+                      doing);
     else if (signal != 0)
-        (void)err_set(fault, ERR_FORMAT, "%s: decoding it crashed: %s (SIG%s)", name,
+        (void)err_set(fault, ERR_FORMAT, "%s: %s it crashed: %s (SIG%s)", name, doing,
                       strsignal(signal), sigabbrev_np(signal) ? sigabbrev_np(signal) : "?");
     else
-        (void)err_set(fault, ERR_FORMAT, "%s: decoding it ended the process with status %d", name,
+        (void)err_set(fault, ERR_FORMAT, "%s: %s it ended the process with status %d", name, doing,
                       WEXITSTATUS(status));
 }
 
@@ -201,8 +205,8 @@ static void what_it_said(const struct contain *c, const char *name, struct conta
     enum err_code code = ERR_FORMAT;
 
     if (reply->code == ERR_NOMEM) {
-        (void)err_set(fault, ERR_DATA, "%s: decoding it takes more than %zu MiB of memory", name,
-                      c->opt.limits.memory >> 20);
+        (void)err_set(fault, ERR_DATA, "%s: %s it takes more than %zu MiB of memory", name,
+                      c->opt.doing, c->opt.limits.memory >> 20);
         return;
     }
     if (reply->code == ERR_TRUNCATED || reply->code == ERR_DATA)
@@ -230,7 +234,7 @@ static void settle(const struct contain *c, const char *name, struct contain_rep
         (void)err_set(fault, ERR_DATA, "%s: gave up: its decoder waited for %g s", name,
                       (double)limits->idle_ms / 1000);
         break;
-    default: how_it_died(name, reply->wait_status, fault);
+    default: how_it_died(c, name, reply->wait_status, fault);
     }
 }
 

@@ -40,6 +40,7 @@ struct contain_options {
     int workers;
     size_t in_max, out_max; /* bytes; memory is used as far as it is filled */
     struct contain_limits limits;
+    const char *doing; /* what messages call the job; NULL = "decoding" */
     contain_fn *fn;
     void *ctx;
 };

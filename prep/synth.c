@@ -6,7 +6,7 @@
 #include "common/base/hash.h"
 #include "common/base/mem.h"
 #include "common/base/parallel.h"
-#include "prep/synth_defects.h"
+#include "prep/synth_apart.h"
 
 #include <errno.h>
 #include <inttypes.h>
@@ -39,7 +39,8 @@ struct corpus {
     const struct entry **by_name; /* sorted */
     char *video, *audio;          /* folders */
     struct atomic_file *media;    /* media.tsv */
-    struct clip_maker **maker;    /* one per worker */
+    struct clip_maker *maker;     /* each worker process has a copy */
+    struct synth_workers workers;
     struct progress progress;
     atomic_bool stop;
     struct err failure; /* of the first worker that failed; guarded by `failed` */
@@ -175,31 +176,41 @@ out:
     return e->code;
 }
 
-static enum err_code put_clip(struct corpus *c, struct entry *en, struct clip_maker *m,
-                              struct err *e)
+static enum err_code make_clip(void *ctx, int64_t i, struct defect_clip *d, struct err *e)
 {
-    static const struct buffer none = {0};
     const struct clip_change healthy = {0};
-    struct defect_clip d = {0};
-    const char *name = en->clip.name;
+    struct corpus *c = ctx;
+    const struct entry *en = &c->entry[i];
+    const struct buffer *b;
 
-    if (en->defect >= 0) {
-        TRY(defect_make(en->defect, m, &en->clip, &d, e));
-        TRY(put_half(c->video, name, ".flv", d.flv_as, &d.flv, &d.listed_flv, &en->flv,
-                     &en->flv_written, e));
-        TRY(put_half(c->audio, name, ".wav", d.wav_as, &d.wav, &d.listed_wav, &en->wav,
-                     &en->wav_written, e));
-        en->listed = !d.unlisted;
-    } else {
-        TRY(clip_maker_make(m, &en->clip, &healthy, e));
-        TRY(put_half(c->video, name, ".flv", DISK_FILE, clip_maker_flv(m), &none, &en->flv,
-                     &en->flv_written, e));
-        TRY(put_half(c->audio, name, ".wav", DISK_FILE, clip_maker_wav(m), &none, &en->wav,
-                     &en->wav_written, e));
-        en->listed = true;
-    }
+    if (en->defect >= 0)
+        return defect_make(en->defect, c->maker, &en->clip, d, e);
+    TRY(clip_maker_make(c->maker, &en->clip, &healthy, e));
+    b = clip_maker_flv(c->maker);
+    TRY(buffer_add(&d->flv, b->data, b->len, e));
+    b = clip_maker_wav(c->maker);
+    TRY(buffer_add(&d->wav, b->data, b->len, e));
 out:
-    defect_clip_free(&d);
+    return e->code;
+}
+
+static enum err_code put_clip(struct corpus *c, int64_t i, int worker, struct err *e)
+{
+    struct entry *en = &c->entry[i];
+    struct contain_result bytes = {0};
+    const char *name = en->clip.name;
+    char clip[SYNTH_NAME_SIZE + 8];
+    struct defect_clip d;
+
+    snprintf(clip, sizeof clip, "clip %s", name);
+    TRY(synth_workers_make(&c->workers, worker, i, clip, &bytes, &d, e));
+    TRY(put_half(c->video, name, ".flv", d.flv_as, &d.flv, &d.listed_flv, &en->flv,
+                 &en->flv_written, e));
+    TRY(put_half(c->audio, name, ".wav", d.wav_as, &d.wav, &d.listed_wav, &en->wav,
+                 &en->wav_written, e));
+    en->listed = !d.unlisted;
+out:
+    contain_result_free(&bytes);
     return e->code;
 }
 
@@ -213,7 +224,7 @@ static void make_one(void *ctx, int64_t i, int worker)
     if (cli_stop_requested())
         err_set(&e, ERR_STOPPED, "stopped on request: the same command makes the corpus");
     else
-        (void)put_clip(c, &c->entry[i], c->maker[worker], &e);
+        (void)put_clip(c, i, worker, &e);
     if (e.code != ERR_OK) {
         atomic_store(&c->stop, true);
         if (!atomic_flag_test_and_set(&c->failed))
@@ -227,17 +238,16 @@ static enum err_code make_all(struct corpus *c, struct err *e)
     int jobs = c->opt->cli.jobs < 1 ? 1 : c->opt->cli.jobs;
 
     jobs = jobs > c->count ? c->count : jobs;
-    TRY(mem_array(&c->maker, (size_t)jobs, sizeof c->maker[0], "workers", e));
-    for (int i = 0; i < jobs; i++)
-        TRY(clip_maker_open(&c->maker[i], e));
+    TRY(clip_maker_open(&c->maker, e));
+    c->workers = (struct synth_workers){.make = make_clip, .ctx = c};
+    TRY(synth_workers_open(&c->workers, jobs, e));
     progress_begin(&c->progress, &c->opt->cli.log, "clips", c->count);
     parallel_for(jobs, c->count, make_one, c);
     progress_end(&c->progress);
     *e = c->failure;
 out:
-    for (int i = 0; c->maker != NULL && i < jobs; i++)
-        clip_maker_close(c->maker[i]);
-    free((void *)c->maker);
+    contain_close(c->workers.pool);
+    clip_maker_close(c->maker);
     return e->code;
 }
 

@@ -2,7 +2,7 @@
 #include "common/base/hash.h"
 #include "prep/flv.h"
 #include "prep/riff.h"
-#include "prep/synth_defects.h"
+#include "prep/synth_apart.h"
 #include "prep/synth_face.h"
 #include "prep/synth_math.h"
 #include "prep/synth_voice.h"
@@ -11,6 +11,7 @@
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 enum { NEU, HAP, SAD, FEA, DIS, ANG, CASTS = 6 };
 
@@ -359,6 +360,59 @@ static void test_defects_have_clips_of_their_own(void **state)
     }
 }
 
+enum { WHOLE, ENDS, LACKS };
+
+static enum err_code make_or_not(void *ctx, int64_t i, struct defect_clip *d, struct err *e)
+{
+    (void)ctx;
+    if (i == ENDS)
+        _exit(7);
+    if (i == LACKS)
+        TRY(err_set(e, ERR_NOMEM, "no memory"));
+    d->flv_as = DISK_FIFO;
+    d->unlisted = true;
+    TRY(buffer_add(&d->wav, "sound", 5, e));
+    TRY(buffer_add(&d->listed_flv, "picture", 7, e));
+out:
+    return e->code;
+}
+
+static void not_made(struct synth_workers *w, int64_t i, const char *reason)
+{
+    struct contain_result bytes = {0};
+    struct defect_clip d;
+    struct err e = {0};
+
+    assert_int_equal(synth_workers_make(w, 0, i, "clip", &bytes, &d, &e), ERR_NOMEM);
+    assert_non_null(strstr(e.text, reason));
+    assert_non_null(strstr(e.text, "memory"));
+    contain_result_free(&bytes);
+}
+
+/* An encoder that ends its process is an error, and the next clip is made. */
+static void test_clips_are_made_apart(void **state)
+{
+    struct synth_workers w = {.make = make_or_not};
+    struct contain_result bytes = {0};
+    struct defect_clip d;
+    struct err e = {0};
+
+    (void)state;
+    ASSERT_OK(synth_workers_open(&w, 1, &e), e);
+    not_made(&w, ENDS, "clip: encoding it ended the process with status 7");
+    not_made(&w, LACKS, "clip: encoding it takes more than");
+    ASSERT_OK(synth_workers_make(&w, 0, WHOLE, "clip", &bytes, &d, &e), e);
+    assert_int_equal(d.flv_as, DISK_FIFO);
+    assert_true(d.unlisted);
+    assert_int_equal(d.flv.len + d.listed_wav.len, 0);
+    assert_int_equal(d.wav.len, 5);
+    assert_memory_equal(d.wav.data, "sound", 5);
+    assert_int_equal(d.listed_flv.len, 7);
+    assert_memory_equal(d.listed_flv.data, "picture", 7);
+    contain_result_free(&bytes);
+    contain_close(w.pool);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -375,6 +429,7 @@ int main(void)
         cmocka_unit_test(test_files_are_what_they_say),
         cmocka_unit_test(test_frame_times),
         cmocka_unit_test(test_defects_have_clips_of_their_own),
+        cmocka_unit_test(test_clips_are_made_apart),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
