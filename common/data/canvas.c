@@ -170,11 +170,7 @@ void canvas_heat(struct canvas *c, int x, int y, int w, int h, const float *valu
             float v = values[(int64_t)bin * frames + (int64_t)i * frames / w];
             float t = 1 - (top - v) / range;
 
-            dot(c, x + i, y + j,
-                !isfinite(v) ? (struct rgb){0, 255, 0}
-                             : magma(t < 0   ? 0
-                                     : t > 1 ? 1
-                                             : t));
+            dot(c, x + i, y + j, !isfinite(v) ? (struct rgb){0, 255, 0} : magma(t < 0 ? 0 : t));
         }
     }
 }

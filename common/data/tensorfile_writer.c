@@ -157,15 +157,14 @@ static int by_key(const void *a, const void *b)
 
 static json_t *sorted_meta(json_t *meta)
 {
-    const char *keys[TF_MAX_META];
+    const char *keys[TF_MAX_META]; /* two at least: container and kind */
     json_t *sorted = json_object();
     json_t *value;
     const char *key;
     size_t n = 0;
 
     json_object_foreach(meta, key, value) keys[n++] = key;
-    if (n > 0)
-        qsort(keys, n, sizeof keys[0], by_key);
+    qsort(keys, n, sizeof keys[0], by_key);
     for (size_t i = 0; i < n; i++)
         (void)json_object_set(sorted, keys[i], json_object_get(meta, keys[i]));
     return sorted;

@@ -277,7 +277,7 @@ static void describe_type(const struct shard_field *f, char out[128])
 {
     int n = snprintf(out, 128, "%s%s", dtype_name(f->dtype), f->ragged ? " of any length" : "");
 
-    for (int i = 0; i < f->rank && !f->ragged; i++)
+    for (int i = 0; i < f->rank; i++)
         n += snprintf(out + n, 128 - (size_t)n, "%s%" PRId64 "%s", i == 0 ? " [" : ", ", f->dim[i],
                       i == f->rank - 1 ? "]" : "");
 }

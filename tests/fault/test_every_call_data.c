@@ -50,7 +50,8 @@ static enum err_code write_and_read_tensors(void *ctx, struct err *e)
     const int64_t dim[2] = {2, 3};
     const struct place *p = ctx;
     struct tensorfile_writer *w = NULL, *done;
-    struct tensorfile *f = NULL;
+    struct tensorfile *f = NULL, *m = NULL;
+    struct file_view view = {0};
     uint8_t digest[32];
 
     TRY(tensorfile_writer_open(&w, p->out, "checkpoint", true, e));
@@ -65,7 +66,12 @@ static enum err_code write_and_read_tensors(void *ctx, struct err *e)
     TRY(tensorfile_open(&f, p->out, e));
     TRY(tensorfile_verify_all(f, e));
     TRY(tensorfile_digest(f, digest, e));
+    TRY(file_read(&view, p->out, 1 << 20, e));
+    TRY(tensorfile_open_mem(&m, "memory", view.data, view.len, e));
+    assert_int_equal(tensorfile_count(m), 2);
 out:
+    tensorfile_close(m);
+    file_view_free(&view);
     tensorfile_writer_abort(w);
     tensorfile_close(f);
     return e->code;
@@ -324,6 +330,7 @@ static enum err_code look_at_sets(void *ctx, struct err *e)
     const struct place *p = ctx;
     char *dir = NULL, *shard = NULL;
     struct name_list names = {0};
+    struct file_view view = {0};
     struct shard_set *s = NULL;
 
     TRY(path_join(&dir, p->dir, "whole", e));
@@ -337,7 +344,13 @@ static enum err_code look_at_sets(void *ctx, struct err *e)
     TRY(path_join(&shard, dir, names.name[0], e));
     TRY(shard_set_open_file(&s, shard, e));
     assert_int_equal(shard_set_count(s), 6);
+    shard_set_close(s);
+    s = NULL;
+    TRY(file_read(&view, shard, 1 << 20, e));
+    TRY(shard_set_open_mem(&s, "memory", view.data, view.len, e));
+    assert_int_equal(shard_set_count(s), 6);
 out:
+    file_view_free(&view);
     shard_set_close(s);
     name_list_free(&names);
     free(dir);

@@ -278,18 +278,18 @@ static void test_room(void **state)
 
 enum { BUFFER = 1 << 18, HEADER_ROOM = 1 << 12 };
 
-/* A container of two tensors; the first has `len` bytes, the second one. */
-static enum err_code write_container(const char *path, size_t len, struct err *e)
+/* A container of two tensors of these lengths. */
+static enum err_code write_container(const char *path, size_t first, size_t second, struct err *e)
 {
-    static const uint8_t zeros[BUFFER + 1];
-    const int64_t dim = (int64_t)len, one = 1;
+    static const uint8_t zeros[BUFFER + 64];
+    const int64_t dim[2] = {(int64_t)first, (int64_t)second};
     struct tensorfile_writer *w = NULL, *done;
 
     TRY(tensorfile_writer_open(&w, path, "checkpoint", false, e));
-    TRY(tensorfile_writer_declare(w, "a", DTYPE_U8, 1, &dim, e));
-    TRY(tensorfile_writer_declare(w, "b", DTYPE_U8, 1, &one, e));
-    TRY(tensorfile_writer_data(w, zeros, len, e));
-    TRY(tensorfile_writer_data(w, zeros, 1, e));
+    TRY(tensorfile_writer_declare(w, "a", DTYPE_U8, 1, &dim[0], e));
+    TRY(tensorfile_writer_declare(w, "b", DTYPE_U8, 1, &dim[1], e));
+    TRY(tensorfile_writer_data(w, zeros, first, e));
+    TRY(tensorfile_writer_data(w, zeros, second, e));
     done = w;
     w = NULL;
     TRY(tensorfile_writer_commit(done, NULL, e));
@@ -307,7 +307,14 @@ static void test_full_in_a_container(void **state)
     for (size_t len = BUFFER - HEADER_ROOM; len <= BUFFER + 1;
          len += len < BUFFER - 1200 ? 64 : 1) {
         fault_begin_call("write", 1, ENOSPC);
-        ASSERT_FAILS(write_container(path, len, &e), e, ERR_IO,
+        ASSERT_FAILS(write_container(path, len, 1, &e), e, ERR_IO,
+                     "out: cannot write: No space left on device");
+        assert_string_equal(fault_end(), "write");
+    }
+    /* The first tensor is written past the buffer, which then begins at no multiple of 64. */
+    for (size_t len = BUFFER - 1024; len <= BUFFER; len += 32) {
+        fault_begin_call("write", 3, ENOSPC);
+        ASSERT_FAILS(write_container(path, BUFFER + 20, len, &e), e, ERR_IO,
                      "out: cannot write: No space left on device");
         assert_string_equal(fault_end(), "write");
     }

@@ -33,6 +33,18 @@ static void test_errors_without_a_listener(void **state)
     assert_int_equal(err_sys(&e, "file"), ERR_NOMEM);
     assert_non_null(strstr(e.text, "file: "));
     err_clear(&e);
+    assert_int_equal(err_copy(&e, &(struct err){0}), ERR_OK);
+    assert_int_equal(err_copy(NULL, &(struct err){.code = ERR_DATA}), ERR_DATA);
+    assert_int_equal(err_copy(&e, &(struct err){ERR_DATA, "first"}), ERR_DATA);
+    assert_int_equal(err_copy(&e, &(struct err){ERR_IO, "second"}), ERR_DATA);
+    assert_string_equal(e.text, "first");
+    err_clear(&e);
+    (void)err_set(&e, ERR_DATA, "%s",
+                  "a\x7f \xc2\x9b \xc2\xa9 \xc2"
+                  "A");
+    assert_string_equal(e.text, "a? ?? \xc2\xa9 \xc2"
+                                "A");
+    err_clear(&e);
     errno = ENFILE;
     assert_int_equal(err_sys(&e, "file"), ERR_NOMEM);
 }
@@ -266,6 +278,10 @@ static void test_paths(void **state)
     ASSERT_FAILS(dir_make(file, &e), e, ERR_IO, "file: cannot make the folder");
     assert_int_equal(symlink("nowhere", dangling), 0);
     ASSERT_FAILS(dir_make(dangling, &e), e, ERR_IO, "link: cannot make the folder");
+    ASSERT_OK(dir_list(&names, *state, "ink", &e), e); /* not "file" */
+    assert_int_equal(names.count, 1);
+    assert_string_equal(names.name[0], "link");
+    name_list_free(&names);
     ASSERT_OK(dir_list(&names, *state, ".no-name-of-this-folder-is-so-long", &e), e);
     assert_int_equal(names.count, 0);
     ASSERT_OK(file_read_beneath(&v, "/", file + 1, 10, &e), e); /* the root that ends in a slash */

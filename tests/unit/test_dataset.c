@@ -89,6 +89,7 @@ static void test_mutation(void **state)
     ASSERT_OK(dataset_describe(d, 5, &s, &e), e);
     assert_int_equal(s.flags, FLAG_SHORT_VIDEO | FLAG_TILED_AUDIO);
     ASSERT_FAILS(dataset_describe(d, 8, &s, &e), e, ERR_INTERNAL, "no sample 8");
+    ASSERT_FAILS(dataset_describe(d, -1, &s, &e), e, ERR_INTERNAL, "no sample -1");
     dataset_close(d);
 }
 

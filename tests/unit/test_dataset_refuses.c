@@ -301,7 +301,9 @@ static void test_named_bases(void **state)
 {
     char *away = scratch_path(*state, "away"), *apart = scratch_path(*state, "a/b/c/d/e"),
          *dir = scratch_path(*state, "a/b/c/d/e/train");
-    const char *bases[] = {away, NULL}, *more[] = {away, away, NULL};
+    char *video = scratch_path(away, "video"), *audio = scratch_path(away, "audio");
+    const char *bases[] = {away, NULL}, *more[] = {away, away, NULL},
+               *sets[] = {audio, video, NULL};
     struct overlay o;
     struct bases b;
 
@@ -312,6 +314,9 @@ static void test_named_bases(void **state)
     write_overlay(dir, &o);
     assert_opens(apart, bases);
     assert_opens(apart, more);
+    assert_opens(apart, sets);
+    free(video);
+    free(audio);
     free(away);
     free(apart);
     free(dir);

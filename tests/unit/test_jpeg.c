@@ -145,6 +145,8 @@ static void test_bad_arguments(void **state)
         {-1, 0, 5, 5}, {0, -1, 5, 5},    {0, 0, 0, 5},      {0, 0, 5, 0},
         {W, 0, 1, 1},  {0, H - 3, 5, 4}, {W - 3, 0, 4, 10}, {2147483647, 0, 2147483647, 1},
     };
+    static const int sides[][2] = {
+        {JPEG_MAX_SIDE + 1, 1}, {1, JPEG_MAX_SIDE + 1}, {0, 1}, {1, 0}, {-1, 1}};
     const uint8_t *p;
     uint8_t *out;
     size_t n;
@@ -158,9 +160,12 @@ static void test_bad_arguments(void **state)
         struct err e = {0};
         assert_int_equal(jpeg_encode_rgb(f->rgb, W, H, W * 3, q, &out, &n, &e), ERR_USAGE);
     }
-    assert_int_equal(
-        jpeg_encode_rgb(f->rgb, JPEG_MAX_SIDE + 1, 1, W * 3, 95, &out, &n, &(struct err){0}),
-        ERR_FORMAT);
+    for (size_t i = 0; i < sizeof sides / sizeof sides[0]; i++) {
+        struct err e = {0};
+        assert_int_equal(jpeg_encode_rgb(f->rgb, sides[i][0], sides[i][1], W * 3, 95, &out, &n, &e),
+                         ERR_FORMAT);
+        assert_non_null(strstr(e.text, "is outside 1 x 1 to"));
+    }
 }
 
 /* The decoder stays usable after every failure. */
