@@ -693,6 +693,13 @@ static void test_bad_rows_of_results(void **state)
     results_free(&r);
     write_text(dir, "results.tsv", "#synib-resux", 12); /* or of something else */
     assert_read_fails(&s.plan, dir, ERR_DATA, "results.tsv: has other columns");
+    {
+        char line[4096]; /* longer than the header, and no line */
+
+        memset(line, '#', sizeof line);
+        write_text(dir, "results.tsv", line, sizeof line);
+        assert_read_fails(&s.plan, dir, ERR_DATA, "results.tsv: has other columns");
+    }
     ASSERT_OK(results_init(&r, &s.plan, WHOLE, false, dir, &e), e);
     ASSERT_FAILS(results_read(&r, &e), e, ERR_DATA, "than this plan gives with --no-test: give");
     results_free(&r);
@@ -759,6 +766,7 @@ static void test_have_test(void **state)
     ASSERT_OK(dir_make(dir, &e), e);
     for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
         write_text(dir, cases[i].name, cases[i].text, strlen(cases[i].text));
+        write_text(dir, "z.tsv", "", 0); /* not looked at any more */
         test = cases[i].was;
         ASSERT_OK(results_have_test(&test, dir, cases[i].parts, &e), e);
         if (test != cases[i].is)

@@ -497,6 +497,13 @@ static void test_columns(void **state)
         ASSERT_OK(init(state, cases[i].rows, cases[i].test, &r, &p, &e), e);
         if (strstr(r.header, cases[i].has) == NULL || strstr(r.header, cases[i].has_not) != NULL)
             fail_msg("case %zu: %s", i, r.header);
+        if (r.media) { /* its F1 of irony is a number, or an empty cell */
+            struct run_result one = {.finite = true, .val.irony_f1 = i == 2 ? 0.5 : NAN};
+
+            ASSERT_OK(results_start(&r, &e), e);
+            ASSERT_OK(results_add(&r, 0, &one, &e), e);
+            assert_non_null(strstr(r.row[0], i == 2 ? "\t0\t0\t0\t0.5\t" : "\t0\t0\t0\t\n"));
+        }
         results_free(&r);
         plan_free(&p);
     }
