@@ -95,12 +95,15 @@ out:
 
 /* ---- beneath a folder ---- */
 
-/* folder NULL: there is none. */
+/* Both as realpath() gives them; folder NULL: there is none. */
 static bool beneath(const char *path, const char *folder)
 {
-    size_t n = folder != NULL ? strlen(folder) : 0;
+    size_t n;
 
-    return n > 0 && strncmp(path, folder, n) == 0 && (path[n] == '/' || folder[n - 1] == '/');
+    if (folder == NULL)
+        return false;
+    n = strlen(folder);
+    return strncmp(path, folder, n) == 0 && (path[n] == '/' || folder[n - 1] == '/');
 }
 
 /* A path that realpath() has just resolved: a link that has come into it since is not followed. */

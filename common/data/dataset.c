@@ -116,9 +116,12 @@ out:
 static void read_shape(struct dataset *d, const struct shard_set *s)
 {
     int at = shard_set_find(s, "audio.logstft");
-    const struct shard_field *f = at >= 0 ? shard_set_field(s, at) : NULL;
+    const struct shard_field *f;
 
-    if (f != NULL && f->rank == 2 && f->dim[0] <= INT32_MAX && f->dim[1] <= INT32_MAX) {
+    if (at < 0)
+        return;
+    f = shard_set_field(s, at);
+    if (f->rank == 2 && f->dim[0] <= INT32_MAX && f->dim[1] <= INT32_MAX) {
         d->bins = (int)f->dim[0];
         d->frames = (int)f->dim[1];
     }

@@ -257,18 +257,21 @@ static enum err_code read_names(struct vectors *v, const struct shard_set *s, st
     return ERR_OK;
 }
 
+static bool is_vector(const struct shard_field *f)
+{
+    return !f->ragged && f->dtype == DTYPE_F32 && f->rank == 1 && f->dim[0] <= VECTORS_MAX_DIM;
+}
+
 /* Length of a field that must be a vector, from the set's own list. */
 static enum err_code vector_length(const struct shard_set *s, const char *name, int *length,
                                    struct err *e)
 {
     int f = shard_set_find(s, name);
-    const struct shard_field *field = f >= 0 ? shard_set_field(s, f) : NULL;
 
-    if (field == NULL || field->ragged || field->dtype != DTYPE_F32 || field->rank != 1 ||
-        field->dim[0] > VECTORS_MAX_DIM)
+    if (f < 0 || !is_vector(shard_set_field(s, f)))
         return err_set(e, ERR_DATA, "%s: field %s is missing or no vector of up to %d numbers",
                        shard_set_dir(s), name, VECTORS_MAX_DIM);
-    *length = (int)field->dim[0];
+    *length = (int)shard_set_field(s, f)->dim[0];
     return ERR_OK;
 }
 

@@ -345,11 +345,12 @@ static void test_full_in_a_header(void **state)
 }
 
 /* One sample of `len` bytes; `note` goes into the index alone. */
-static enum err_code write_blob(const char *dir, size_t len, const char *note, struct err *e)
+static enum err_code write_blob(const char *dir, size_t len, const char *note, bool force,
+                                struct err *e)
 {
     static const uint8_t zeros[BUFFER + 1];
     static const struct shard_field field = {.name = "blob", .dtype = DTYPE_U8, .ragged = true};
-    struct shard_options opt = {.prefix = "x"};
+    struct shard_options opt = {.prefix = "x", .force = force};
     struct shard_writer *w = NULL, *done;
 
     TRY(shard_writer_open(&w, dir, &opt, &field, 1, e));
@@ -372,12 +373,13 @@ static void test_full_in_a_set(void **state)
     memset(text, 'x', BUFFER);
     for (size_t len = BUFFER - HEADER_ROOM; len <= BUFFER; len += 16) {
         fault_begin_call("write", 1, ENOSPC);
-        ASSERT_FAILS(write_blob(dir, len, "", &e), e, ERR_IO, "cannot write: No space left");
+        ASSERT_FAILS(write_blob(dir, len, "", false, &e), e, ERR_IO, "cannot write: No space left");
         assert_string_equal(fault_end(), "write");
         assert_int_not_equal(access(dir, F_OK), 0);
     }
     fault_begin_call("write", 2, ENOSPC); /* the shard is there: the index */
-    ASSERT_FAILS(write_blob(dir, 1, text, &e), e, ERR_IO, "index.jsonl: cannot write: No space");
+    ASSERT_FAILS(write_blob(dir, 1, text, false, &e), e, ERR_IO,
+                 "index.jsonl: cannot write: No space");
     assert_string_equal(fault_end(), "write");
     assert_int_not_equal(access(dir, F_OK), 0);
     free(text);
@@ -440,6 +442,24 @@ static void test_index_is_not_published(void **state)
     assert_string_equal(fault_end(), "rename");
     assert_int_equal(first_number(dir), 1);
     assert_int_equal(count_files(dir), FILES);
+    free(dir);
+}
+
+/* The same, with an old index of another length. */
+static void test_longer_index_is_not_published(void **state)
+{
+    char *dir = scratch_path(*state, "set");
+    struct shard_set *s = NULL;
+    struct err e = {0};
+
+    ASSERT_OK(write_blob(dir, 1, "old", false, &e), e);
+    fault_begin_call("rename", 2, EIO);
+    ASSERT_FAILS(write_blob(dir, 2, "not so old", true, &e), e, ERR_IO, "index.jsonl: cannot");
+    assert_string_equal(fault_end(), "rename");
+    assert_int_equal(count_files(dir), 2);
+    ASSERT_OK(shard_set_open(&s, dir, &e), e);
+    assert_string_equal(shard_set_meta(s, "note"), "old");
+    shard_set_close(s);
     free(dir);
 }
 
@@ -522,6 +542,7 @@ int main(void)
         TEST(test_full_in_a_header),
         TEST(test_full_in_a_set),
         TEST(test_index_is_not_published),
+        TEST(test_longer_index_is_not_published),
         TEST(test_folder_is_not_synced),
         TEST(test_old_shards),
         TEST(test_shard_vanishes),
