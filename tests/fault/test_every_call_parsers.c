@@ -255,9 +255,9 @@ static void test_sweeps(void **state)
 {
 #define COLUMNS "run|task|preset|method|mask|settings|seed\n"
     (void)state;
-    put("search.tsv",
-        "#synib-search 1\n" COLUMNS "a|spurious:1|xor-spurious|vanilla||optim.lr=uniform(0,1) "
-        "optim.epochs={1,2}|0-1\n");
+    put("search.tsv", "#synib-search 1\n" COLUMNS
+                      "a|spurious:1|xor-spurious|vanilla||optim.batch=8 optim.lr=uniform(0,1) "
+                      "optim.epochs={1,2}|0-1\n");
     put("plan.tsv", "#synib-plan 1\n" COLUMNS "a|spurious:1|xor-spurious|vanilla|||0\n"
                     "b|spurious:1|xor-spurious|vanilla|||1\n");
     sweep("settings", settings, NULL);
@@ -412,7 +412,7 @@ static enum err_code find_set(void *ctx, struct err *e)
 {
     char *names[] = {ctx};
     const struct name_list folders = {.name = names, .count = 1};
-    struct report_run r = {.missing = ctx, .places.data = ctx};
+    struct report_run r = {.missing = ctx};
     struct report_set *set = NULL;
     struct shard_set *one = NULL;
     size_t n = 0, cap = 0;

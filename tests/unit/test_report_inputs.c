@@ -1,6 +1,9 @@
 /* SPDX-License-Identifier: MIT */
+#include "common/base/atomic_file.h"
+#include "common/base/file.h"
 #include "common/base/mem.h"
 #include "tests/support/check.h"
+#include "tests/support/scratch.h"
 #include "train/report/run.h"
 
 #include <inttypes.h>
@@ -314,13 +317,92 @@ static void test_bad_curves(void **state)
     }
 }
 
+/* ---- a run's folder test/ ---- */
+
+static void put(const void *dir, const char *name, const char *text, char from, char to)
+{
+    char *path = scratch_path(dir, name), *copied = copy(text, from, to);
+    struct err e = {0};
+
+    ASSERT_OK(atomic_file_put(path, copied, strlen(copied), true, &e), e);
+    free(copied);
+    free(path);
+}
+
+/* Recall of irony by what the face shows; what all faces of one kind were not asked has none. */
+static void test_results(void **state)
+{
+    char *test = scratch_path(*state, "test"), name[2 * REPORT_NAME];
+    struct report_run r = run_of(true);
+    struct err e = {0};
+
+    ASSERT_OK(dir_make(test, &e), e);
+    put(*state, "test/metrics.json", CLASSES CONFUSION "}", '\'', '"');
+    put(*state, "test/predictions.tsv", TABLE ROWS, '|', '\t');
+    r.path = scratch_path(*state, "");
+    ASSERT_OK(report_run_results(&r, &e), e);
+    assert_null(r.missing);
+    assert_int_equal(r.parts, 2);
+    assert_true(r.value[METRIC_PART] == 0 && r.value[METRIC_PART + 1] == 1);
+    assert_true(r.value[METRIC_ACCURACY] == 5.0 / 7);
+    report_metric_name(name, sizeof name, &r, METRIC_KAPPA);
+    assert_string_equal(name, "kappa");
+    report_metric_name(name, sizeof name, &r, METRIC_PART + 1);
+    assert_string_equal(name, "irony_recall_b");
+    report_run_free(&r);
+    r = run_of(false);
+    r.path = scratch_path(*state, "");
+    put(*state, "test/metrics.json", CLASSES CONFUSION ", 'sources': {'u': {}}}", '\'', '"');
+    ASSERT_OK(report_run_results(&r, &e), e);
+    report_metric_name(name, sizeof name, &r, METRIC_PART);
+    assert_string_equal(name, "accuracy_u");
+    report_run_free(&r);
+    r = run_of(false);
+    r.path = scratch_path(*state, "");
+    put(*state, "test/metrics.json", HEAD "'mse': 1}", '\'', '"');
+    ASSERT_OK(report_run_results(&r, &e), e);
+    assert_string_equal(r.missing, "predicts numbers: it has no accuracy");
+    report_run_free(&r);
+    free(test);
+}
+
+/* Pictures and sound are what a run says of itself, in so many words. */
+static void test_kinds(void **state)
+{
+    static const struct {
+        const char *identity;
+        int irony;
+    } cases[] = {{"", -1},
+                 {"data.kind = medium\n", -1},
+                 {"data.kind = other\n", -1},
+                 {"a = b\ndata.kind = media\n", 2}};
+
+    (void)state;
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        struct report_run r = run_of(false);
+        struct err e = {0};
+
+        free(r.identity);
+        r.identity = strdup(cases[i].identity);
+        ASSERT_OK(metrics(&r, CLASSES CONFUSION "}", &e), e);
+        assert_int_equal(r.irony, cases[i].irony);
+        report_run_free(&r);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_metrics),         cmocka_unit_test(test_sources),
-        cmocka_unit_test(test_bad_metrics),     cmocka_unit_test(test_predictions),
-        cmocka_unit_test(test_bad_predictions), cmocka_unit_test(test_base_of_vectors),
-        cmocka_unit_test(test_curves),          cmocka_unit_test(test_bad_curves),
+        cmocka_unit_test(test_metrics),
+        cmocka_unit_test(test_sources),
+        cmocka_unit_test(test_bad_metrics),
+        cmocka_unit_test(test_predictions),
+        cmocka_unit_test(test_bad_predictions),
+        cmocka_unit_test(test_base_of_vectors),
+        cmocka_unit_test(test_curves),
+        cmocka_unit_test(test_bad_curves),
+        cmocka_unit_test(test_kinds),
+        cmocka_unit_test_setup_teardown(test_results, scratch_setup, scratch_teardown),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

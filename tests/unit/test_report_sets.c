@@ -336,6 +336,8 @@ static void test_clips(void **state)
 
     SAID(NULL, "Whether the media are CREMA-D's is not known here",
          "No clips.tsv, rejected.tsv or dropped.tsv at hand.");
+    put(data, "dropped.tsv", "#synib-dropped 1\nclip|reason\n");
+    SAID(NULL, "Whether the media", "No clip was rejected on the way to the datasets.");
     put(c, "clips.tsv", CLIPS "x|accepted||official\ny|flagged||official\n");
     SAID(NULL, "The media were compared with the digests of the official CREMA-D files.",
          "Of 2 clips the scan accepted 1, flagged 1 and rejected 0.",
@@ -479,6 +481,8 @@ static void test_columns(void **state)
         {"a|@/classes|xor-spurious|vanilla|||1\n", true, "\tlast_accuracy\tlast_loss\t", "mse"},
         {"a|@/numbers|xor-regression|vanilla|||1\n", true, "\tbest_mse\tbest_r2\tbest_loss\n",
          "accuracy"},
+        {"a|regression:1|xor-regression|vanilla|||1\n", true,
+         "\tlast_mse\tlast_r2\tlast_loss\tlast_", "accuracy"},
         {"a|@/media|demo|uni-audio|||1\n", true, "\tval_irony_f1\tlast_accuracy\t", "mse"},
         {"a|@/media|demo|uni-audio|||1\nb|@/media|demo|uni-video|||1\n", false,
          "\tval_loss\tval_accuracy\tval_macro_f1\tval_irony_f1\n", "last_"},
@@ -497,12 +501,26 @@ static void test_columns(void **state)
         ASSERT_OK(init(state, cases[i].rows, cases[i].test, &r, &p, &e), e);
         if (strstr(r.header, cases[i].has) == NULL || strstr(r.header, cases[i].has_not) != NULL)
             fail_msg("case %zu: %s", i, r.header);
-        if (r.media) { /* its F1 of irony is a number, or an empty cell */
-            struct run_result one = {.finite = true, .val.irony_f1 = i == 2 ? 0.5 : NAN};
+        if (i == 4) { /* nothing is known of a run that is not finite */
+            struct run_result none = {.finite = false};
+
+            ASSERT_OK(results_start(&r, &e), e);
+            ASSERT_OK(results_add(&r, 1, &none, &e), e);
+            run_log_close(&r.log);
+        }
+        if (r.numbers) {
+            struct run_result one = {.finite = true};
 
             ASSERT_OK(results_start(&r, &e), e);
             ASSERT_OK(results_add(&r, 0, &one, &e), e);
-            assert_non_null(strstr(r.row[0], i == 2 ? "\t0\t0\t0\t0.5\t" : "\t0\t0\t0\t\n"));
+            run_log_close(&r.log);
+        }
+        if (r.media) { /* its F1 of irony is a number, or an empty cell */
+            struct run_result one = {.finite = true, .val.irony_f1 = i == 3 ? 0.5 : NAN};
+
+            ASSERT_OK(results_start(&r, &e), e);
+            ASSERT_OK(results_add(&r, 0, &one, &e), e);
+            assert_non_null(strstr(r.row[0], i == 3 ? "\t0\t0\t0\t0.5\t" : "\t0\t0\t0\t\n"));
         }
         results_free(&r);
         plan_free(&p);

@@ -22,7 +22,8 @@
 /* Run folders as other programs, versions and people leave them: checkpoints whose metadata are not
  * ours, run.json, logs, the lock. */
 
-static void *dir; /* holds data sp, run one, its evaluation */
+static void *dir; /* holds data sp, run one with its evaluation, run stopped after one step */
+static const char *model = "one"; /* what bad/ is a copy of */
 
 #define SETTINGS                                                                     \
     " --preset xor-spurious --set optim.epochs=2 --set model.encoder_width=4 --set " \
@@ -38,6 +39,8 @@ static void make(const char *line)
 
 static int setup(void **state)
 {
+    struct err e = {0};
+
     (void)state;
     setenv("SYNIB_MANIFESTS", SOURCE_DIR "/manifests", 1);
     if (scratch_setup(&dir) != 0)
@@ -45,6 +48,8 @@ static int setup(void **state)
     make("synib-xor -q spurious --strength 0.6 --train 40 --val 20 --test 20 -o @/sp");
     make(TRAIN "one");
     make("synib-eval -q -j1 @/one --split test -o @/one/test");
+    if (tool_run(TRAIN "stopped --max-steps 1", dir, &e) != ERR_STOPPED)
+        fail_msg("not stopped: %s", e.text);
     return 0;
 }
 
@@ -73,7 +78,7 @@ static void copy_file(const char *from, const char *to)
     file_view_free(&v);
 }
 
-/* bad/: the run one/, file by file; bad/test with it. */
+/* bad/: the run `model`, file by file; bad/test with it. */
 static void fresh(void)
 {
     static const char *const sub[] = {"", "/test"};
@@ -86,8 +91,10 @@ static void fresh(void)
         struct name_list names = {0};
         char from[600], to[600];
 
-        snprintf(from, sizeof from, "%s/one%s", (const char *)dir, sub[s]);
+        snprintf(from, sizeof from, "%s/%s%s", (const char *)dir, model, sub[s]);
         snprintf(to, sizeof to, "%s/bad%s", (const char *)dir, sub[s]);
+        if (access(from, F_OK) != 0)
+            continue;
         ASSERT_OK(dir_make(to, &e), e);
         ASSERT_OK(dir_list(&names, from, "", &e), e);
         for (size_t i = 0; i < names.count; i++) {
@@ -104,6 +111,8 @@ static void fresh(void)
     free(bad);
 }
 
+static bool rename_tensor; /* one of them */
+
 /* Writes bad/NAME anew: all its tensors and metadata, but `key` says `value`; NULL: it is not
  * there. `kind`: NULL = a checkpoint. */
 static void rewrite(const char *name, const char *kind, const char *key, const char *value)
@@ -113,7 +122,7 @@ static void rewrite(const char *name, const char *kind, const char *key, const c
     struct tensorfile *f = NULL;
     struct err e = {0};
 
-    snprintf(file, sizeof file, "one/%s", name);
+    snprintf(file, sizeof file, "%s/%s", model, name);
     from = scratch_path(dir, file);
     snprintf(file, sizeof file, "bad/%s", name);
     to = scratch_path(dir, file);
@@ -133,7 +142,9 @@ static void rewrite(const char *name, const char *kind, const char *key, const c
             if (t->name[0] == '_')
                 continue;
             if (pass == 0)
-                ASSERT_OK(tensorfile_writer_declare(w, t->name, t->dtype, t->rank, t->dim, &e), e);
+                ASSERT_OK(tensorfile_writer_declare(w, rename_tensor && i == 1 ? "other" : t->name,
+                                                    t->dtype, t->rank, t->dim, &e),
+                          e);
             else
                 ASSERT_OK(tensorfile_writer_data(w, tensorfile_data(f, i), t->bytes, &e), e);
         }
@@ -282,6 +293,51 @@ static void test_identity(void **state)
         fails(i, bad[i].line, bad[i].code, bad[i].says);
         free(text);
     }
+}
+
+/* A stopped run is gone on with from a checkpoint that is its own in every tensor. */
+static void test_resumed(void **state)
+{
+    char *bad = scratch_path(dir, "bad");
+    struct err e = {0};
+
+    (void)state;
+    model = "stopped";
+    fresh();
+    rewrite("last.safetensors", NULL, "synib.machine", NULL);
+    fails(0, RESUME, ERR_DATA, "last.safetensors: metadata synib.machine is missing");
+    fresh();
+    rewrite("last.safetensors", NULL, "synib.machine", "another");
+    make(RESUME); /* with a warning: last bits may differ */
+    fresh();
+    rewrite("last.safetensors", NULL, "state.step", "-1");
+    fails(1, RESUME, ERR_DATA, "state.step: '-1' is not a whole number");
+    fresh();
+    ASSERT_OK(run_remove(bad, run_prev_name, &e), e);
+    rename_tensor = true;
+    rewrite("last.safetensors", NULL, "-", NULL);
+    rename_tensor = false;
+    fails(2, RESUME, ERR_DATA, "the checkpoint is of another model, 1 tensors differ");
+    model = "one";
+    free(bad);
+}
+
+/* Numbers to predict: the same files with other columns, and no accuracy for a report. */
+static void test_numbers(void **state)
+{
+    struct report_run r = {.n = 0};
+    struct err e = {0};
+
+    (void)state;
+    make("synib-xor -q regression --strength 0.6 --train 20 --val 10 --test 10 -o @/numbers");
+    make("synib-train -q -j1 @/numbers --preset xor-regression --set optim.epochs=1 --set "
+         "diag.train_pass=true -m vanilla -o @/reg");
+    make("synib-eval -q -j1 @/reg --split val --checkpoint last");
+    make("synib-eval -q -j1 @/reg --split test -o @/reg/test");
+    r.path = scratch_path(dir, "reg");
+    ASSERT_OK(report_run_read(&r, &e), e);
+    assert_string_equal(r.missing, "predicts numbers: it has no accuracy");
+    report_run_free(&r);
 }
 
 /* What may be missing or odd without harm. */
@@ -586,7 +642,8 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_metadata),        cmocka_unit_test(test_identity),
-        cmocka_unit_test(test_may_differ),      cmocka_unit_test(test_missing),
+        cmocka_unit_test(test_may_differ),      cmocka_unit_test(test_resumed),
+        cmocka_unit_test(test_numbers),         cmocka_unit_test(test_missing),
         cmocka_unit_test(test_cannot_be_told),  cmocka_unit_test(test_places),
         cmocka_unit_test(test_relative),        cmocka_unit_test(test_logs),
         cmocka_unit_test(test_log_not_written), cmocka_unit_test(test_lock),
