@@ -186,7 +186,7 @@ static void test_formats(void **state)
     expect_refused(&t, ERR_FORMAT, "extra format size at byte 36 is 1, want 0");
     with_format(&t, 1, 40, tail);
     expect_refused(&t, ERR_FORMAT, "format 1 at byte 20 does not go with a chunk of 40 bytes");
-    with_format(&t, 0xfffe, 16, NULL);
+    with_format(&t, 0xfffe, 16, none);
     expect_refused(&t, ERR_FORMAT, "format 65534 at byte 20 does not go with a chunk of 16 bytes");
     with_format(&t, 0xfffe, 18, none);
     expect_refused(&t, ERR_FORMAT, "format 65534 at byte 20 does not go with a chunk of 18 bytes");
