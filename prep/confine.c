@@ -49,21 +49,26 @@ const char *confine_describe(enum confine_level level)
     return "?";
 }
 
-/* Address space now, in bytes; 0 when the system does not say. */
-static size_t address_space(void)
+/* Address space now, in bytes. */
+static enum err_code address_space(size_t *bytes, struct err *e)
 {
     char text[256] = "";
     size_t got = 0;
-    int fd = open("/proc/self/statm", O_RDONLY | O_CLOEXEC);
+    int fd = TEMP_FAILURE_RETRY(open("/proc/self/statm", O_RDONLY | O_CLOEXEC));
     ssize_t n = fd < 0 ? -1 : 1;
 
     while (n > 0 && got < sizeof text - 1) {
         n = TEMP_FAILURE_RETRY(read(fd, text + got, sizeof text - 1 - got));
         got += n > 0 ? (size_t)n : 0;
     }
+    if (n < 0)
+        (void)err_sys(e, "/proc/self/statm: cannot read how much memory is in use");
     if (fd >= 0)
         close(fd);
-    return n < 0 ? 0 : (size_t)strtoull(text, NULL, 10) * (size_t)sysconf(_SC_PAGESIZE);
+    *bytes = (size_t)strtoull(text, NULL, 10) * (size_t)sysconf(_SC_PAGESIZE);
+    if (e->code == ERR_OK && *bytes == 0)
+        (void)err_set(e, ERR_IO, "/proc/self/statm: does not say how much memory is in use");
+    return e->code;
 }
 
 static enum err_code limit(__rlimit_resource_t what, const char *name, rlim_t value, struct err *e)
@@ -80,16 +85,15 @@ static enum err_code limit(__rlimit_resource_t what, const char *name, rlim_t va
 
 static enum err_code set_limits(size_t memory, struct err *e)
 {
-    size_t base = address_space();
+    size_t base;
 
     TRY(limit(RLIMIT_CORE, "RLIMIT_CORE", 0, e));
     if (confine_level() == CONFINE_BUILD)
         return ERR_OK;
+    TRY(address_space(&base, e));
     /* No new descriptor: nothing can be opened, no socket be made. */
     TRY(limit(RLIMIT_NOFILE, "RLIMIT_NOFILE", 0, e));
     TRY(limit(RLIMIT_FSIZE, "RLIMIT_FSIZE", 0, e));
-    if (base == 0)
-        return err_set(e, ERR_IO, "/proc/self/statm: cannot read how much memory is in use");
     TRY(limit(RLIMIT_AS, "RLIMIT_AS", base + memory, e));
 out:
     return e->code;
