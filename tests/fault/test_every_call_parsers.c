@@ -23,6 +23,7 @@
 #include "train/run_dir.h"
 #include "train/sweep/results.h"
 #include "train/sweep/search.h"
+#include "train/trainer.h"
 
 #include <fcntl.h>
 #include <signal.h>
@@ -299,7 +300,7 @@ static enum err_code places(void *ctx, struct err *e)
     struct path out = in("out"), data = in("sp");
     const struct run_places p = {
         .data = data.text, .base = {data.text, out.text}, .unimodal = {data.text, data.text}};
-    struct run_places back = {NULL};
+    struct run_places back = {.data = NULL};
 
     (void)ctx;
     TRY(run_places_save(&p, out.text, e));
@@ -408,6 +409,43 @@ out:
     return e->code;
 }
 
+/* Numbers to predict, and a run that does not count: why is said. */
+static enum err_code no_accuracy(void *ctx, struct err *e)
+{
+    static const char json[] = "{\"method\": \"x\", \"seed\": 0, \"checkpoint\": \"" DIGEST
+                               "\", \"split\": \"test\", \"data\": \"" DIGEST "\", \"mse\": 1}";
+    struct report_run r = {.method = "x", .checkpoint = DIGEST};
+
+    (void)ctx;
+    TRY(report_run_metrics(&r, "metrics.json", json, sizeof json - 1, e));
+out:
+    report_run_free(&r);
+    return e->code;
+}
+
+static enum err_code read_run(void *ctx, struct err *e)
+{
+    struct report_run r = {.n = 0};
+
+    TRY(mem_string(&r.path, ctx, e));
+    TRY(report_run_read(&r, e));
+    assert_non_null(r.missing);
+out:
+    report_run_free(&r);
+    return e->code;
+}
+
+static enum err_code identity(void *ctx, struct err *e)
+{
+    const struct trainer_options *opt = ctx;
+    char *text = NULL;
+
+    TRY(run_identity(&text, opt, e));
+out:
+    free(text);
+    return e->code;
+}
+
 static enum err_code find_set(void *ctx, struct err *e)
 {
     char *names[] = {ctx};
@@ -460,7 +498,7 @@ static void test_report(void **state)
     sweep("vectors set", find_set, vectors.text);
 }
 
-/* ---- a run gone on with ---- */
+/* ---- runs ---- */
 
 #define SMALL                                                                              \
     " --preset xor-spurious --set optim.epochs=2 --set model.encoder_width=2 --set "       \
@@ -500,6 +538,38 @@ static void test_resume(void **state)
     tool_sweep("synib-train -q -j1 @/sp --resume" SMALL "out", dir, stopped_again);
 }
 
+/* Ones that are not finished, not tested, without their best or any checkpoint; and what a run that
+ * starts from one of them is. */
+static void test_runs(void **state)
+{
+    struct path stopped = in("stopped"), done = in("done"), best, last, sp = in("sp");
+    struct trainer_options opt = {.method = &method_vanilla, .jobs = 1};
+    struct data *train = NULL, *val = NULL;
+    const char *const none[] = {NULL};
+    struct err e = {0};
+
+    (void)state;
+    tool_make("synib-train -q -j1 @/sp" SMALL "done", dir);
+    sweep("no accuracy", no_accuracy, NULL);
+    sweep("unfinished run", read_run, stopped.text);
+    sweep("untested run", read_run, done.text);
+    ASSERT_OK(data_open(&train, sp.text, "train", none, &e), e);
+    ASSERT_OK(data_open(&val, sp.text, "val", none, &e), e);
+    opt.train = train;
+    opt.val = val;
+    ASSERT_OK(config_load(&opt.config, "xor-spurious", "vanilla", NULL, &e), e);
+    opt.unimodal[0] = opt.unimodal[1] = done.text;
+    sweep("identity", identity, &opt);
+    data_close(train);
+    data_close(val);
+    best = in("done/best.safetensors");
+    assert_int_equal(unlink(best.text), 0);
+    sweep("run without its best", read_run, done.text);
+    last = in("done/last.safetensors");
+    assert_int_equal(unlink(last.text), 0);
+    sweep("run without checkpoint", read_run, done.text);
+}
+
 static int setup(void **state)
 {
     struct err e = {0};
@@ -526,7 +596,8 @@ int main(void)
         cmocka_unit_test(test_audit),     cmocka_unit_test(test_tables),
         cmocka_unit_test(test_manifests), cmocka_unit_test(test_sweeps),
         cmocka_unit_test(test_clips),     cmocka_unit_test(test_report),
-        cmocka_unit_test(test_resume),    cmocka_unit_test(test_run_files), /* asks to stop */
+        cmocka_unit_test(test_resume),    cmocka_unit_test(test_runs),
+        cmocka_unit_test(test_run_files), /* asks to stop */
     };
 
     /* Not by cmocka's skip(), whose own leak ends a run under LeakSanitizer. */

@@ -159,6 +159,24 @@ static void test_refuses(void **state)
     }
 }
 
+static void test_from_memory(void **state)
+{
+    static const char text[] = "part,clip\ntrain," A "\nx\n";
+    struct audit a = {0};
+    struct err e = {0};
+
+    (void)state;
+    ASSERT_OK(audit_read_mem(&a, "x/s.csv", text, sizeof text - 3, &e), e);
+    assert_true(a.count == 1 && a.folds == 1);
+    assert_string_equal(a.fold[0], "s.csv");
+    ASSERT_FAILS(audit_read_mem(&a, "x/s.csv", text, sizeof text - 1, &e), e, ERR_DATA,
+                 "x/s.csv:3: holds no clip name");
+    a.folds = AUDIT_MAX_FOLDS;
+    ASSERT_FAILS(audit_read_mem(&a, "x/s.csv", text, sizeof text - 1, &e), e, ERR_DATA,
+                 "x/s.csv: more than 128 folds");
+    audit_free(&a);
+}
+
 static void test_nul(void **state)
 {
     char *path = put_bytes(*state, "bad.csv", "clip\0\n" A "\n", 22);
@@ -315,6 +333,7 @@ int main(void)
         WITH_FOLDER(test_same_name_twice),
         WITH_FOLDER(test_many_folds),
         WITH_FOLDER(test_pairs),
+        cmocka_unit_test(test_from_memory),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

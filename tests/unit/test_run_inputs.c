@@ -9,6 +9,7 @@
 #include "train/checkpoint.h"
 #include "train/report/run.h"
 #include "train/run_dir.h"
+#include "train/trainer.h"
 
 #include <fcntl.h>
 #include <signal.h>
@@ -322,6 +323,46 @@ static void test_resumed(void **state)
     free(bad);
 }
 
+/* Encoders come from runs that are named by the digest of their best checkpoint, and a run that is
+ * looked at for reuse is refused as one that is gone on with. */
+static void test_initial_runs(void **state)
+{
+    char *sp = scratch_path(dir, "sp"), *one = scratch_path(dir, "one");
+    char *bad = scratch_path(dir, "bad"), *text = NULL;
+    struct data *train = NULL, *val = NULL;
+    struct trainer_options opt = {.method = &method_vanilla, .jobs = 1};
+    const char *const none[] = {NULL};
+    struct run_state at;
+    struct err e = {0};
+
+    (void)state;
+    ASSERT_OK(data_open(&train, sp, "train", none, &e), e);
+    ASSERT_OK(data_open(&val, sp, "val", none, &e), e);
+    opt.train = train;
+    opt.val = val;
+    ASSERT_OK(config_load(&opt.config, "xor-spurious", "vanilla", NULL, &e), e);
+    opt.unimodal[1] = one;
+    ASSERT_OK(run_identity(&text, &opt, &e), e);
+    assert_non_null(strstr(text, "\ninit.x2 = "));
+    assert_null(strstr(text, "\ninit.x1 = "));
+    free(text);
+    opt.unimodal[0] = sp;
+    ASSERT_FAILS(run_identity(&text, &opt, &e), e, ERR_IO, "sp/best.safetensors: cannot open");
+    assert_null(text);
+    ASSERT_FAILS(run_matches(one, &opt, &at, &e), e, ERR_IO, "sp/best.safetensors: cannot open");
+    opt.unimodal[0] = opt.unimodal[1] = NULL;
+    ASSERT_FAILS(run_matches(one, &opt, &at, &e), e, ERR_DATA, "one/last.safetensors: model.");
+    ASSERT_FAILS(run_matches(sp, &opt, &at, &e), e, ERR_IO, "sp/last.safetensors: cannot open");
+    fresh();
+    rewrite("last.safetensors", NULL, "synib.config", NULL);
+    ASSERT_FAILS(run_matches(bad, &opt, &at, &e), e, ERR_DATA, "metadata synib.config is missing");
+    data_close(train);
+    data_close(val);
+    free(sp);
+    free(one);
+    free(bad);
+}
+
 /* Numbers to predict: the same files with other columns, and no accuracy for a report. */
 static void test_numbers(void **state)
 {
@@ -473,7 +514,7 @@ static void test_relative(void **state)
         {"rel/a", "rel/a", "."},      {"rel/a", "rel/a/b", "b"},   {"rel/a/b", "rel/a", "../"},
         {"rel/a", "rel/ab", "../ab"}, {"rel/ab", "rel/a", "../a"}, {"rel/ab", "rel/a/b", "../a/b"},
     };
-    struct run_places p = {NULL};
+    struct run_places p = {.data = NULL};
     char *text, *from, *to;
     struct err e = {0};
 
@@ -641,12 +682,13 @@ static void test_lock(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_metadata),        cmocka_unit_test(test_identity),
-        cmocka_unit_test(test_may_differ),      cmocka_unit_test(test_resumed),
-        cmocka_unit_test(test_numbers),         cmocka_unit_test(test_missing),
-        cmocka_unit_test(test_cannot_be_told),  cmocka_unit_test(test_places),
-        cmocka_unit_test(test_relative),        cmocka_unit_test(test_logs),
-        cmocka_unit_test(test_log_not_written), cmocka_unit_test(test_lock),
+        cmocka_unit_test(test_metadata),   cmocka_unit_test(test_identity),
+        cmocka_unit_test(test_may_differ), cmocka_unit_test(test_resumed),
+        cmocka_unit_test(test_numbers),    cmocka_unit_test(test_initial_runs),
+        cmocka_unit_test(test_missing),    cmocka_unit_test(test_cannot_be_told),
+        cmocka_unit_test(test_places),     cmocka_unit_test(test_relative),
+        cmocka_unit_test(test_logs),       cmocka_unit_test(test_log_not_written),
+        cmocka_unit_test(test_lock),
     };
 
     return cmocka_run_group_tests(tests, setup, teardown);
