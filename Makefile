@@ -10,7 +10,8 @@
 #   make faults    kill every tool at every system call, and fail every one (docs/reliability/kill.md)
 #   make bench     measure beside the peers (docs/performance.md)
 #   make repeat    every product again under 40 circumstances that must not matter: equal bytes (docs/reliability/)
-#   make asan      the tests under AddressSanitizer and UBSan; likewise make tsan
+#   make asan      the tests under AddressSanitizer and UBSan
+#   make tsan      what threads share, under ThreadSanitizer (docs/reliability/races.md)
 #   make corruption  shards, sets and runs damaged in every way (docs/reliability/corruption.md; half an hour)
 #   make fuzz      fuzzing campaigns of every parser, or of TARGET (docs/reliability/fuzzing.md)
 #   make coverage  branch coverage of the tests (docs/reliability/coverage.md)
@@ -83,7 +84,9 @@ asan:
 	@$(MAKE) --no-print-directory test CMAKE_PRESET=asan BUILD=build-asan
 
 tsan:
-	@$(MAKE) --no-print-directory test CMAKE_PRESET=tsan BUILD=build-tsan
+	@$(MAKE) --no-print-directory configure CMAKE_PRESET=tsan BUILD=build-tsan
+	@cmake --build build-tsan -j $(JOBS) --target thread_tests
+	@cd build-tsan && ctest --output-on-failure -L threads -j $(JOBS)
 
 # SEED: of the random part.
 SEED := 1

@@ -29,6 +29,7 @@ void __tsan_release(void *addr);
 NO_TSAN void parallel_for(int threads, int64_t n, parallel_fn *fn, void *ctx)
 {
     int64_t next = 0;
+    char done; /* apart: a thread that starts late has not seen what others did */
 
     if (threads > n)
         threads = (int)n;
@@ -39,7 +40,7 @@ NO_TSAN void parallel_for(int threads, int64_t n, parallel_fn *fn, void *ctx)
         return;
     }
     __tsan_release(&next);
-#pragma omp parallel num_threads(threads) default(none) shared(next, n, fn, ctx)
+#pragma omp parallel num_threads(threads) default(none) shared(next, done, n, fn, ctx)
     {
         __tsan_acquire(&next);
         for (;;) {
@@ -48,9 +49,9 @@ NO_TSAN void parallel_for(int threads, int64_t n, parallel_fn *fn, void *ctx)
                 break;
             fn(ctx, i, omp_get_thread_num());
         }
-        __tsan_release(&next);
+        __tsan_release(&done);
     }
-    __tsan_acquire(&next);
+    __tsan_acquire(&done);
 }
 
 void parallel_sleep_when_idle(char **argv)

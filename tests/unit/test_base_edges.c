@@ -199,8 +199,13 @@ static void test_choices(void **state)
 /* ---- memory and hashes ---- */
 
 /* For AddressSanitizer: too much memory is refused as elsewhere, and is not the end. */
-const char *__asan_default_options(void);
+const char *__asan_default_options(void), *__tsan_default_options(void);
 const char *__asan_default_options(void)
+{
+    return "allocator_may_return_null=1";
+}
+
+const char *__tsan_default_options(void)
 {
     return "allocator_may_return_null=1";
 }
