@@ -330,6 +330,11 @@ static void test_beside(void **state)
                      ERR_USAGE);
     assert_non_null(
         strstr(text, "--preset: demo.conf is not in the manifests folder: give a path"));
+    to = scratch_path(*state, "mine.conf");
+    ASSERT_OK(atomic_file_put(to, "optim.lr = 1\noptim\n", 19, true, &e), e);
+    assert_int_equal(moved_run(*state, "x/y/bin/test", to, "", text, sizeof text), ERR_USAGE);
+    assert_non_null(strstr(text, "/mine.conf:2: 'optim' is not of the form key = value"));
+    free(to);
     preset_path(from, "demo");
     to = scratch_path(*state, "x/y/share/synib/manifests/presets/demo.conf");
     ASSERT_OK(file_read(&v, from, 1 << 20, &e), e);
