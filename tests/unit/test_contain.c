@@ -196,16 +196,13 @@ static enum err_code job(void *ctx, int64_t tag, const void *in, size_t in_len, 
     return e->code;
 }
 
-static struct contain *pool(int workers, struct world *w)
+static struct contain *pool_with(int workers, int cpu_ms, int idle_ms, struct world *w)
 {
-    /* Room for a busy machine: what is no SPIN and no SLEEP takes microseconds. */
-    static const struct contain_limits limits = {
-        .cpu_ms = 300, .idle_ms = 700, .memory = (size_t)256 << 20};
     struct contain_options opt = {
         .workers = workers,
         .in_max = IN_MAX,
         .out_max = OUT_MAX,
-        .limits = limits,
+        .limits = {.cpu_ms = cpu_ms, .idle_ms = idle_ms, .memory = (size_t)256 << 20},
         .fn = job,
         .ctx = w,
     };
@@ -216,6 +213,12 @@ static struct contain *pool(int workers, struct world *w)
     assert_true(w->canary > 2);
     ASSERT_OK(contain_open(&c, &opt, &e), e);
     return c;
+}
+
+/* Time for any machine: what is no SPIN and no SLEEP takes microseconds when it gets a core. */
+static struct contain *pool(int workers, struct world *w)
+{
+    return pool_with(workers, 20000, 60000, w);
 }
 
 static void end(struct contain *c, struct world *w)
@@ -285,7 +288,7 @@ static void test_crashes(void **state)
 static void test_time(void **state)
 {
     struct world w;
-    struct contain *c = pool(1, &w);
+    struct contain *c = pool_with(1, 300, 60000, &w);
     struct rusage before, after;
 
     (void)state;
@@ -315,10 +318,10 @@ static void test_memory(void **state)
 static void test_waiting(void **state)
 {
     struct world w;
-    struct contain *c = pool(1, &w);
+    struct contain *c = pool_with(1, 20000, 2500, &w);
 
     (void)state;
-    fails(c, SLEEP, ERR_DATA, "clip: gave up: its decoder waited for 0.7 s");
+    fails(c, SLEEP, ERR_DATA, "clip: gave up: its decoder waited for 2.5 s");
     end(c, &w);
 }
 
@@ -412,10 +415,33 @@ static void nap(long ms)
     nanosleep(&(struct timespec){.tv_sec = ms / 1000, .tv_nsec = ms % 1000 * 1000000}, NULL);
 }
 
-static void *kill_soon(void *pid)
+/* A worker: its guard has seen its end. */
+static void wait_until_gone(pid_t worker)
 {
-    nap(80);
-    kill(*(pid_t *)pid, SIGKILL);
+    for (int i = 0; i < 10000 && kill(worker, 0) == 0; i++)
+        nap(1);
+    assert_int_equal(errno, ESRCH);
+}
+
+static int64_t cpu_us(pid_t pid)
+{
+    struct timespec t;
+    clockid_t clock;
+
+    if (clock_getcpuclockid(pid, &clock) != 0 || clock_gettime(clock, &t) != 0)
+        return 0;
+    return (int64_t)t.tv_sec * 1000000 + t.tv_nsec / 1000;
+}
+
+/* When it is at work. */
+static void *kill_at_work(void *pid)
+{
+    pid_t worker = *(pid_t *)pid;
+    int64_t before = cpu_us(worker);
+
+    while (cpu_us(worker) < before + 50000)
+        nap(1);
+    kill(worker, SIGKILL);
     return NULL;
 }
 
@@ -430,12 +456,12 @@ static void test_killed_from_outside(void **state)
     for (int i = 0; i < 5; i++) { /* between jobs: nobody's fault */
         victim = who(c, 0).worker;
         assert_int_equal(kill(victim, SIGKILL), 0);
-        nap(20);
+        wait_until_gone(victim);
         works(c, 0, 100);
         assert_int_not_equal(who(c, 0).worker, victim);
     }
     victim = who(c, 0).worker; /* at work */
-    assert_int_equal(pthread_create(&thread, NULL, kill_soon, &victim), 0);
+    assert_int_equal(pthread_create(&thread, NULL, kill_at_work, &victim), 0);
     fails(c, SPIN, ERR_FORMAT, "clip: decoding it was killed from outside (SIGKILL)");
     pthread_join(thread, NULL);
     end(c, &w);
@@ -445,12 +471,14 @@ static void test_guard_killed(void **state)
 {
     struct world w;
     struct contain *c = pool(2, &w);
+    pid_t guard = who(c, 0).guard;
+    siginfo_t death;
     struct contain_result out;
     struct err fault = {0}, e = {0};
 
     (void)state;
-    assert_int_equal(kill(who(c, 0).guard, SIGKILL), 0);
-    nap(50);
+    assert_int_equal(kill(guard, SIGKILL), 0);
+    assert_int_equal(waitid(P_PID, (id_t)guard, &death, WEXITED | WNOWAIT), 0);
     assert_int_equal(contain_run(c, 0, COPY, "clip", "", 0, &out, &fault, &e), ERR_IO);
     assert_int_equal(fault.code, ERR_OK); /* not the clip's */
     works(c, 1, 100);
