@@ -13,7 +13,7 @@ setup_file() {
 }
 
 setup() {
-    [ -f "$BIN/libfault_preload.so" ] || skip "a sanitizer owns memory: see test_every_call_*"
+    [ -f "$BIN/libfault_preload.so" ] || skip "a sanitizer or gcov needs memory: see test_every_call_*"
 }
 
 oom() {
