@@ -2,7 +2,6 @@
 /* Training runs: whatever is changed in a checkpoint, a log or run.json is found before training,
  * measuring or reporting uses it, and nothing is written then. Full strength:
  * nice build/bin/test_corruption_runs --full */
-#include "common/base/atomic_file.h"
 #include "common/base/file.h"
 #include "common/base/parallel.h"
 #include "prep/xor.h"
@@ -250,26 +249,6 @@ static void test_resume(void **state)
 static const char *const result_files[] = {"last.safetensors", "best.safetensors", "metrics.jsonl",
                                            "epochs.csv",       "ntk.csv",          NULL};
 
-static void copy_folder(const char *from, const char *to)
-{
-    struct name_list names = {0};
-    struct err e = {0};
-
-    ASSERT_OK(dir_make(to, &e), e);
-    ASSERT_OK(dir_list(&names, from, "", &e), e);
-    for (size_t i = 0; i < names.count; i++) {
-        char *a = scratch_path(from, names.name[i]), *b = scratch_path(to, names.name[i]);
-        struct file_view v = {0};
-
-        ASSERT_OK(file_read(&v, a, 1 << 24, &e), e);
-        ASSERT_OK(atomic_file_put(b, v.data, v.len, true, &e), e);
-        file_view_free(&v);
-        free(a);
-        free(b);
-    }
-    name_list_free(&names);
-}
-
 /* Changes one byte, or cuts the file there. */
 static void hurt(const char *path, struct rng *r, bool cut)
 {
@@ -296,13 +275,13 @@ static void test_falls_back(void **state)
     int times = strength.full ? 400 : 6;
     struct err e = {0};
 
-    copy_folder(p.run, stopped);
+    scratch_copy(p.run, stopped);
     o.resume = true;
     ASSERT_OK(train_run(&o, &e), e);
     assert_false(run_has(p.run, run_prev_name)); /* a finished run needs none */
-    copy_folder(p.run, whole);
+    scratch_copy(p.run, whole);
     for (int i = 0; i < times; i++) {
-        copy_folder(stopped, p.run);
+        scratch_copy(stopped, p.run);
         hurt(last, &r, i % 2 == 1);
         if (i % 3 == 2) { /* stopped once more: then there are two again */
             o.max_steps = 1;
@@ -313,7 +292,7 @@ static void test_falls_back(void **state)
         ASSERT_OK(train_run(&o, &e), e);
         assert_same_files(whole, p.run, result_files);
         assert_false(run_has(p.run, run_prev_name));
-        copy_folder(stopped, p.run);
+        scratch_copy(stopped, p.run);
         hurt(last, &r, i % 2 == 0);
         hurt(prev, &r, i % 4 == 0);
         if (err_exit_status(train_run(&o, &e)) != 4 || strstr(e.text, last) == NULL)

@@ -505,31 +505,11 @@ static void test_report(void **state)
     "model.head_width=2 --set model.trunk=2 --set diag.ntk=1 --set checkpoint.steps=1 -m " \
     "vanilla -o @/"
 
-static void copy_folder(const char *from, const char *to)
-{
-    struct name_list names = {0};
-    struct err e = {0};
-
-    ASSERT_OK(dir_make(to, &e), e);
-    ASSERT_OK(dir_list(&names, from, "", &e), e);
-    for (size_t i = 0; i < names.count; i++) {
-        char *a = scratch_path(from, names.name[i]), *b = scratch_path(to, names.name[i]);
-        struct file_view v = {0};
-
-        ASSERT_OK(file_read(&v, a, 1 << 24, &e), e);
-        ASSERT_OK(atomic_file_put(b, v.data, v.len, true, &e), e);
-        file_view_free(&v);
-        free(a);
-        free(b);
-    }
-    name_list_free(&names);
-}
-
 static void stopped_again(const char *at)
 {
     (void)at;
     clear_out(NULL);
-    copy_folder(in("stopped").text, in("out").text);
+    scratch_copy(in("stopped").text, in("out").text);
 }
 
 static void test_resume(void **state)

@@ -37,18 +37,6 @@ static void assert_holds(const char *path, const char *text)
     file_view_free(&v);
 }
 
-static size_t count_files(const char *dir)
-{
-    struct name_list names = {0};
-    struct err e = {0};
-    size_t n;
-
-    ASSERT_OK(dir_list(&names, dir, "", &e), e);
-    n = names.count;
-    name_list_free(&names);
-    return n;
-}
-
 /* What another process does. */
 struct rival {
     char *path, *other;
@@ -116,7 +104,7 @@ static void test_publish_by_link(void **state)
         ASSERT_OK(atomic_file_put(out, "new", 3, false, &e), e);
         assert_string_equal(fault_end(), "renameat2");
         assert_holds(out, "new");
-        assert_int_equal(count_files(*state), 1);
+        assert_int_equal(scratch_count(*state), 1);
         fault_begin_call("renameat2", 1, errors[i]); /* the name is taken: as with renameat2 */
         ASSERT_FAILS(atomic_file_put_part(out, "old", 3, false, &e), e, ERR_EXISTS, "differs");
         assert_string_equal(fault_end(), "renameat2");
@@ -126,7 +114,7 @@ static void test_publish_by_link(void **state)
     fault_begin_call("renameat2", 1, EACCES);
     ASSERT_FAILS(atomic_file_put(out, "new", 3, false, &e), e, ERR_IO, "cannot rename");
     (void)fault_end();
-    assert_int_equal(count_files(*state), 0);
+    assert_int_equal(scratch_count(*state), 0);
     free(out);
 }
 
@@ -172,7 +160,7 @@ static void test_partial_is_gone_after_the_lock(void **state)
     ASSERT_OK(atomic_file_put(out, "newer", 5, true, &e), e);
     assert_string_equal(fault_end(), "stat");
     assert_holds(out, "newer");
-    assert_int_equal(count_files(*state), 2);
+    assert_int_equal(scratch_count(*state), 2);
     rival_free(&r);
     free(out);
 }
@@ -207,7 +195,7 @@ static void test_rival_and_close(void **state)
     ASSERT_FAILS(atomic_file_commit(f, &e), e, ERR_EXISTS, "out: exists: use --force");
     assert_string_equal(fault_end(), "close");
     assert_holds(out, "rival");
-    assert_int_equal(count_files(*state), 1);
+    assert_int_equal(scratch_count(*state), 1);
     free(out);
 }
 
@@ -318,7 +306,7 @@ static void test_full_in_a_container(void **state)
                      "out: cannot write: No space left on device");
         assert_string_equal(fault_end(), "write");
     }
-    assert_int_equal(count_files(*state), 0);
+    assert_int_equal(scratch_count(*state), 0);
     free(path);
 }
 
@@ -339,7 +327,7 @@ static void test_full_in_a_header(void **state)
     ASSERT_FAILS(tensorfile_writer_data(w, "a", 1, &e), e, ERR_IO, "out: cannot write: No space");
     assert_string_equal(fault_end(), "write");
     tensorfile_writer_abort(w);
-    assert_int_equal(count_files(*state), 0);
+    assert_int_equal(scratch_count(*state), 0);
     free(text);
     free(path);
 }
@@ -441,7 +429,7 @@ static void test_index_is_not_published(void **state)
     ASSERT_FAILS(write_set(dir, 5, true, &e), e, ERR_IO, "index.jsonl: cannot rename");
     assert_string_equal(fault_end(), "rename");
     assert_int_equal(first_number(dir), 1);
-    assert_int_equal(count_files(dir), FILES);
+    assert_int_equal(scratch_count(dir), FILES);
     free(dir);
 }
 
@@ -456,7 +444,7 @@ static void test_longer_index_is_not_published(void **state)
     fault_begin_call("rename", 2, EIO);
     ASSERT_FAILS(write_blob(dir, 2, "not so old", true, &e), e, ERR_IO, "index.jsonl: cannot");
     assert_string_equal(fault_end(), "rename");
-    assert_int_equal(count_files(dir), 2);
+    assert_int_equal(scratch_count(dir), 2);
     ASSERT_OK(shard_set_open(&s, dir, &e), e);
     assert_string_equal(shard_set_meta(s, "note"), "old");
     shard_set_close(s);
@@ -475,7 +463,7 @@ static void test_folder_is_not_synced(void **state)
     assert_string_equal(fault_end(), "fsync");
     assert_int_equal(first_number(dir), 5);
     ASSERT_OK(shard_set_tidy(dir, &e), e);
-    assert_int_equal(count_files(dir), FILES);
+    assert_int_equal(scratch_count(dir), FILES);
     free(dir);
 }
 
@@ -492,16 +480,16 @@ static void test_old_shards(void **state)
     ASSERT_FAILS(write_set(dir, 5, true, &e), e, ERR_IO, "cannot remove the old shard");
     assert_string_equal(fault_end(), "unlink");
     assert_int_equal(first_number(dir), 5); /* the new set is there */
-    assert_true(count_files(dir) > FILES);
+    assert_true(scratch_count(dir) > FILES);
     ASSERT_OK(write_set(dir, 5, true, &e), e);
-    assert_int_equal(count_files(dir), FILES);
+    assert_int_equal(scratch_count(dir), FILES);
     ASSERT_OK(dir_list(&names, dir, ".safetensors", &e), e);
     r.path = scratch_path(dir, names.name[0]);
     fault_begin_race("unlink", 1, removes, &r);
     ASSERT_OK(write_set(dir, 9, true, &e), e);
     assert_string_equal(fault_end(), "unlink");
     assert_int_equal(first_number(dir), 9);
-    assert_int_equal(count_files(dir), FILES);
+    assert_int_equal(scratch_count(dir), FILES);
     name_list_free(&names);
     free(r.path);
     free(dir);

@@ -41,18 +41,6 @@ out:
     return e->code;
 }
 
-static size_t count_files(const char *dir)
-{
-    struct name_list names = {0};
-    struct err e = {0};
-    size_t n;
-
-    ASSERT_OK(dir_list(&names, dir, "", &e), e);
-    n = names.count;
-    name_list_free(&names);
-    return n;
-}
-
 /* Samples of the whole, verified set in the folder; 0 when there is no set. Fails for anything
  * between. */
 static int64_t samples_in(const char *dir, const char *when, int step)
@@ -116,7 +104,7 @@ static void kill_everywhere(const char *dir, bool old)
     size_t files;
 
     ASSERT_OK(write_set(dir, NEW_SAMPLES, &e), e);
-    files = count_files(dir);
+    files = scratch_count(dir);
     for (n = 0; killed; n++) {
         int64_t samples;
 
@@ -142,7 +130,7 @@ static void kill_everywhere(const char *dir, bool old)
         }
         ASSERT_OK(write_set(dir, NEW_SAMPLES, &e), e); /* the same command again */
         assert_int_equal(samples_in(dir, "after the kill at call", n), NEW_SAMPLES);
-        assert_int_equal(count_files(dir), files);
+        assert_int_equal(scratch_count(dir), files);
     }
     assert_true(n > 50 && seen_old > 0 && seen_new > 0);
 }
@@ -172,7 +160,7 @@ static void test_no_room(void **state)
     size_t files;
 
     ASSERT_OK(write_set(dir, OLD_SAMPLES, &e), e);
-    files = count_files(dir);
+    files = scratch_count(dir);
     for (rlim_t limit = 0; limit < 2000; limit += 61) {
         pid_t child = fork();
         int status;
@@ -192,7 +180,7 @@ static void test_no_room(void **state)
             continue; /* enough room */
         failures++;
         assert_int_equal(WEXITSTATUS(status), 1);
-        assert_int_equal(count_files(dir), files);
+        assert_int_equal(scratch_count(dir), files);
         assert_int_equal(samples_in(dir, "limit", (int)limit), OLD_SAMPLES);
     }
     assert_true(failures > 5);

@@ -1,6 +1,10 @@
 /* SPDX-License-Identifier: MIT */
 #include "tests/support/scratch.h"
 
+#include "common/base/atomic_file.h"
+#include "common/base/file.h"
+#include "tests/support/check.h"
+
 #include <ftw.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -62,4 +66,36 @@ void scratch_flip(const char *path, long at)
     if (f == NULL || fseek(f, at, SEEK_SET) != 0 || (c = fgetc(f)) == EOF ||
         fseek(f, at, SEEK_SET) != 0 || fputc(c ^ 1, f) == EOF || fclose(f) != 0)
         abort();
+}
+
+size_t scratch_count(const char *dir)
+{
+    struct name_list names = {0};
+    struct err e = {0};
+    size_t n;
+
+    ASSERT_OK(dir_list(&names, dir, "", &e), e);
+    n = names.count;
+    name_list_free(&names);
+    return n;
+}
+
+void scratch_copy(const char *from, const char *to)
+{
+    struct name_list names = {0};
+    struct err e = {0};
+
+    ASSERT_OK(dir_make(to, &e), e);
+    ASSERT_OK(dir_list(&names, from, "", &e), e);
+    for (size_t i = 0; i < names.count; i++) {
+        char *a = scratch_path(from, names.name[i]), *b = scratch_path(to, names.name[i]);
+        struct file_view v = {0};
+
+        ASSERT_OK(file_read(&v, a, 1 << 24, &e), e);
+        ASSERT_OK(atomic_file_put(b, v.data, v.len, true, &e), e);
+        file_view_free(&v);
+        free(a);
+        free(b);
+    }
+    name_list_free(&names);
 }

@@ -293,18 +293,6 @@ static void test_digest_ignores_cutting(void **state)
     free(c);
 }
 
-static size_t count_files(const char *dir)
-{
-    struct name_list names = {0};
-    struct err e = {0};
-    size_t n;
-
-    ASSERT_OK(dir_list(&names, dir, "", &e), e);
-    n = names.count;
-    name_list_free(&names);
-    return n;
-}
-
 static void test_replace(void **state)
 {
     char *dir = scratch_path(*state, "set");
@@ -314,7 +302,7 @@ static void test_replace(void **state)
     ASSERT_OK(write_set(dir, 50, 500, false, "7", &e), e);
     ASSERT_FAILS(write_set(dir, 10, 0, false, "8", &e), e, ERR_EXISTS, "");
     ASSERT_OK(write_set(dir, 10, 0, true, "8", &e), e);
-    assert_int_equal(count_files(dir), 2);
+    assert_int_equal(scratch_count(dir), 2);
     ASSERT_OK(shard_set_open(&s, dir, &e), e);
     check_set(s, 10);
     shard_set_close(s);
@@ -333,7 +321,7 @@ static void test_abort(void **state)
     size_t before;
 
     ASSERT_OK(write_set(old, 50, 500, false, "7", &e), e);
-    before = count_files(old);
+    before = scratch_count(old);
     for (int d = 0; d < 2; d++) {
         struct shard_writer *w = NULL;
 
@@ -348,7 +336,7 @@ static void test_abort(void **state)
         }
         shard_writer_abort(w);
     }
-    assert_int_equal(count_files(old), before);
+    assert_int_equal(scratch_count(old), before);
     assert_int_not_equal(access(fresh, F_OK), 0);
     ASSERT_OK(shard_set_open(&s, old, &e), e);
     check_set(s, 50);
@@ -406,7 +394,7 @@ static void test_same_bytes(void **state)
     ASSERT_OK(write_set(a, 30, 400, false, "7", &e), e);
     ASSERT_OK(write_set(b, 30, 400, false, "7", &e), e);
     ASSERT_OK(dir_list(&names, a, "", &e), e);
-    assert_int_equal(count_files(b), names.count);
+    assert_int_equal(scratch_count(b), names.count);
     for (size_t i = 0; i < names.count; i++) {
         struct file_view va = {0}, vb = {0};
         char *pa = NULL, *pb = NULL;
