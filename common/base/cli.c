@@ -3,6 +3,7 @@
 
 #include "common/base/lost_mapping.h"
 #include "common/base/parallel.h"
+#include "common/base/spelling.h"
 
 #include <errno.h>
 #include <float.h>
@@ -171,32 +172,6 @@ void cli_format_double(char *out, size_t size, double v)
         snprintf(out, size, "%.0f", v);
 }
 
-/* Letters that differ or are out of place, counted roughly: enough to find a slip of the fingers.
- */
-static size_t unlike(const char *a, const char *b)
-{
-    size_t n = strlen(a), m = strlen(b), row[64], diag, best;
-
-    if (n > 63 || m > 63 || n > m + 2 || m > n + 2)
-        return SIZE_MAX;
-    for (size_t j = 0; j <= m; j++)
-        row[j] = j;
-    for (size_t i = 1; i <= n; i++) {
-        diag = row[0];
-        row[0] = i;
-        for (size_t j = 1; j <= m; j++) {
-            best = diag + (a[i - 1] != b[j - 1]);
-            diag = row[j];
-            if (row[j] + 1 < best)
-                best = row[j] + 1;
-            if (row[j - 1] + 1 < best)
-                best = row[j - 1] + 1;
-            row[j] = best;
-        }
-    }
-    return row[m];
-}
-
 enum err_code cli_choice(int *out, const char *text, const char *const *names, const char *what,
                          struct err *e)
 {
@@ -210,7 +185,7 @@ enum err_code cli_choice(int *out, const char *text, const char *const *names, c
             return ERR_OK;
         }
     for (int i = 0; names[i] != NULL; i++) {
-        size_t d = unlike(text, names[i]);
+        size_t d = spelling_distance(text, names[i]);
         size_t len = strlen(list);
 
         if (d < best) {
