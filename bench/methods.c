@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: MIT */
+#include "bench/lib/measure.h"
 #include "common/base/cli.h"
 #include "common/base/parallel.h"
 #include "common/nn/optim.h"
@@ -7,7 +8,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
 /* Seconds per training step of every method on one batch of real data, methods in turn. Prints a
  * table: method, batch, threads, median, smallest and largest seconds per step, median relative to
@@ -31,13 +31,33 @@ static const struct subject {
     {"synib learned", "synib", "learned", 1},
     {"masking-only", "masking-only", "random", 1},
 };
-enum { N_SUBJECTS = sizeof SUBJECTS / sizeof SUBJECTS[0] };
+enum { N_SUBJECTS = sizeof SUBJECTS / sizeof SUBJECTS[0], VANILLA = 0 };
 
 struct options {
     struct cli cli;
     const char *data, *preset;
     int64_t batch, rounds, steps;
+    bool only[N_SUBJECTS];
+    bool some; /* of only[] */
 };
+
+static bool wanted(const struct options *o, int subject)
+{
+    return !o->some || o->only[subject] || subject == VANILLA;
+}
+
+static enum err_code choose(struct options *o, const char *name)
+{
+    const char *names[N_SUBJECTS + 1] = {0};
+    int chosen;
+
+    for (int i = 0; i < N_SUBJECTS; i++)
+        names[i] = SUBJECTS[i].name;
+    if (cli_choice(&chosen, name, names, "--only", o->cli.err) != ERR_OK)
+        return o->cli.err->code;
+    o->only[chosen] = o->some = true;
+    return ERR_OK;
+}
 
 static error_t parse(int key, char *arg, struct argp_state *state)
 {
@@ -50,18 +70,11 @@ static error_t parse(int key, char *arg, struct argp_state *state)
     case 'b': rc = cli_int(&o->batch, arg, 2, 4096, "--batch", o->cli.err); break;
     case 'r': rc = cli_int(&o->rounds, arg, 1, MAX_ROUNDS, "--rounds", o->cli.err); break;
     case 'n': rc = cli_int(&o->steps, arg, 1, 1000, "--steps", o->cli.err); break;
+    case 'o': rc = choose(o, arg); break;
     case ARGP_KEY_ARG: o->data = arg; return 0;
     default: return ARGP_ERR_UNKNOWN;
     }
     return rc == ERR_OK ? 0 : EINVAL;
-}
-
-static double seconds(void)
-{
-    struct timespec t;
-
-    clock_gettime(CLOCK_MONOTONIC, &t);
-    return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
 }
 
 static enum err_code one_step(struct network *net, struct optim *optim, const struct batch *b,
@@ -104,22 +117,15 @@ static enum err_code measure(double *mean, const struct subject *x, const struct
         double begun;
 
         TRY(one_step(&net, &optim, &b, epoch, e));
-        begun = seconds();
+        begun = seconds(CLOCK_MONOTONIC);
         for (int64_t i = 0; i < o->steps; i++)
             TRY(one_step(&net, &optim, &b, epoch, e));
-        *mean += (seconds() - begun) / (double)(o->steps * x->stages);
+        *mean += (seconds(CLOCK_MONOTONIC) - begun) / (double)(o->steps * x->stages);
     }
 out:
     loader_free(loader);
     network_free(&net);
     return e->code;
-}
-
-static int ascending(const void *a, const void *b)
-{
-    double x = *(const double *)a, y = *(const double *)b;
-
-    return (x > y) - (x < y);
 }
 
 static enum err_code run(const struct options *o, struct err *e)
@@ -131,16 +137,18 @@ static enum err_code run(const struct options *o, struct err *e)
     TRY(data_open(&data, o->data, "train", NULL, e));
     for (int64_t r = 0; r < o->rounds; r++)
         for (int i = 0; i < N_SUBJECTS; i++)
-            TRY(measure(&taken[i][r], &SUBJECTS[i], o, data, e));
+            if (wanted(o, i))
+                TRY(measure(&taken[i][r], &SUBJECTS[i], o, data, e));
     printf("method\tbatch\tthreads\tmedian_s\tleast_s\tmost_s\trelative\n");
     for (int i = 0; i < N_SUBJECTS; i++) {
-        double *v = taken[i], median;
+        double *v = taken[i], middle;
 
-        qsort(v, (size_t)o->rounds, sizeof *v, ascending);
-        median = (v[(o->rounds - 1) / 2] + v[o->rounds / 2]) / 2;
-        vanilla = i == 0 ? median : vanilla;
+        if (!wanted(o, i))
+            continue;
+        middle = median(v, o->rounds);
+        vanilla = i == VANILLA ? middle : vanilla;
         printf("%s\t%lld\t%d\t%.4f\t%.4f\t%.4f\t%.2f\n", SUBJECTS[i].name, (long long)o->batch,
-               o->cli.jobs, median, v[0], v[o->rounds - 1], median / vanilla);
+               o->cli.jobs, middle, v[0], v[o->rounds - 1], middle / vanilla);
     }
 out:
     data_close(data);
@@ -152,6 +160,7 @@ int main(int argc, char **argv)
     static const struct argp_option options[] = {
         {"preset", 'p', "NAME", 0, "settings (default paper)", 0},
         {"batch", 'b', "N", 0, "samples per step (default 16)", 0},
+        {"only", 'o', "NAME", 0, "this method besides vanilla; again for more (default all)", 0},
         {"rounds", 'r', "N", 0, "times that all methods have their turn (default 3)", 0},
         {"steps", 'n', "N", 0, "timed steps per turn, after one that is not (default 2)", 0},
         {0},
