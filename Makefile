@@ -8,7 +8,7 @@
 #   make table1    the paper's Table 1: on DATA=/path/to/CREMA-D, or small on a synthetic corpus; goes on where it stopped
 #   make shortcut  DATA=ROOT: is irony told from emotions or from a foreign voice? (docs/shortcut.md)
 #   make faults    kill every tool at every system call, and fail every one (docs/reliability/kill.md)
-#   make bench     measure beside the peers (docs/performance.md)
+#   make bench     measure beside the peers, which it installs outside; one table (an hour; QUICK=1: ten minutes)
 #   make repeat    every product again under 40 circumstances that must not matter: equal bytes (docs/reliability/)
 #   make asan      the tests under AddressSanitizer and UBSan
 #   make tsan      what threads share, under ThreadSanitizer (docs/reliability/races.md)
@@ -68,8 +68,10 @@ shortcut: OUT ?= shortcut
 shortcut: all
 	@BIN=$(BUILD)/bin scripts/shortcut/run $(OUT) $(if $(DATA),"$(DATA)")
 
-# PYTHON: the interpreter of the peers; CLIPS: folder with real clips of the same names in flv/ and wav-from-flv/.
+# PYTHON: an interpreter that has the peers, instead of PEERS, a folder where they are installed. QUICK=1, ROUNDS,
+# CLIPS: bench/run.
 bench: all
+	@scripts/install-packages python3-venv time
 	@cmake --build $(BUILD) -j $(JOBS) --target benches
 	@bench/run $(BUILD)
 

@@ -1,10 +1,11 @@
 # SPDX-License-Identifier: MIT
 """The work of bench-step in PyTorch, for bench/step.sh.
 
-    python3 peer_step.py BRANCH BATCH THREADS STEPS channels_last|default
+    python3 peer_step.py BRANCH BATCH THREADS STEPS channels_last|default [float32|bfloat16]
 
 Prints one line: what, branch, batch, threads, median wall and CPU seconds of a training step
-(forward, backward, Adam; float32) of the same networks on random input."""
+(forward, backward, Adam) of the same networks on random input. bfloat16: the forward pass and the
+loss under autocast, as PyTorch recommends, weights and Adam in float32."""
 import statistics
 import sys
 import time
@@ -62,6 +63,7 @@ class Model(nn.Module):
 def main():
     branch, batch, threads, steps, layout = sys.argv[1:6]
     batch = int(batch)
+    low = len(sys.argv) > 6 and sys.argv[6] == "bfloat16"
     torch.set_num_threads(int(threads))
     memory = torch.channels_last if layout == "channels_last" else torch.contiguous_format
     model = Model(branch).to(memory_format=memory)
@@ -73,7 +75,9 @@ def main():
     for step in range(int(steps) + 1):
         start = time.monotonic(), time.process_time()
         optimizer.zero_grad()
-        nn.functional.cross_entropy(model(audio, video, batch), labels).backward()
+        with torch.autocast("cpu", torch.bfloat16, enabled=low):
+            loss = nn.functional.cross_entropy(model(audio, video, batch), labels)
+        loss.backward()
         optimizer.step()
         if step > 0:
             wall.append(time.monotonic() - start[0])

@@ -1,0 +1,69 @@
+#!/usr/bin/env bats
+# SPDX-License-Identifier: MIT
+# The table of `make bench`. What is measured is no test.
+
+bats_require_minimum_version 1.5.0
+
+setup() {
+    cd "$BATS_TEST_TMPDIR"
+}
+
+# tsv FILE: words between | of the lines of stdin, as columns.
+tsv() {
+    tr '|' '\t' >"$1"
+}
+
+@test "the table: medians, ratios of rounds, bars from above and below, what is missing" {
+    tsv results.tsv <<'END'
+step|synib|s|2
+step|PyTorch|s|3
+step|synib|s|1
+step|PyTorch|s|3
+step|synib|s|4
+step|PyTorch|s|10
+pictures|synib|pictures/s|300
+pictures|PIL|pictures/s|100
+masks|synib|s|1.02
+masks|vanilla|s|1
+waiting|synib|%|0
+alone|synib|ms|15
+alone|synib|ms|5
+END
+    tsv bars.tsv <<'END'
+#work|peer|bar|aim
+step|PyTorch|>= 2.2|2.8
+masks|vanilla|<= 1.03|
+waiting||<= 3|
+alone|C|>= 2|
+never|D||<= 1
+END
+    "$SOURCE_DIR/bench/table" bars.tsv results.tsv | sed 's/   */|/g' >table
+    cat table
+    diff table - <<'END'
+work|synib|peer|its|ratio|bar|aim
+step, s|2.000 (1.000 to 4.000)|PyTorch|3.000 (3.000 to 10.000)|2.500 (1.500 to 3.000)|>= 2.2|2.8
+pictures, pictures/s|300.0 (300.0 to 300.0)|PIL|100.0 (100.0 to 100.0)|3.000 (3.000 to 3.000)
+masks, s|1.020 (1.020 to 1.020)|vanilla|1.000 (1.000 to 1.000)|1.020 (1.020 to 1.020)|<= 1.03
+waiting, %|0.000 (0.000 to 0.000)|<= 3
+alone, ms|10.00 (5.00 to 15.00)|C|peer missing|>= 2
+never|not measured|D|<= 1
+END
+}
+
+@test "a line that is no measurement is refused" {
+    : >bars.tsv
+    for bad in 'step|synib|s' 'step|synib|s|' 'step|synib|s|nan' 'step|synib|s|1|2'; do
+        tsv results.tsv <<<"$bad"
+        run --separate-stderr "$SOURCE_DIR/bench/table" bars.tsv results.tsv
+        echo "$bad: $status $stderr"
+        [ "$status" -eq 1 ]
+        [ -z "$output" ]
+        [[ "$stderr" == "bench/table: results.tsv: line 1 "* ]]
+    done
+}
+
+@test "a peer of the user's is taken as it is; one that is not there fails" {
+    run -0 env PYTHON=sh "$SOURCE_DIR/bench/peers"
+    [[ "$output" == */sh ]]
+    run -1 env PYTHON=/no/python "$SOURCE_DIR/bench/peers"
+}
