@@ -25,7 +25,7 @@ make --no-print-directory -s -f "$here/../docs/cremad.mk" BIN="$bin" ROOT="$out/
     exit 1
 }
 data=$out/fold0/rate1.0/data
-clips=$(grep -c '"key"' "$data/train/index.jsonl") || true
+clips=$(head -1 "$data/train/index.jsonl" | jq .samples)
 
 round=0
 while [ "$round" -lt "$rounds" ]; do
