@@ -1,20 +1,24 @@
 #!/bin/sh
 # SPDX-License-Identifier: MIT
-# Whole preparation of real FLV + WAV, one core, against OpenCV + librosa in one process.
+# Preparation of real FLV + WAV against OpenCV, librosa and the ffmpeg command. CPU time on one core.
 #
 #     bench/prep.sh BIN FLV_FOLDER WAV_FOLDER PYTHON [ROUNDS]
 #
-# The folders hold clips of the same names. They are copied under several names, so that a round is
-# long enough; the programs run in turn, one process each per round, on one core. CPU time.
+# The folders hold clips of the same names. They are copied under several names, so that a round is long enough; the
+# programs run in turn, one process each per round, on one core. Without an ffmpeg command its rows are missing. At
+# the end the wall time of all 7,442 clips of CREMA-D is predicted from runs with one and two workers, with these
+# clips' times scaled by the official sizes of all (CPU time follows a clip's bytes where it follows anything); on cores
+# that are not idle the CPU time divided by two says more than the wall time.
+# Results: bench/run.
 set -eu
 bin=$1 flv=$2 wav=$3 python=$4 rounds=${5:-7}
-here=$(dirname "$0")
+here=$(cd "$(dirname "$0")" && pwd)
 tmp=$(mktemp -d)
 trap 'rm -rf "$tmp"' EXIT
 mkdir -p "$tmp/corpus/VideoFlash" "$tmp/corpus/AudioWAV"
 for f in "$flv"/*.flv; do
     name=$(basename "$f" .flv)
-    for sentence in IEO TIE IOM IWW; do
+    for sentence in IEO TIE IOM IWW TAI MTI IWL ITH DFA ITS TSI WSI; do
         copy=$(echo "$name" | sed "s/_[A-Z]*_/_${sentence}_/")
         cp "$f" "$tmp/corpus/VideoFlash/$copy.flv"
         cp "$wav/$name.wav" "$tmp/corpus/AudioWAV/$copy.wav"
@@ -22,29 +26,86 @@ for f in "$flv"/*.flv; do
 done
 "$bin/synib-scan" "$tmp/corpus" --media none -o "$tmp/clips.tsv" --quiet || [ $? -eq 3 ]
 
-median() {
-    sort -n | awk '{ v[NR] = $1 } END { printf "%.2f (%.2f to %.2f)", v[int((NR + 1) / 2)], v[1], v[NR] }'
+# put WORK WHO UNIT VALUE
+put() {
+    printf '%s\t%s\t%s\t%s\n' "$@" >> "$tmp/results"
 }
+ours() {
+    taskset -c "$1" "$bin/bench-prep" "$tmp/clips.tsv" "$tmp/corpus" "$tmp" "$2"
+}
+video='FLV to three JPEGs, CPU per clip'
+whole='WAV to spectrogram in a shard, CPU per clip'
+alone='WAV to spectrogram, computing alone, CPU per clip'
 export OMP_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1 NUMBA_NUM_THREADS=1 OPENCV_FFMPEG_THREADS=1
+ours 0 1 > /dev/null # files into the cache
 round=0
 while [ "$round" -lt "$rounds" ]; do
-    taskset -c 0 "$bin/bench-prep" "$tmp/clips.tsv" "$tmp/corpus" "$tmp" 1 >> "$tmp/ours"
-    taskset -c 0 "$python" "$here/peer_prep.py" recipe "$tmp/corpus" >> "$tmp/recipe"
-    taskset -c 0 "$python" "$here/peer_prep.py" lean "$tmp/corpus" >> "$tmp/lean"
+    ours 0 1 > "$tmp/line"
+    read -r v a c _ < "$tmp/line"
+    put "$video" synib ms "$v"
+    put "$whole" synib ms "$a"
+    put "$alone" synib ms "$c"
+    for way in recipe lean; do
+        taskset -c 0 "$python" "$here/peer_prep.py" "$way" "$tmp/corpus" > "$tmp/line"
+        read -r v a < "$tmp/line"
+        if [ "$way" = recipe ]; then
+            put "$video" 'OpenCV, every frame read' ms "$v"
+            put "$whole" 'librosa, nothing written' ms "$a"
+            put "$alone" librosa ms "$a"
+        else
+            put "$video" 'OpenCV, three frames' ms "$v"
+        fi
+    done
+    if command -v ffmpeg > /dev/null; then
+        taskset -c 0 "$python" "$here/peer_prep.py" ffmpeg "$tmp/corpus" > "$tmp/line"
+        read -r v a < "$tmp/line"
+        put "$video" 'ffmpeg command per clip' ms "$v"
+        put "$video" 'ffmpeg commands per clip, pictures and WAV' ms "$(echo "$v $a" | awk '{ print $1 + $2 }')"
+    fi
     round=$((round + 1))
 done
-echo "CPU ms per clip, median (least to most) of $rounds rounds"
-for who in ours recipe lean; do
-    echo "$who: video $(cut -d' ' -f1 "$tmp/$who" | median), audio $(cut -d' ' -f2 "$tmp/$who" |
-        median), both $(awk '{ print $1 + $2 }' "$tmp/$who" | median)"
+
+# Bytes of all clips over bytes of these, for pictures and for sound.
+factors=$(awk -F '\t' -v here="$(basename -a "$flv"/*.flv | sed 's/\.flv$//' | tr '\n' ' ')" '
+    BEGIN { n = split(here, name, " "); for (i = 1; i <= n; i++) mine[name[i]] = 1 }
+    /^#/ || $1 == "clip" { next }
+    { flv += $2; wav += $4; all++ }
+    $1 in mine { my_flv += $2; my_wav += $4; my++ }
+    END { if (my) printf "%.3f %.3f", flv / all / (my_flv / my), wav / all / (my_wav / my); else print "1 1" }
+    ' "$here/../manifests/cremad-media.tsv")
+for round in 1 2 3; do
+    for jobs in 1 2; do
+        ours 0,1 "$jobs" > "$tmp/line"
+        read -r vc ac _ v a mib < "$tmp/line"
+        echo "$v $a $factors" | awk '{ printf "%.1f", ($1 * $3 + $2 * $4) * 7.442 }' > "$tmp/wall"
+        echo "$vc $ac $factors" | awk '{ printf "%.1f", ($1 * $3 + $2 * $4) * 7.442 / 2 }' > "$tmp/cpu"
+        put "all 7,442 clips, predicted wall, $jobs worker(s)" synib s "$(cat "$tmp/wall")"
+        put "all 7,442 clips, predicted CPU over 2 cores, $jobs worker(s)" synib s "$(cat "$tmp/cpu")"
+        put "preparation, peak memory, $jobs worker(s)" synib MiB "$mib"
+    done
 done
-ratio() {
-    paste -d' ' "$tmp/ours" "$1" | awk '{ print ($4 + $5) / ($1 + $2) }' | median
-}
-for who in recipe lean; do
-    echo "ratio $who / ours, per round: $(ratio "$tmp/$who")"
-done
-for jobs in 1 2; do
-    echo "peak memory, $jobs worker(s): $("$bin/bench-prep" "$tmp/clips.tsv" "$tmp/corpus" "$tmp" $jobs |
-        cut -d' ' -f3) MiB"
-done
+
+awk -F '\t' '
+    function middle(key, how,   i, j, t, n) {
+        n = count[key]
+        for (i = 2; i <= n; i++)
+            for (j = i; j > 1 && v[key, j - 1] > v[key, j]; j--) {
+                t = v[key, j]; v[key, j] = v[key, j - 1]; v[key, j - 1] = t
+            }
+        return sprintf("%.2f (%.2f to %.2f)", v[key, int((n + 1) / 2)], v[key, 1], v[key, n])
+    }
+    { key = $1 "\t" $2 }
+    !(key in count) { order[++keys] = key; unit[key] = $3 }
+    { v[key, ++count[key]] = $4 }
+    $2 == "synib" { mine[$1, count[key]] = $4; next }
+    { v["ratio " key, count[key]] = $4 / mine[$1, count[key]]; count["ratio " key] = count[key] }
+    END {
+        for (i = 1; i <= keys; i++) {
+            split(order[i], cell, "\t")
+            printf "%s: %s: %s %s", cell[1], cell[2], middle(order[i]), unit[order[i]]
+            if (cell[2] != "synib") printf ", ratio per round %s", middle("ratio " order[i])
+            print ""
+        }
+    }' "$tmp/results"
+echo "scaled by size: pictures and sound $factors"
+[ -z "${RESULTS:-}" ] || cat "$tmp/results" >> "$RESULTS"
