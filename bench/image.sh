@@ -4,8 +4,8 @@
 #
 #     bench/image.sh BIN PICTURE PYTHON [ROUNDS]
 #
-# PICTURE: a JPEG; "-": a frame that synib-frames takes from the first clip of CLIPS/flv, or from a drawn clip where
-# there is no such folder. Results: bench/run.
+# PICTURE: a JPEG; "-": a frame that synib-frames takes from the first clip of CLIPS/flv (with its sound in
+# CLIPS/wav-from-flv), or from a drawn clip where there is no such folder. Results: bench/run.
 set -eu
 bin=$1 picture=$2 python=$3 rounds=${4:-7}
 here=$(dirname "$0")
@@ -14,10 +14,11 @@ trap 'rm -rf "$tmp"' EXIT
 export OMP_NUM_THREADS=1
 
 make_picture() {
-    if [ -d "${CLIPS:-}/flv" ]; then
-        mkdir -p "$tmp/corpus/VideoFlash"
+    if [ -d "${CLIPS:-}/flv" ] && [ -d "$CLIPS/wav-from-flv" ]; then
+        mkdir -p "$tmp/corpus/VideoFlash" "$tmp/corpus/AudioWAV"
         for f in "$CLIPS"/flv/*.flv; do
             cp "$f" "$tmp/corpus/VideoFlash/"
+            cp "$CLIPS/wav-from-flv/$(basename "$f" .flv).wav" "$tmp/corpus/AudioWAV/"
             break
         done
     else
