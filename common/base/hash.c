@@ -5,6 +5,8 @@
 
 #include "common/base/hash.h"
 
+#include "common/base/sha256_pair.h"
+
 #include <isa-l/crc.h>
 #include <limits.h>
 #include <openssl/sha.h>
@@ -66,6 +68,46 @@ void sha256_add(struct sha256 *h, const void *data, size_t len)
 {
     if (h != NULL)
         (void)SHA256_Update(&h->ctx, data, len);
+}
+
+/* What is missing of a block that was begun, at most len. */
+static size_t to_whole_block(const struct sha256 *h, size_t len)
+{
+    size_t missing = (SHA256_CBLOCK - h->ctx.num) % SHA256_CBLOCK;
+
+    return missing < len ? missing : len;
+}
+
+/* As SHA256_Update counts bits. */
+static void count_blocks(SHA256_CTX *ctx, size_t n)
+{
+    uint64_t bits = ((uint64_t)ctx->Nh << 32 | ctx->Nl) + (uint64_t)n * SHA256_CBLOCK * 8;
+
+    ctx->Nl = (SHA_LONG)bits;
+    ctx->Nh = (SHA_LONG)(bits >> 32);
+}
+
+void sha256_add_pair(struct sha256 *g, const void *g_data, size_t g_len, struct sha256 *h,
+                     const void *h_data, size_t h_len)
+{
+    const uint8_t *p = g_data, *q = h_data;
+    size_t i = 0, j = 0, n;
+
+    if (g != NULL && h != NULL) {
+        i = to_whole_block(g, g_len);
+        j = to_whole_block(h, h_len);
+        sha256_add(g, p, i);
+        sha256_add(h, q, j);
+        n = (g_len - i < h_len - j ? g_len - i : h_len - j) / SHA256_CBLOCK;
+        if (n > 0 && sha256_blocks_pair(g->ctx.h, p + i, h->ctx.h, q + j, n)) {
+            count_blocks(&g->ctx, n);
+            count_blocks(&h->ctx, n);
+            i += n * SHA256_CBLOCK;
+            j += n * SHA256_CBLOCK;
+        }
+    }
+    sha256_add(g, p + i, g_len - i);
+    sha256_add(h, q + j, h_len - j);
 }
 
 enum err_code sha256_end(struct sha256 *h, uint8_t out[SHA256_SIZE], struct err *e)

@@ -116,6 +116,33 @@ static void test_hashes_known_answers(void **state)
     assert_string_equal(hex, "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad");
 }
 
+/* Two messages side by side have the digests that each has alone, wherever they are cut. */
+static void test_sha256_pair(void **state)
+{
+    static uint8_t data[5000];
+    uint8_t want[2][SHA256_SIZE], got[2][SHA256_SIZE];
+    struct err e = {0};
+
+    (void)state;
+    for (size_t i = 0; i < sizeof data; i++)
+        data[i] = (uint8_t)(i * i % 251);
+    for (size_t n = 0; n < 300; n++) {
+        size_t m = n * 7 % 1000, first = n % 65, second = m % 131;
+        size_t len[2] = {first + n + 17, second + m + 2000};
+        struct sha256 *g = sha256_new(), *h = sha256_new();
+
+        sha256_add_pair(g, data, first, h, data + 1, second);
+        sha256_add_pair(g, data + first, n, h, data + 1 + second, m);
+        sha256_add_pair(g, data + first + n, 17, h, data + 1 + second + m, 2000);
+        assert_int_equal(sha256_end(g, got[0], &e), ERR_OK);
+        assert_int_equal(sha256_end(h, got[1], &e), ERR_OK);
+        assert_int_equal(sha256_bytes(data, len[0], want[0], &e), ERR_OK);
+        assert_int_equal(sha256_bytes(data + 1, len[1], want[1], &e), ERR_OK);
+        assert_memory_equal(got, want, sizeof got);
+    }
+    sha256_add_pair(NULL, data, 100, NULL, data, 100);
+}
+
 static void test_numbers_are_parsed_whole(void **state)
 {
     static const char *const bad_int[] = {"",    " 1",  "1 ", "1x", "+1",
@@ -217,6 +244,7 @@ int main(void)
         cmocka_unit_test(test_exit_statuses),
         cmocka_unit_test(test_mem_refuses_overflow),
         cmocka_unit_test(test_hashes_known_answers),
+        cmocka_unit_test(test_sha256_pair),
         cmocka_unit_test(test_numbers_are_parsed_whole),
         cmocka_unit_test(test_numbers_are_written_short),
         cmocka_unit_test(test_choice_suggests),
