@@ -2,6 +2,7 @@
 #include "prep/frames.h"
 
 #include "common/data/jpeg.h"
+#include "prep/ffmpeg.h"
 #include "prep/flv.h"
 #include "prep/video.h"
 
@@ -123,5 +124,8 @@ enum err_code frames_run(const struct frames_options *opt, struct err *e)
     fields_video(tool.field);
     snprintf(config, sizeof config, "{\"grid\":\"%s\",\"jpeg_quality\":%d}",
              frame_grid_names[opt->grid], FRAMES_JPEG_QUALITY);
-    return base_set_run(&opt->base, &tool, e);
+    TRY(ffmpeg_load(e)); /* before anything is written */
+    TRY(base_set_run(&opt->base, &tool, e));
+out:
+    return e->code;
 }

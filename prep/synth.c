@@ -6,6 +6,7 @@
 #include "common/base/hash.h"
 #include "common/base/mem.h"
 #include "common/base/parallel.h"
+#include "prep/ffmpeg.h"
 #include "prep/synth_apart.h"
 
 #include <errno.h>
@@ -379,6 +380,7 @@ enum err_code synth_run(const struct synth_options *opt, struct synth_summary *s
                  s.actors);
         goto out;
     }
+    TRY(ffmpeg_load(e));
     TRY(dir_make(c.video, e));
     TRY(dir_make(c.audio, e));
     TRY(open_media(&c, e));

@@ -144,6 +144,22 @@ static void note_place(long n)
 
 /* ---- allocations ---- */
 
+/* Allocations while a library is loaded count as little as those before main(): GLib and others end
+ * the process there. */
+static _Thread_local bool loading;
+
+void *dlopen(const char *name, int mode)
+{
+    void *(*real)(const char *, int);
+    void *handle = dlsym(RTLD_NEXT, "dlopen");
+
+    memcpy(&real, &handle, sizeof real);
+    loading = true;
+    handle = real(name, mode);
+    loading = false;
+    return handle;
+}
+
 /* Whether this allocation is to fail. */
 static __attribute__((noinline)) bool denied(void)
 {
@@ -151,7 +167,7 @@ static __attribute__((noinline)) bool denied(void)
     bool fails;
     long n;
 
-    if (!started || inside)
+    if (!started || inside || loading)
         return false;
     n = atomic_fetch_add(&seen->allocations, 1) + 1;
     fails = fail_at > 0 && (n == fail_at || (n > fail_at && sticky));
