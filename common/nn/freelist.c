@@ -8,17 +8,42 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { LINE = 64, ALWAYS_KEPT = 32 << 20 };
+/* What is not in use is out of bounds for the address sanitizer, and so is the end of a buffer. */
+#if defined(__SANITIZE_ADDRESS__)
+#define SANITIZED 1
+#elif defined(__has_feature)
+#if __has_feature(address_sanitizer)
+#define SANITIZED 1
+#endif
+#endif
+#ifdef SANITIZED
+#include <sanitizer/asan_interface.h>
+enum { RED_ZONE = 64 };
+#define FORBID(at, bytes) __asan_poison_memory_region(at, bytes)
+#define ALLOW(at, bytes) __asan_unpoison_memory_region(at, bytes)
+#else
+enum { RED_ZONE = 0 };
+#define FORBID(at, bytes) ((void)(at), (void)(bytes))
+#define ALLOW(at, bytes) ((void)(at), (void)(bytes))
+#endif
+
+enum { LINE = 64, SLAB_LEAST = 1 << 20 };
 
 struct free_buffer {
-    struct free_buffer *next; /* idle list */
-    size_t bytes;             /* header included */
-    uint64_t pass;            /* last used in */
-    int step;
+    struct free_buffer *below;       /* its neighbour in the slab; NULL: none */
+    struct free_buffer *prev, *next; /* idle list */
+    size_t bytes;                    /* header included */
+    size_t slab;
     bool in_use;
 };
 
 static_assert(sizeof(struct free_buffer) <= LINE, "the floats behind the header stay aligned");
+
+struct free_slab {
+    char *data;
+    size_t bytes;
+    size_t reached; /* of them, by a buffer */
+};
 
 static float *floats_of(struct free_buffer *b)
 {
@@ -30,118 +55,183 @@ static struct free_buffer *buffer_of(float *f)
     return (struct free_buffer *)(void *)((char *)f - LINE);
 }
 
-/* Rounds a number of lines up to q * 2^shift with q in 8..15 (1..15 below 16); returns the number
- * of that step. */
-static int step_of(size_t *lines)
+static struct free_buffer *above(const struct freelist *p, struct free_buffer *b)
 {
-    int shift = 0;
-    size_t q;
+    char *end = (char *)b + b->bytes;
+    const struct free_slab *s = &p->slab[b->slab];
 
-    while (*lines >> shift >= 16)
-        shift++;
-    q = (*lines + ((size_t)1 << shift) - 1) >> shift;
-    if (q == 16) {
-        q = 8;
-        shift++;
-    }
-    *lines = q << shift;
-    return shift * 16 + (int)q;
+    return end < s->data + s->bytes ? (struct free_buffer *)(void *)end : NULL;
 }
 
-/* Frees idle buffers that this pass has not used until `bytes` more fit under the limit. */
-static void make_room(struct freelist *p, size_t bytes)
+static void push(struct freelist *p, struct free_buffer *b)
 {
-    size_t limit = p->limit_bytes > ALWAYS_KEPT ? p->limit_bytes : ALWAYS_KEPT;
-
-    for (size_t i = p->count; i-- > 0 && p->bytes + bytes > limit;) {
-        struct free_buffer *b = p->all[i];
-        struct free_buffer **link = &p->idle[b->step];
-
-        if (b->in_use || b->pass == p->pass)
-            continue;
-        while (*link != b)
-            link = &(*link)->next;
-        *link = b->next;
-        p->bytes -= b->bytes;
-        p->all[i] = p->all[--p->count];
-        free(b);
-    }
+    b->in_use = false;
+    b->prev = NULL;
+    b->next = p->idle;
+    if (p->idle != NULL)
+        p->idle->prev = b;
+    p->idle = b;
+    FORBID(floats_of(b), b->bytes - LINE);
 }
 
-static struct free_buffer *buffer_new(struct freelist *p, size_t lines, int step, struct err *e)
+static void unlink_idle(struct freelist *p, struct free_buffer *b)
 {
-    struct free_buffer *b = NULL;
-    size_t bytes = (lines + 1) * LINE;
+    if (b->prev != NULL)
+        b->prev->next = b->next;
+    else
+        p->idle = b->next;
+    if (b->next != NULL)
+        b->next->prev = b->prev;
+}
 
-    if (p->pass_bytes + bytes > p->limit_bytes)
-        p->limit_bytes = p->pass_bytes + bytes;
-    make_room(p, bytes);
-    if (mem_grow(&p->all, &p->cap, p->count + 1, sizeof(struct free_buffer *), "activations", e) !=
-            ERR_OK ||
-        mem_aligned(&b, bytes, 1, "activations", e) != ERR_OK)
-        return NULL;
-    *b = (struct free_buffer){.bytes = bytes, .step = step};
-    p->all[p->count++] = b;
-    p->bytes += bytes;
+/* All of slab i as one idle piece. */
+static void slab_whole(struct freelist *p, size_t i)
+{
+    struct free_buffer *b = (struct free_buffer *)(void *)p->slab[i].data;
+
+    ALLOW(b, LINE);
+    *b = (struct free_buffer){.bytes = p->slab[i].bytes, .slab = i};
+    push(p, b);
+}
+
+/* A slab of `bytes`, on the idle list. */
+static enum err_code slab_new(struct freelist *p, size_t bytes, struct err *e)
+{
+    struct free_slab s = {.bytes = bytes};
+
+    TRY(mem_grow(&p->slab, &p->cap, p->slabs + 1, sizeof *p->slab, "activations", e));
+    TRY(mem_aligned(&s.data, s.bytes, 1, "activations", e));
+    p->slab[p->slabs] = s;
+    slab_whole(p, p->slabs++);
+    p->held += bytes;
     p->allocations++;
-    return b;
+out:
+    return e->code;
+}
+
+/* A slab with room for `bytes`: as large as all others, or, failing that, just large enough. */
+static enum err_code grow(struct freelist *p, size_t bytes, struct err *e)
+{
+    size_t generous = p->held > SLAB_LEAST ? p->held : SLAB_LEAST;
+
+    if (generous > bytes && slab_new(p, generous, e) == ERR_OK)
+        return ERR_OK;
+    err_clear(e);
+    return slab_new(p, bytes, e);
+}
+
+static struct free_buffer *best_fit(const struct freelist *p, size_t bytes)
+{
+    struct free_buffer *best = NULL;
+
+    for (struct free_buffer *b = p->idle; b != NULL; b = b->next) {
+        if (b->bytes == bytes)
+            return b;
+        if (b->bytes > bytes && (best == NULL || b->bytes < best->bytes))
+            best = b;
+    }
+    return best;
+}
+
+/* Leaves b with `bytes` and makes the rest an idle piece of its own, if it could hold anything. */
+static void cut(struct freelist *p, struct free_buffer *b, size_t bytes)
+{
+    struct free_buffer *rest = (struct free_buffer *)(void *)((char *)b + bytes), *next;
+
+    if (b->bytes - bytes < 2 * LINE)
+        return;
+    next = above(p, b);
+    ALLOW(rest, LINE);
+    *rest = (struct free_buffer){.below = b, .bytes = b->bytes - bytes, .slab = b->slab};
+    if (next != NULL)
+        next->below = rest;
+    b->bytes = bytes;
+    push(p, rest);
+}
+
+static void count_use(struct freelist *p, const struct free_buffer *b)
+{
+    struct free_slab *s = &p->slab[b->slab];
+    size_t end = (size_t)((const char *)b - s->data) + b->bytes;
+
+    if (end > s->reached) {
+        p->bytes += end - s->reached;
+        s->reached = end;
+    }
+    p->in_use += b->bytes;
+    if (p->in_use > p->peak)
+        p->peak = p->in_use;
 }
 
 float *freelist_take(struct freelist *p, size_t count, struct err *e)
 {
-    size_t lines = (count + 15) / 16;
+    size_t bytes = (count + 15) / 16 * LINE + LINE + RED_ZONE;
     struct free_buffer *b;
-    int step;
 
-    if (count > SIZE_MAX / LINE) {
+    if (count > SIZE_MAX / (2 * LINE)) {
         err_set(e, ERR_NOMEM, "activations: %zu floats: use a smaller batch", count);
         return NULL;
     }
-    step = step_of(&lines);
-    b = p->idle[step];
-    if (b != NULL)
-        p->idle[step] = b->next;
-    else
-        b = buffer_new(p, lines, step, e);
-    if (b == NULL)
-        return NULL;
-    if (p->pass == 0)
-        p->pass = 1; /* 0 marks new buffers */
-    if (b->pass != p->pass) {
-        b->pass = p->pass;
-        p->pass_bytes += b->bytes;
+    b = best_fit(p, bytes);
+    if (b == NULL) {
+        if (grow(p, bytes, e) != ERR_OK)
+            return NULL;
+        b = p->idle;
     }
+    unlink_idle(p, b);
+    cut(p, b, bytes);
     b->in_use = true;
+    count_use(p, b);
+    ALLOW(floats_of(b), count * sizeof(float));
     return floats_of(b);
+}
+
+/* Makes b and the piece above it one. */
+static void join_above(struct freelist *p, struct free_buffer *b)
+{
+    struct free_buffer *next = above(p, b), *after = above(p, next);
+
+    b->bytes += next->bytes;
+    if (after != NULL)
+        after->below = b;
 }
 
 void freelist_give(struct freelist *p, float *buffer)
 {
-    struct free_buffer *b;
+    struct free_buffer *b, *next;
 
     if (buffer == NULL)
         return;
     b = buffer_of(buffer);
     assert(b->in_use);
-    b->in_use = false;
-    b->next = p->idle[b->step];
-    p->idle[b->step] = b;
+    p->in_use -= b->bytes;
+    next = above(p, b);
+    if (next != NULL && !next->in_use) {
+        unlink_idle(p, next);
+        join_above(p, b);
+    }
+    if (b->below != NULL && !b->below->in_use) {
+        b = b->below;
+        unlink_idle(p, b);
+        join_above(p, b);
+    }
+    push(p, b);
 }
 
 void freelist_reset(struct freelist *p)
 {
-    for (size_t i = 0; i < p->count; i++) {
-        if (p->all[i]->in_use)
-            freelist_give(p, floats_of(p->all[i]));
-    }
-    p->pass++;
-    p->pass_bytes = 0;
+    p->idle = NULL;
+    p->in_use = 0;
+    for (size_t i = p->slabs; i-- > 0;)
+        slab_whole(p, i);
 }
 
 void freelist_free(struct freelist *p)
 {
-    for (size_t i = 0; i < p->count; i++)
-        free(p->all[i]);
-    free(p->all);
+    for (size_t i = 0; i < p->slabs; i++) {
+        ALLOW(p->slab[i].data, p->slab[i].bytes);
+        free(p->slab[i].data);
+    }
+    free(p->slab);
     memset(p, 0, sizeof *p);
 }

@@ -7,29 +7,29 @@
 #include <stddef.h>
 #include <stdint.h>
 
-/* A free list of float buffers, for the tape. Sizes are rounded up to one of eight steps per
- * octave, and a request takes a buffer of its own step or a new one: a repeated sequence of
- * requests therefore allocates nothing the second time.
+/* A free list of float buffers, for the tape. Buffers are cut out of a few large slabs, to the
+ * 64 bytes; a buffer given back is joined with its idle neighbours, so that the memory of small
+ * buffers serves for large ones later, which is what backward needs. A request takes the smallest
+ * idle piece that it fits in.
  *
- * A *pass* is what happens between two freelist_reset. The list never holds more than the largest
- * pass needed, or 32 MiB where that is more (small batches of different sizes then keep what they
- * need): before it grows beyond that, it frees idle buffers that this pass has not used.
+ * A *pass* is what happens between two freelist_reset, and begins with all slabs in one piece: a
+ * repeated sequence of requests therefore finds the same places and allocates nothing the second
+ * time. A new slab is as large as all others together, as long as there is memory for it. What is
+ * never reached of it costs address space only and is not counted.
  *
  * Threads: one at a time. */
 
-enum { FREELIST_STEPS = 1024 };
-
 struct free_buffer; /* sits in the 64 bytes before the floats */
+struct free_slab;
 
 struct freelist { /* zeroed = empty */
-    struct free_buffer *idle[FREELIST_STEPS];
-    struct free_buffer **all;
-    size_t count, cap;
-    size_t bytes;       /* held, idle ones included */
-    size_t pass_bytes;  /* held and used in this pass */
-    size_t limit_bytes; /* largest pass_bytes so far */
-    uint64_t pass;
-    uint64_t allocations; /* ever made */
+    struct free_slab *slab;
+    size_t slabs, cap;
+    struct free_buffer *idle; /* the last one given first */
+    size_t held;              /* in slabs */
+    size_t bytes;             /* reached by any buffer so far */
+    size_t in_use, peak;      /* by buffers now, and at most so far */
+    uint64_t allocations;     /* of slabs, ever made */
 };
 
 /* 64-byte aligned, contents undefined; NULL with ERR_NOMEM. */

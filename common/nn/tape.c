@@ -142,7 +142,7 @@ void tape_freeze_end(struct tape *t)
 
 float *tape_buffer(struct tape *t, int64_t count)
 {
-    return freelist_take(&t->list, (size_t)count, &t->err);
+    return t->err.code == ERR_OK ? freelist_take(&t->list, (size_t)count, &t->err) : NULL;
 }
 
 void tape_buffer_release(struct tape *t, float *buffer)

@@ -19,9 +19,9 @@
  * first one is kept in the tape, from then on every operation returns NULL, and an operation given
  * NULL returns NULL; so model code needs no checks, and tape_backward or tape_error reports it.
  *
- * Memory: every buffer comes from a free list of the tape, sorted by size. Once a pass of some
- * shapes has been seen, further passes of the same shapes allocate nothing. The list never holds
- * more than the largest pass needed: buffers that only another shape used are given back first.
+ * Memory: every buffer comes from a free list of the tape (freelist.h). Once a pass of some shapes
+ * has been seen, further passes of the same shapes allocate nothing, and what the tape uses is what
+ * the largest pass needed: tape_bytes.
  * During tape_backward gradients, and blocked activations unless TAPE_KEEP, are released as soon as
  * nothing can use them.
  *
@@ -86,8 +86,8 @@ NODISCARD enum err_code tape_error(const struct tape *t, struct err *e);
 /* The value of a scalar; NaN for NULL. */
 float tape_value(const struct tensor *scalar);
 
-/* Bytes in the free list and in use, and how many buffers were ever allocated (tests: constant
- * from the second step on). */
+/* Bytes that passes have used so far, and how many allocations were made for them (tests: both
+ * constant from the second step on). */
 size_t tape_bytes(const struct tape *t);
 uint64_t tape_allocations(const struct tape *t);
 
