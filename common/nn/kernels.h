@@ -66,27 +66,30 @@ NODISCARD enum err_code k_batchnorm_train(struct nn *nn, const struct bn_shape *
                                           const float *gamma, const float *beta, float eps,
                                           const float *residual, bool relu, float *y, float *mean,
                                           float *var, struct err *e);
-/* With given statistics (evaluation). */
+/* With given statistics: for evaluation, or, given those that k_batchnorm_train wrote, its y once
+ * more, bit for bit. */
 NODISCARD enum err_code k_batchnorm_eval(struct nn *nn, const struct bn_shape *s, const float *x,
                                          const float *gamma, const float *beta, float eps,
                                          const float *mean, const float *var, const float *residual,
                                          bool relu, float *y, struct err *e);
-/* Backward of k_batchnorm_train. dgamma, dbeta [c] are added to. dres (NULL if there was no
- * residual) is overwritten with the gradient after the ReLU. dx may be dy's buffer. */
+/* Backward of k_batchnorm_train. y is read only where there was a residual and a ReLU, and may be
+ * NULL otherwise: without a residual the ReLU's mask is computed from x by forward's own
+ * arithmetic. dgamma, dbeta [c] are added to. dres (NULL if there was no residual) is overwritten
+ * with the gradient after the ReLU. dx may be dy's buffer. */
 NODISCARD enum err_code k_batchnorm_train_backward(struct nn *nn, const struct bn_shape *s,
                                                    const float *x, const float *y, const float *dy,
-                                                   const float *gamma, const float *mean,
-                                                   const float *var, float eps, bool relu,
-                                                   float *dx, float *dgamma, float *dbeta,
-                                                   float *dres, struct err *e);
+                                                   const float *gamma, const float *beta,
+                                                   const float *mean, const float *var, float eps,
+                                                   bool relu, float *dx, float *dgamma,
+                                                   float *dbeta, float *dres, struct err *e);
 /* Backward of k_batchnorm_eval (statistics are constants): for methods that differentiate through a
  * network in evaluation mode. Same conventions. */
 NODISCARD enum err_code k_batchnorm_eval_backward(struct nn *nn, const struct bn_shape *s,
                                                   const float *x, const float *y, const float *dy,
-                                                  const float *gamma, const float *mean,
-                                                  const float *var, float eps, bool relu, float *dx,
-                                                  float *dgamma, float *dbeta, float *dres,
-                                                  struct err *e);
+                                                  const float *gamma, const float *beta,
+                                                  const float *mean, const float *var, float eps,
+                                                  bool relu, float *dx, float *dgamma, float *dbeta,
+                                                  float *dres, struct err *e);
 
 /* ---- pooling (blocked) ---- */
 /* k x k windows; padding never wins. argmax [n, c/b, oh, ow, b] holds the winner's index in its

@@ -74,9 +74,9 @@ struct tensor *op_conv2d(struct tape *t, struct tensor *x, struct tensor *w, int
 
 typedef enum err_code batchnorm_backward_fn(struct nn *nn, const struct bn_shape *s, const float *x,
                                             const float *y, const float *dy, const float *gamma,
-                                            const float *mean, const float *var, float eps,
-                                            bool relu, float *dx, float *dgamma, float *dbeta,
-                                            float *dres, struct err *e);
+                                            const float *beta, const float *mean, const float *var,
+                                            float eps, bool relu, float *dx, float *dgamma,
+                                            float *dbeta, float *dres, struct err *e);
 
 static void batchnorm_backward(struct tape *t, struct node *n)
 {
@@ -104,8 +104,9 @@ static void batchnorm_backward(struct tape *t, struct node *n)
         dx = x->needs_grad ? grad_open(t, x) : tape_buffer(t, tensor_count(x));
     kernel = n->u.bn.training ? k_batchnorm_train_backward : k_batchnorm_eval_backward;
     if (tape_err(t)->code == ERR_OK &&
-        kernel(tape_nn(t), &n->u.bn.shape, x->data, n->out->data, dy, gamma->data, n->u.bn.mean,
-               n->u.bn.var, BN_EPS, n->u.bn.relu, dx, dgamma, dbeta, dres, tape_err(t)) != ERR_OK)
+        kernel(tape_nn(t), &n->u.bn.shape, x->data, n->out->data, dy, gamma->data, beta->data,
+               n->u.bn.mean, n->u.bn.var, BN_EPS, n->u.bn.relu, dx, dgamma, dbeta, dres,
+               tape_err(t)) != ERR_OK)
         err_in(tape_err(t), "batchnorm");
     if (x->needs_grad)
         grad_close(t, x, dx);

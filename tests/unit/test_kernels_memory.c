@@ -95,7 +95,7 @@ static enum err_code every_kernel(struct nn *nn, struct work *k, struct err *e)
     TRY(conv_passes(nn, &HALF, k, e));
     TRY(conv_passes(nn, &SHORT, k, e));
     TRY(k_batchnorm_train(nn, &BN, k->x, c, c, 1e-5F, NULL, true, k->y, c + 64, c + 128, e));
-    TRY(k_batchnorm_train_backward(nn, &BN, k->x, k->y, k->dy, c, c + 64, c + 128, 1e-5F, true,
+    TRY(k_batchnorm_train_backward(nn, &BN, k->x, NULL, k->dy, c, c, c + 64, c + 128, 1e-5F, true,
                                    k->dx, c + 192, c + 256, NULL, e));
     TRY(k_batchnorm_eval(nn, &BN, k->x, c, c, 1e-5F, c + 64, c + 128, NULL, true, k->y, e));
     TRY(k_maxpool_forward(nn, &BN, 3, 2, 1, k->x, k->y, k->argmax, e));

@@ -176,6 +176,12 @@ static void scales(const struct bn_run *r, int64_t cb, float *scale)
     }
 }
 
+/* Forward's value before residual and ReLU, in one place: backward must get the same bits. */
+INLINE v8f normalised(v8f centred, v8f scale, v8f beta)
+{
+    return centred * scale + beta;
+}
+
 INLINE void plane_apply(const struct bn_run *r, const float *x, const float *residual, float *y,
                         int64_t pixels, const float *scale, const float *mean, const float *beta,
                         const int b, const bool add, const bool relu)
@@ -183,8 +189,8 @@ INLINE void plane_apply(const struct bn_run *r, const float *x, const float *res
     (void)r;
     for (int64_t p = 0; p < pixels; p++) {
         for (int l = 0; l < b; l += LANES) {
-            v8f v = (V8F_CONST(x + p * b + l) - V8F_CONST(mean + l)) * V8F_CONST(scale + l) +
-                    V8F_CONST(beta + l);
+            v8f v = normalised(V8F_CONST(x + p * b + l) - V8F_CONST(mean + l), V8F_CONST(scale + l),
+                               V8F_CONST(beta + l));
             if (add)
                 v += V8F_CONST(residual + p * b + l);
             if (relu) /* NaN is not below 0 and stays */
@@ -292,22 +298,45 @@ out:
  * dx = gamma / sigma (g - dbeta / M - (x - mean) dgamma / (M sigma)), M pixels per channel;
  * with constant statistics only the first term. */
 
+/* Where the sign of y comes from. */
+enum mask {
+    MASK_NONE, /* no ReLU, or it has been dealt with */
+    MASK_Y,    /* y itself: there was a residual */
+    MASK_X     /* forward's arithmetic once more: cheaper than reading y, which need not be kept */
+};
+
+/* What is constant over a plane. */
+struct plane {
+    const float *mean, *beta, *scale; /* [b] */
+    const float *shift, *slope;       /* [b]; for dx only */
+};
+
+INLINE v8f masked(v8f g, const float *y, v8f centred, const struct plane *c, int l,
+                  const enum mask mask)
+{
+    if (mask == MASK_Y)
+        return V8F_KEEP(~(V8F_CONST(y) <= 0), g);
+    if (mask == MASK_X)
+        return V8F_KEEP(
+            ~(normalised(centred, V8F_CONST(c->scale + l), V8F_CONST(c->beta + l)) <= 0), g);
+    return g;
+}
+
 /* Sums of one segment; writes g to dres if there is one. */
 INLINE void segment_gradients(const float *x, const float *y, const float *dy, float *dres,
-                              int64_t pixels, const float *mean, const int b, const bool relu,
-                              const bool keep, struct sums *to)
+                              int64_t pixels, const struct plane *c, const int b,
+                              const enum mask mask, const bool keep, struct sums *to)
 {
     for (int l = 0; l < b; l += LANES) {
         v8f sum[WAYS] = {{0}}, product[WAYS] = {{0}};
         for (int64_t p = 0; p < pixels; p++) {
             int64_t at = p * b + l;
-            v8f g = V8F_CONST(dy + at);
-            if (relu)
-                g = V8F_KEEP(~(V8F_CONST(y + at) <= 0), g);
+            v8f centred = V8F_CONST(x + at) - V8F_CONST(c->mean + l);
+            v8f g = masked(V8F_CONST(dy + at), y + at, centred, c, l, mask);
             if (keep)
                 V8F(dres + at) = g;
             sum[p % WAYS] += g;
-            product[p % WAYS] += g * (V8F_CONST(x + at) - V8F_CONST(mean + l));
+            product[p % WAYS] += g * centred;
         }
         for (int k = 0; k < LANES; k++) {
             to->a[l + k] += (double)sum[0][k] + sum[1][k];
@@ -319,24 +348,24 @@ INLINE void segment_gradients(const float *x, const float *y, const float *dy, f
 INLINE void task_gradients(const struct bn_run *r, int64_t task, const int b)
 {
     struct piece p = piece_of(r, task);
-    const float *mean = r->mean + p.cb * b;
+    float scale[MAX_BLOCK] __attribute__((aligned(64)));
+    struct plane c = {.mean = r->mean + p.cb * b, .beta = r->beta + p.cb * b, .scale = scale};
     struct sums sums = {0};
 
+    scales(r, p.cb, scale);
     for (int64_t n = p.first; n < p.end; n++) {
         for (int64_t from = 0; from < p.pixels; from += SEGMENT) {
             int64_t len = from + SEGMENT < p.pixels ? SEGMENT : p.pixels - from;
             int64_t at = p.offset + (n - p.first) * p.stride + from * b;
-            const float *x = r->x + at;
-            const float *y = r->relu ? r->y + at : NULL;
-            float *dres = r->dres != NULL ? r->dres + at : NULL;
-            if (dres != NULL && r->relu)
-                segment_gradients(x, y, r->dy + at, dres, len, mean, b, true, true, &sums);
-            else if (dres != NULL)
-                segment_gradients(x, y, r->dy + at, dres, len, mean, b, false, true, &sums);
+            const float *x = r->x + at, *dy = r->dy + at;
+            if (r->dres != NULL && r->relu)
+                segment_gradients(x, r->y + at, dy, r->dres + at, len, &c, b, MASK_Y, true, &sums);
+            else if (r->dres != NULL)
+                segment_gradients(x, x, dy, r->dres + at, len, &c, b, MASK_NONE, true, &sums);
             else if (r->relu)
-                segment_gradients(x, y, r->dy + at, dres, len, mean, b, true, false, &sums);
+                segment_gradients(x, x, dy, NULL, len, &c, b, MASK_X, false, &sums);
             else
-                segment_gradients(x, y, r->dy + at, dres, len, mean, b, false, false, &sums);
+                segment_gradients(x, x, dy, NULL, len, &c, b, MASK_NONE, false, &sums);
         }
     }
     r->sums[task] = sums;
@@ -374,21 +403,18 @@ static void finish_gradients(const struct bn_run *r)
     }
 }
 
-/* dx = scale (g - shift - (x - mean) slope); g is dres where there is one. */
-INLINE void plane_dx(const float *x, const float *y, const float *dy, float *dx, int64_t pixels,
-                     const float *scale, const float *shift, const float *slope, const float *mean,
-                     const int b, const bool mask, const bool constant)
+/* dx = scale (g - shift - (x - mean) slope). */
+INLINE void plane_dx(const float *x, const float *dy, float *dx, int64_t pixels,
+                     const struct plane *c, const int b, const enum mask mask, const bool constant)
 {
     for (int64_t p = 0; p < pixels; p++) {
         for (int l = 0; l < b; l += LANES) {
             int64_t at = p * b + l;
-            v8f g = V8F_CONST(dy + at);
-            if (mask)
-                g = V8F_KEEP(~(V8F_CONST(y + at) <= 0), g);
+            v8f centred = V8F_CONST(x + at) - V8F_CONST(c->mean + l);
+            v8f g = masked(V8F_CONST(dy + at), NULL, centred, c, l, mask);
             if (!constant)
-                g = g - V8F_CONST(shift + l) -
-                    (V8F_CONST(x + at) - V8F_CONST(mean + l)) * V8F_CONST(slope + l);
-            V8F(dx + at) = g * V8F_CONST(scale + l);
+                g = g - V8F_CONST(c->shift + l) - centred * V8F_CONST(c->slope + l);
+            V8F(dx + at) = g * V8F_CONST(c->scale + l);
         }
     }
 }
@@ -397,13 +423,13 @@ INLINE void task_dx(const struct bn_run *r, int64_t task, const int b)
 {
     struct piece p = piece_of(r, task);
     const struct sums *all = &r->sums[p.cb];
-    const float *mean = r->mean + p.cb * b;
     double count = (double)r->s->n * (double)p.pixels;
-    const float *g = r->dres != NULL ? r->dres : r->dy;
+    const float *g = r->dres != NULL ? r->dres : r->dy; /* dres is masked already */
     bool mask = r->relu && r->dres == NULL;
     float scale[MAX_BLOCK] __attribute__((aligned(64)));
     float shift[MAX_BLOCK] __attribute__((aligned(64)));
     float slope[MAX_BLOCK] __attribute__((aligned(64)));
+    struct plane c = {r->mean + p.cb * b, r->beta + p.cb * b, scale, shift, slope};
 
     scales(r, p.cb, scale);
     for (int l = 0; l < b; l++) {
@@ -413,18 +439,14 @@ INLINE void task_dx(const struct bn_run *r, int64_t task, const int b)
     for (int64_t n = p.first; n < p.end; n++) {
         int64_t at = p.offset + (n - p.first) * p.stride;
         const float *x = r->x + at;
-        const float *y = mask ? r->y + at : NULL;
         if (r->constant && mask)
-            plane_dx(x, y, g + at, r->out + at, p.pixels, scale, shift, slope, mean, b, true, true);
+            plane_dx(x, g + at, r->out + at, p.pixels, &c, b, MASK_X, true);
         else if (r->constant)
-            plane_dx(x, y, g + at, r->out + at, p.pixels, scale, shift, slope, mean, b, false,
-                     true);
+            plane_dx(x, g + at, r->out + at, p.pixels, &c, b, MASK_NONE, true);
         else if (mask)
-            plane_dx(x, y, g + at, r->out + at, p.pixels, scale, shift, slope, mean, b, true,
-                     false);
+            plane_dx(x, g + at, r->out + at, p.pixels, &c, b, MASK_X, false);
         else
-            plane_dx(x, y, g + at, r->out + at, p.pixels, scale, shift, slope, mean, b, false,
-                     false);
+            plane_dx(x, g + at, r->out + at, p.pixels, &c, b, MASK_NONE, false);
     }
 }
 
@@ -451,15 +473,16 @@ out:
 
 enum err_code k_batchnorm_train_backward(struct nn *nn, const struct bn_shape *s, const float *x,
                                          const float *y, const float *dy, const float *gamma,
-                                         const float *mean, const float *var, float eps, bool relu,
-                                         float *dx, float *dgamma, float *dbeta, float *dres,
-                                         struct err *e)
+                                         const float *beta, const float *mean, const float *var,
+                                         float eps, bool relu, float *dx, float *dgamma,
+                                         float *dbeta, float *dres, struct err *e)
 {
     struct bn_run run = {.s = s,
                          .x = x,
                          .y = y,
                          .dy = dy,
                          .gamma = gamma,
+                         .beta = beta,
                          .mean = mean,
                          .var = var,
                          .eps = eps,
@@ -474,15 +497,16 @@ enum err_code k_batchnorm_train_backward(struct nn *nn, const struct bn_shape *s
 
 enum err_code k_batchnorm_eval_backward(struct nn *nn, const struct bn_shape *s, const float *x,
                                         const float *y, const float *dy, const float *gamma,
-                                        const float *mean, const float *var, float eps, bool relu,
-                                        float *dx, float *dgamma, float *dbeta, float *dres,
-                                        struct err *e)
+                                        const float *beta, const float *mean, const float *var,
+                                        float eps, bool relu, float *dx, float *dgamma,
+                                        float *dbeta, float *dres, struct err *e)
 {
     struct bn_run run = {.s = s,
                          .x = x,
                          .y = y,
                          .dy = dy,
                          .gamma = gamma,
+                         .beta = beta,
                          .mean = mean,
                          .var = var,
                          .eps = eps,
