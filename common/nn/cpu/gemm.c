@@ -62,6 +62,19 @@ struct rows {
     int64_t first, end, row_step, step;
 };
 
+/* Sets what tile number `done` of a panel brings nearer: its share of the panel at `next`, whose
+ * rows lie along the depth where B is transposed. */
+static void look_ahead(const struct gemm_run *r, int64_t depth, const float *next, int64_t done,
+                       struct tile_out *out)
+{
+    int64_t lines = r->tb ? (depth + TILE_LANES - 1) / TILE_LANES : 1;
+    int64_t apart = r->tb ? depth / lines * r->ldb : TILE_LANES;
+
+    out->ahead = next + (done < 2 ? done * apart : 0);
+    out->ahead_lines = done < 2 ? lines : 1;
+    out->ahead_step = done < 2 ? r->ldb : 0;
+}
+
 /* A panel of columns for all rows of the piece; meanwhile the columns at `next` come nearer. */
 static void panel_rows(const struct gemm_run *r, const struct rows *in, int64_t depth, float beta,
                        const float *b, int64_t ldb, int64_t col, int64_t cols, const float *next)
@@ -78,10 +91,9 @@ static void panel_rows(const struct gemm_run *r, const struct rows *in, int64_t 
             .ldc = whole ? r->ldc : TILE_COLS,
             .alpha = r->alpha,
             .beta = beta,
-            .ahead = next + (done < 2 ? done * TILE_LANES : 0),
-            .ahead_step = done < 2 ? r->ldb : 0,
         };
 
+        look_ahead(r, depth, next, done, &out);
         for (int64_t i = 0; !whole && beta != 0 && i < most; i++)
             memcpy(edge[i], c + i * r->ldc, (size_t)cols * sizeof *c);
         rows = gemm_tile(most, depth, in->a + (row - in->first) * in->row_step, in->row_step,

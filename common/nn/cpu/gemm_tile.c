@@ -39,6 +39,7 @@ INLINE void tile(const int rows, int64_t k, const float *a, int64_t row_step, in
 {
     lanes left[TILE_ROWS], right[TILE_ROWS]; /* in registers once the loops are unrolled */
     const float *row[TILE_ROWS], *ahead = out->ahead;
+    int64_t line = 0, to_next_row = out->ahead_step - (out->ahead_lines - 1) * TILE_LANES;
 
 #pragma GCC unroll 12
     for (int i = 0; i < rows; i++) {
@@ -52,7 +53,9 @@ INLINE void tile(const int rows, int64_t k, const float *a, int64_t row_step, in
         lanes b1 = *(const lanes *)(b + p * ldb + TILE_LANES);
 
         __builtin_prefetch(ahead, 0, 2);
-        ahead += out->ahead_step;
+        line++;
+        ahead += line < out->ahead_lines ? TILE_LANES : to_next_row;
+        line = line < out->ahead_lines ? line : 0;
 #pragma GCC unroll 12
         for (int i = 0; i < rows; i++) {
             lanes x = row[i][p * step] - (lanes){0}; /* a copy in every lane */

@@ -27,8 +27,8 @@ struct tile_out {
     float *c;
     int64_t ldc;
     float alpha, beta;
-    const float *ahead; /* brought nearer meanwhile: k lines, ahead_step floats apart */
-    int64_t ahead_step;
+    const float *ahead;              /* brought nearer meanwhile: k times TILE_LANES floats, ... */
+    int64_t ahead_lines, ahead_step; /* ... so many in a row, rows so many floats apart */
 };
 
 /* `rows` rows of A (1 to TILE_ROWS), `row_step` apart, their elements `step` apart (one of the two
