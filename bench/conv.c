@@ -19,6 +19,7 @@ struct options {
     int64_t images;
     int64_t rounds;
     bool audio;
+    int precision;
 };
 
 static error_t parse(int key, char *arg, struct argp_state *state)
@@ -36,6 +37,10 @@ static error_t parse(int key, char *arg, struct argp_state *state)
             return EINVAL;
         return 0;
     case 'a': o->audio = true; return 0;
+    case 'p':
+        if (cli_choice(&o->precision, arg, nn_precision_names, "--precision", o->cli.err) != ERR_OK)
+            return EINVAL;
+        return 0;
     default: return ARGP_ERR_UNKNOWN;
     }
 }
@@ -95,9 +100,10 @@ static enum err_code run(const struct options *o, struct err *e)
     struct nn *nn = NULL;
 
     TRY(nn_new(&nn, o->cli.jobs > 0 ? o->cli.jobs : 1, e));
-    printf("%s, %s, %lld images, %d threads, best of %lld\n", nn_describe(nn),
-           o->audio ? "audio" : "video", (long long)o->images, nn_threads(nn),
-           (long long)o->rounds);
+    TRY(nn_set_precision(nn, o->precision, e));
+    printf("%s, %s, %s, %lld images, %d threads, best of %lld\n", nn_describe(nn),
+           nn_precision_names[o->precision], o->audio ? "audio" : "video", (long long)o->images,
+           nn_threads(nn), (long long)o->rounds);
     printf("GFLOP/s counts a direct convolution; %% of the multiply-add peak (Winograd's may pass "
            "100)\n");
     printf("%-12s %4s %5s %4s  %-11s %9s %9s %9s %6s\n", "layer", "x", "in", "out", "pass",
@@ -134,6 +140,7 @@ int main(int argc, char **argv)
     static const struct argp_option options[] = {
         {"images", 'b', "N", 0, "images per batch (default 16)", 0},
         {"rounds", 'r', "N", 0, "repetitions, the best counts (default 5)", 0},
+        {"precision", 'p', "NAME", 0, "float32 or bfloat16 (default float32)", 0},
         {"audio", 'a', NULL, 0, "the audio trunk instead of the video trunk", 0},
         {0},
     };

@@ -24,7 +24,7 @@ static const char *const BRANCHES[] = {"audio", "video", "both", NULL};
 
 struct options {
     struct cli cli;
-    int branch;
+    int branch, precision;
     int64_t batch, steps;
 };
 
@@ -36,6 +36,9 @@ static error_t parse(int key, char *arg, struct argp_state *state)
     switch (key) {
     case ARGP_KEY_INIT: state->child_inputs[0] = &o->cli; return 0;
     case 'm': rc = cli_choice(&o->branch, arg, BRANCHES, "--branch", o->cli.err); break;
+    case 'p':
+        rc = cli_choice(&o->precision, arg, nn_precision_names, "--precision", o->cli.err);
+        break;
     case 'b': rc = cli_int(&o->batch, arg, 1, 4096, "--batch", o->cli.err); break;
     case 'n': rc = cli_int(&o->steps, arg, 1, MAX_STEPS, "--steps", o->cli.err); break;
     default: return ARGP_ERR_UNKNOWN;
@@ -73,6 +76,7 @@ static enum err_code build(struct bench *b, const struct options *o, struct err 
     opt.detach_heads = o->branch == BOTH;
     b->optim = (struct optim){0.9, 0.999, 1e-7, 1e-4, 0};
     TRY(nn_new(&b->nn, o->cli.jobs > 0 ? o->cli.jobs : parallel_cores(), e));
+    TRY(nn_set_precision(b->nn, o->precision, e));
     TRY(tape_new(&b->tape, b->nn, e));
     TRY(params_new(&b->ps, e));
     TRY(model_new(&b->model, &opt, b->ps, e));
@@ -152,6 +156,7 @@ int main(int argc, char **argv)
     static const struct argp_option options[] = {
         {"branch", 'm', "NAME", 0, "audio, video or both (default both)", 0},
         {"batch", 'b', "N", 0, "samples; a video sample is 3 frames (default 16)", 0},
+        {"precision", 'p', "NAME", 0, "float32 or bfloat16 (default float32)", 0},
         {"steps", 'n', "N", 0, "timed steps, after one that is not (default 3)", 0},
         {0},
     };

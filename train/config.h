@@ -44,7 +44,7 @@ struct config {
     int64_t audio_pool, video_size;
     int64_t augment; /* bool */
     double scale_min;
-    int64_t width; /* of the ResNet18 encoders */
+    int64_t width, precision; /* of the ResNet18 encoders; precision: enum nn_precision */
     int64_t encoder_width, encoder_depth, head_width, head_depth, trunk, trunk_depth;
     double dropout;
     int64_t fuse;                    /* enum fusion_kind */

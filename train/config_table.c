@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 #include "train/config_table.h"
 
+#include "common/nn/kernels.h"
+
 #include <assert.h>
 
 const char *const config_mask_names[] = {"random",         "learned", "learned-mlp", "oracle",
@@ -60,6 +62,10 @@ const struct setting config_settings[] = {
          "smallest random crop, as a share of the picture's area"),
     INT("model.width", width, MEDIA, UNIMODAL, 16, 256,
         "channels of the first ResNet18 stage; a multiple of 16"),
+    CHOICE("model.precision", precision, MEDIA, UNIMODAL, nn_precision_names,
+           "what the encoders' convolutions multiply: float32, or numbers rounded to bfloat16, "
+           "which is "
+           "faster on processors that have it"),
     INT("model.encoder_width", encoder_width, VECTORS, SCOPE_FUSED, 1, 65536,
         "units of an encoder's layers"),
     INT("model.encoder_depth", encoder_depth, VECTORS, SCOPE_FUSED, 1, 4, "layers of an encoder"),

@@ -140,6 +140,7 @@ enum err_code network_init(struct network *net, const struct method *method,
     net->readout_width = net->objective->readout_width(numbers);
     opt = model_options_of(net, data);
     TRY(nn_new(&net->nn, threads, e));
+    TRY(nn_set_precision(net->nn, (enum nn_precision)config->precision, e));
     TRY(tape_new(&net->tape, net->nn, e));
     TRY(tape_new(&net->inner, net->nn, e));
     TRY(params_new(&net->params, e));

@@ -27,6 +27,13 @@ struct nn;
 /* threads: size of the team. */
 NODISCARD enum err_code nn_new(struct nn **nn, int threads, struct err *e);
 void nn_free(struct nn *nn);
+/* What convolutions multiply; sums, results, weights and everything else are float32 either way.
+ * NN_BFLOAT16: both factors rounded to bfloat16 (1 + 8 + 7 bits) wherever that is faster, which is
+ * a fixed rule of shape and processor. NN_FLOAT32 is what nn_new sets. ERR_USAGE where the
+ * processor has no instructions for bfloat16. */
+enum nn_precision { NN_FLOAT32, NN_BFLOAT16 };
+extern const char *const nn_precision_names[]; /* "float32", "bfloat16", NULL */
+NODISCARD enum err_code nn_set_precision(struct nn *nn, enum nn_precision precision, struct err *e);
 int nn_threads(const struct nn *nn);
 /* Channels per block: 16 with AVX-512, otherwise 8. */
 int nn_block(const struct nn *nn);

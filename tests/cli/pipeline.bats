@@ -168,3 +168,26 @@ flip() {
     done
     "$BIN/synib-eval" -q "$W/ckpt" "$W/a/data"
 }
+
+@test "bfloat16: refused on a processor without it" {
+    DNNL_MAX_CPU_ISA=AVX2 run -2 --separate-stderr train "$W/a/data" --method uni-video \
+        --set model.precision=bfloat16 -o "$W/none"
+    [ "$stderr" = "synib-train: precision bfloat16: this processor (AVX2) has no instructions for it: use float32" ]
+    [ -z "$(find "$W/none" -name "*.safetensors" -o -name "*.json*")" ]
+}
+
+@test "bfloat16: the same bytes at any -j, other ones than float32's, and neither resumes the other" {
+    half() {
+        train "$W/a/data" --method uni-video --set model.precision=bfloat16 "$@"
+    }
+    half -j 1 -o "$W/half1" 2> "$W/half.err" || {
+        grep "has no instructions for it" "$W/half.err"
+        skip "this processor has no bfloat16"
+    }
+    half -j 2 -o "$W/half2"
+    cmp "$W/half1/best.safetensors" "$W/half2/best.safetensors"
+    train "$W/a/data" --method uni-video -j 2 -o "$W/float"
+    ! cmp -s "$W/half1/best.safetensors" "$W/float/best.safetensors"
+    run -4 train "$W/a/data" --method uni-video --resume -o "$W/half1"
+    [[ "$output" == *"model.precision"* ]]
+}

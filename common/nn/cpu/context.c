@@ -10,6 +10,8 @@
 
 enum { MAX_THREADS = 1024, ROOM_BYTES = 8 << 20 };
 
+const char *const nn_precision_names[] = {"float32", "bfloat16", NULL};
+
 enum err_code nn_dnnl(dnnl_status_t status, const char *what, struct err *e)
 {
     if (status == dnnl_success)
@@ -90,6 +92,13 @@ static bool isa_is_avx512(dnnl_cpu_isa_t isa)
            isa == dnnl_cpu_isa_avx512_core_bf16 || isa == dnnl_cpu_isa_avx512_core_amx;
 }
 
+/* oneDNN does bfloat16 with plain AVX-512 as well, by instructions that take longer than float32's.
+ */
+static bool has_bfloat16(dnnl_cpu_isa_t isa)
+{
+    return isa == dnnl_cpu_isa_avx512_core_bf16 || isa == dnnl_cpu_isa_avx512_core_amx;
+}
+
 enum err_code nn_new(struct nn **out, int threads, struct err *e)
 {
     struct nn *nn = NULL;
@@ -139,6 +148,22 @@ void nn_free(struct nn *nn)
     free(nn->streams);
     free(nn->worker_scratch);
     free(nn);
+}
+
+enum err_code nn_set_precision(struct nn *nn, enum nn_precision precision, struct err *e)
+{
+    dnnl_cpu_isa_t isa = dnnl_get_effective_cpu_isa();
+
+    if (precision == NN_BFLOAT16 && !has_bfloat16(isa))
+        return err_set(e, ERR_USAGE,
+                       "precision bfloat16: this processor (%s) has no instructions for it: use "
+                       "float32",
+                       isa_name(isa));
+    if (precision != nn->precision)
+        conv_ops_free(nn);
+    nn->precision = precision;
+    nn->tiles = isa == dnnl_cpu_isa_avx512_core_amx;
+    return ERR_OK;
 }
 
 int nn_threads(const struct nn *nn)

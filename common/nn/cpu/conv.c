@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 #include "common/base/parallel.h"
+#include "common/nn/cpu/bfloat16.h"
 #include "common/nn/cpu/conv_cache.h"
 #include "common/nn/cpu/winograd.h"
 
@@ -41,13 +42,33 @@ static float *partial_of(const struct conv_run *r, int64_t chunk)
     return (float *)((char *)r->partials + (size_t)chunk * r->partial_bytes);
 }
 
+/* Points the primitive at the images of its chunk, or at bfloat16 copies of them. */
+static void set_images(struct conv_run *r, const struct conv_prim *p, int64_t first, int worker)
+{
+    const struct conv_op *op = r->op;
+    const struct conv_args *a = &p->args[worker];
+    char *scratch = r->nn->worker_scratch[worker].data;
+    void *src = (void *)(r->src + first * op->src_image);
+    void *dst = r->dst + first * op->dst_image;
+
+    if (p->rounded) {
+        bfloat16_round(p->images * op->src_image, src, (uint16_t *)(scratch + p->src_copy));
+        src = scratch + p->src_copy;
+    }
+    if (p->rounded && op->pass == CONV_WEIGHTS) {
+        bfloat16_round(p->images * op->dst_image, dst, (uint16_t *)(scratch + p->dst_copy));
+        dst = scratch + p->dst_copy;
+    }
+    fail(r, dnnl_memory_set_data_handle(a->src, src));
+    fail(r, dnnl_memory_set_data_handle(a->dst, dst));
+}
+
 static void run_chunk(void *ctx, int64_t chunk, int worker)
 {
     struct conv_run *r = ctx;
     const struct conv_op *op = r->op;
     int which = chunk_prim(op, chunk);
     const struct conv_args *a = &op->prims[which].args[worker];
-    int64_t first = chunk_begin(op, chunk);
     bool weights = op->pass == CONV_WEIGHTS;
     float *wei = weights ? partial_of(r, chunk) : r->wei[which];
     const dnnl_exec_arg_t forward[] = {{DNNL_ARG_SRC, a->src},
@@ -65,8 +86,7 @@ static void run_chunk(void *ctx, int64_t chunk, int worker)
     bool as_forward = op->pass == CONV_FORWARD || op->prims[which].transformed;
     const dnnl_exec_arg_t *args = weights ? grads : as_forward ? forward : data;
 
-    fail(r, dnnl_memory_set_data_handle(a->src, (void *)(r->src + first * op->src_image)));
-    fail(r, dnnl_memory_set_data_handle(a->dst, r->dst + first * op->dst_image));
+    set_images(r, &op->prims[which], chunk_begin(op, chunk), worker);
     fail(r, dnnl_memory_set_data_handle(a->wei, wei));
     fail(r, dnnl_memory_set_data_handle(a->scratchpad, r->nn->worker_scratch[worker].data));
     fail(r, dnnl_primitive_execute(op->prims[which].conv, r->nn->streams[worker], 4, args));

@@ -25,10 +25,12 @@ struct conv_prim {
     dnnl_primitive_t reorder; /* weights: plain -> wei_md; weight gradients: wei_md -> plain */
     dnnl_memory_desc_t wei_md;
     size_t wei_bytes;
+    bool rounded;     /* multiplies bfloat16 numbers: every operand that it reads is a copy */
     bool transformed; /* Winograd with weights by winograd_weights; CONV_DATA then runs a forward
                          primitive with mirrored weights */
-    struct conv_args *args; /* [threads] */
-    dnnl_memory_t plain;    /* of the reorder */
+    struct conv_args *args;    /* [threads] */
+    size_t src_copy, dst_copy; /* with `rounded`: where these lie in the worker's scratch */
+    dnnl_memory_t plain;       /* of the reorder */
     dnnl_memory_t blocked;
 };
 

@@ -29,6 +29,8 @@ struct conv_op;
 struct nn {
     int threads;
     int block;
+    enum nn_precision precision;
+    bool tiles; /* AMX: bfloat16 is always the fastest */
     dnnl_engine_t engine;
     dnnl_stream_t *streams; /* [threads] */
     struct scratch scratch[SCRATCH_N];
