@@ -7,7 +7,7 @@
 # BIN is build/bin. Figure 6 whole (7 strengths x 4 arms x 3 seeds) on two cores, two runs at a time on both
 # sides; one run of PID XOR at width 1024, plain and with oracle masks, at one and two threads. Ours are whole
 # commands, with start and making of the data; PyTorch's times leave both out. Printed are median, smallest and
-# largest wall seconds and the ratio of the medians; and the accuracies, so that equal work is seen.
+# largest wall seconds and the ratio of the medians; and the accuracies, so that equal work is seen. RESULTS: bench/run.
 set -eu
 if [ $# -lt 2 ]; then
     echo "usage: $0 BIN ROUNDS [PYTHON]" >&2
@@ -64,6 +64,11 @@ while [ "$round" -lt "$rounds" ]; do
     round=$((round + 1))
 done
 
+[ -z "${RESULTS:-}" ] || awk -F '\t' -v OFS='\t' '{
+    n = split($1, part, "-")
+    work = n == 1 ? "Figure 6 whole, 2 cores" : "PID width 1024, " part[2] ", " part[3] (part[3] == 1 ? " thread" : " threads")
+    print work, $2 == "synib" ? $2 : "PyTorch", "s", $3
+}' "$tmp/log" >>"$RESULTS"
 echo "wall seconds, $rounds rounds"
 sort -s -k1,2 "$tmp/log" | awk -F '\t' '
 function middle(   i, j, t) {
