@@ -6,6 +6,8 @@
 static const float BN_EPS = 1e-5f;
 static const float BN_MOMENTUM = 0.1f;
 
+enum { BN_READS = 1 << 0 | 1 << 1 | 1 << 2 }; /* by backward: x, gamma, beta; not the residual */
+
 static struct bn_shape image_shape(const struct tensor *x)
 {
     return (struct bn_shape){.n = x->dim[0], .c = x->dim[1], .h = x->dim[2], .w = x->dim[3]};
@@ -67,6 +69,7 @@ struct tensor *op_conv2d(struct tape *t, struct tensor *x, struct tensor *w, int
         k_conv_forward(tape_nn(t), &s, x->data, w->data, y->data, tape_err(t)) != ERR_OK)
         return NULL;
     n = tape_record(t, y, 2, in, conv2d_backward);
+    node_reads(n, (w->needs_grad ? 1u << 0 : 0) | 1u << 1);
     if (n != NULL)
         n->u.conv = s;
     return tape_done(t, y);
@@ -117,6 +120,15 @@ static void batchnorm_backward(struct tape *t, struct node *n)
     else
         grad_close(t, residual, dres);
     tape_buffer_release(t, scratch);
+}
+
+/* Without a residual. The statistics at hand give forward's bits in training too. */
+static void batchnorm_restore(struct tape *t, struct node *n)
+{
+    if (k_batchnorm_eval(tape_nn(t), &n->u.bn.shape, n->in[0]->data, n->in[1]->data, n->in[2]->data,
+                         BN_EPS, n->u.bn.mean, n->u.bn.var, NULL, n->u.bn.relu, n->out->data,
+                         tape_err(t)) != ERR_OK)
+        err_in(tape_err(t), "batchnorm");
 }
 
 /* running = 0.9 running + 0.1 batch, the variance unbiased, as torch does it. */
@@ -208,6 +220,8 @@ struct tensor *op_batchnorm(struct tape *t, struct tensor *x, const struct batch
         n->u.bn.var = batch + s.c;
         n->u.bn.relu = relu;
         n->u.bn.training = training;
+        n->restore = residual == NULL ? batchnorm_restore : NULL;
+        node_reads(n, BN_READS | (residual != NULL && relu ? NODE_RESULT : 0));
     } else {
         tape_buffer_release(t, batch);
     }
@@ -254,6 +268,7 @@ struct tensor *op_maxpool(struct tape *t, struct tensor *x, int k, int stride, i
                                              (uint8_t *)winners, tape_err(t)) != ERR_OK)
         return NULL;
     n = tape_record(t, y, 1, in, maxpool_backward);
+    node_reads(n, 0);
     if (n != NULL) {
         n->save[0] = winners;
         n->u.pool.shape = s;
@@ -297,6 +312,7 @@ struct tensor *op_meanpool(struct tape *t, struct tensor *x, int frames)
         k_meanpool_forward(tape_nn(t), &s, frames, x->data, y->data, tape_err(t)) != ERR_OK)
         return NULL;
     n = tape_record(t, y, 1, in, meanpool_backward);
+    node_reads(n, 0);
     if (n != NULL) {
         n->u.pool.shape = s;
         n->u.pool.frames = frames;

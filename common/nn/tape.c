@@ -247,16 +247,32 @@ struct node *tape_record(struct tape *t, struct tensor *y, int n, struct tensor 
     if (node == NULL)
         return NULL;
     node->backward = backward;
+    node->reads = NODE_RESULT;
     node->out = y;
     node->inputs = n;
     for (int i = 0; i < n; i++) {
         node->in[i] = in[i];
-        if (in[i] != NULL)
-            in[i]->uses++;
+        if (in[i] == NULL)
+            continue;
+        node->reads |= 1u << i;
+        in[i]->readers++;
     }
-    y->uses++;
+    y->readers++;
+    y->maker = node;
     y->needs_grad = true;
     return node;
+}
+
+void node_reads(struct node *n, unsigned what)
+{
+    if (n == NULL)
+        return;
+    for (int i = 0; i < n->inputs; i++)
+        if (n->in[i] != NULL && (n->reads & ~what & 1u << i) != 0)
+            n->in[i]->readers--;
+    if ((n->reads & ~what & NODE_RESULT) != 0)
+        n->out->readers--;
+    n->reads &= what;
 }
 
 struct tensor *tape_done(struct tape *t, struct tensor *y)
@@ -283,8 +299,27 @@ static void release_grad(struct tape *t, struct tensor *x)
 
 void tape_drop(struct tape *t, struct tensor *x)
 {
-    if (x != NULL && x->uses == 0)
+    if (x == NULL)
+        return;
+    x->dropped = true;
+    if (x->readers == 0 || (x->maker != NULL && x->maker->restore != NULL))
         release_data(t, x);
+}
+
+/* Makes the dropped data that n reads; what that takes may have been dropped itself. The tape's
+ * error says when it could not. */
+static void restore_operands(struct tape *t, struct node *n)
+{
+    for (int i = 0; i < n->inputs; i++) {
+        struct tensor *x = n->in[i];
+
+        if ((n->reads & 1u << i) == 0 || x->data != NULL)
+            continue;
+        restore_operands(t, x->maker);
+        x->data = tape_buffer(t, tensor_count(x));
+        if (x->data != NULL)
+            x->maker->restore(t, x->maker);
+    }
 }
 
 float *grad_open(struct tape *t, struct tensor *x)
@@ -340,6 +375,8 @@ float *grad_steal(struct node *n, struct tensor *x)
 static void retire(struct tape *t, struct node *n)
 {
     release_grad(t, n->out);
+    if (n->out->dropped && n->restore != NULL)
+        release_data(t, n->out);
     if (t->keep)
         return;
     for (int i = 0; i < NODE_SAVES_MAX; i++) {
@@ -357,7 +394,7 @@ static enum err_code check_loss(struct tape *t, const struct tensor *loss, struc
         return tape_error(t, e);
     if (loss == NULL || loss->rank != 0)
         return err_set(e, ERR_INTERNAL, "tape_backward: the loss is not a scalar");
-    if (!loss->needs_grad || loss->uses == 0)
+    if (loss->maker == NULL)
         return err_set(e, ERR_INTERNAL, "tape_backward: the loss depends on no parameter");
     if (t->spent)
         return err_set(e, ERR_INTERNAL, "tape_backward: a second time without TAPE_KEEP");
@@ -380,6 +417,8 @@ enum err_code tape_backward(struct tape *t, struct tensor *loss, struct err *e)
     for (size_t i = t->nodes.used; i-- > 0;) {
         struct node *n = arena_at(&t->nodes, i);
 
+        if (n->out->grad != NULL && t->err.code == ERR_OK)
+            restore_operands(t, n);
         if (n->out->grad != NULL && t->err.code == ERR_OK)
             n->backward(t, n);
         retire(t, n);

@@ -23,7 +23,9 @@
  * has been seen, further passes of the same shapes allocate nothing, and what the tape uses is what
  * the largest pass needed: tape_bytes.
  * During tape_backward gradients, and blocked activations unless TAPE_KEEP, are released as soon as
- * nothing can use them.
+ * nothing can use them. What the caller has dropped (tape_drop) is not kept for backward where no
+ * operation reads it there, or where the one that made it can make it again cheaply: op_batchnorm
+ * without a residual.
  *
  * Order: backward runs the nodes in reverse; a tensor used n times collects its n gradients in that
  * order. So bits depend neither on threads nor on addresses.
@@ -66,9 +68,9 @@ bool tape_training(const struct tape *t);
 /* Returns the old mode: reference predictions without dropout inside a training step. */
 bool tape_set_training(struct tape *t, bool training);
 
-/* The caller will not use x again. Where nothing is recorded its memory is reused at once: an
- * evaluation pass then needs the memory of two layers instead of all. Never on a tensor that a
- * detached alias shares. */
+/* The caller will not use x again: no operation, no look at its data. Its memory is reused at once
+ * unless the coming backward pass must find it there. Where nothing is recorded a network then
+ * needs the memory of two layers instead of all. Never on a tensor that a detached alias shares. */
 void tape_drop(struct tape *t, struct tensor *x);
 
 /* Adds d loss / d leaf to the gradient of every leaf; loss is a scalar. Without TAPE_KEEP at most

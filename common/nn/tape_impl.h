@@ -10,14 +10,21 @@
  * ask tape_record for a node, and if there is one (gradients are wanted) fill it; end with
  * `return tape_done(t, y)`. */
 
-enum { NODE_INPUTS_MAX = 8, NODE_SAVES_MAX = 2 };
+enum {
+    NODE_INPUTS_MAX = 8,
+    NODE_SAVES_MAX = 2,
+    NODE_RESULT = 1 << NODE_INPUTS_MAX, /* in node_reads: the result; 1 << i: operand i */
+};
 
-struct node;
 /* Reads n->out->grad, adds to the gradients of the inputs that need one. Errors go to the tape. */
 typedef void node_backward_fn(struct tape *t, struct node *n);
+/* Writes n->out->data once more, the same bits, from operands that backward reads. */
+typedef void node_restore_fn(struct tape *t, struct node *n);
 
 struct node {
     node_backward_fn *backward;
+    node_restore_fn *restore; /* NULL: the result must be kept for those that read it */
+    unsigned reads;           /* as in node_reads */
     struct tensor *out;
     struct tensor *in[NODE_INPUTS_MAX]; /* those that may receive gradients; NULLs allowed */
     int inputs;
@@ -54,6 +61,9 @@ struct tensor *tape_alias(struct tape *t, int rank, const int64_t *dim, enum ten
 /* Records y = op(in...) unless no input needs a gradient or recording is off: then NULL. */
 struct node *tape_record(struct tape *t, struct tensor *y, int n, struct tensor *const *in,
                          node_backward_fn *backward);
+/* Whose data n's backward reads; of all operands and the result until this says otherwise. What
+ * nobody reads tape_drop releases. n may be NULL. */
+void node_reads(struct node *n, unsigned what);
 /* y, or NULL if the tape holds an error. */
 struct tensor *tape_done(struct tape *t, struct tensor *y);
 

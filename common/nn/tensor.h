@@ -25,18 +25,23 @@ enum { TENSOR_RANK_MAX = 4 };
  *
  * rank 0 is a scalar: one element, dim unused. `data` stays valid until the next tape_begin, except
  * that a backward pass without TAPE_KEEP releases blocked tensors (data becomes NULL), and that
- * tape_drop may. `grad` is for the tape; callers see gradients in the buffers that they gave to
- * tape_leaf. Read-only for callers but for the data of tape_scratch. */
+ * tape_drop may; tape_backward makes dropped data again while it needs them. `grad` is for the
+ * tape; callers see gradients in the buffers that they gave to tape_leaf. Read-only for callers but
+ * for the data of tape_scratch. */
+struct node;
+
 struct tensor {
     int rank;
     int64_t dim[TENSOR_RANK_MAX];
     enum tensor_layout layout;
     float *data;
-    float *grad;     /* same layout; NULL until something has been added */
-    bool needs_grad; /* on a path from a leaf with a gradient to the loss */
-    bool owns_data;  /* data belongs to the tape's free list */
-    bool owns_grad;  /* so does grad; false for leaves */
-    int uses;        /* recorded operations that read or made it */
+    float *grad;        /* same layout; NULL until something has been added */
+    bool needs_grad;    /* on a path from a leaf with a gradient to the loss */
+    bool owns_data;     /* data belongs to the tape's free list */
+    bool owns_grad;     /* so does grad; false for leaves */
+    bool dropped;       /* by tape_drop: the caller reads data no more */
+    struct node *maker; /* recorded operation that made it; NULL: none */
+    int readers;        /* recorded operations whose backward reads data */
 };
 
 /* Number of elements. */
