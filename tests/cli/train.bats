@@ -77,6 +77,7 @@ END
         "$BIN/synib-shard" verify "runs/$m/best.safetensors"
         "$BIN/synib-shard" verify "runs/$m/last.safetensors"
         jq -es 'all(has("step"))' "runs/$m/metrics.jsonl"
+        jq -es 'all(.activations_mb > 0)' "runs/$m/timing.jsonl"
     done
     [ "$(head -1 runs/synib/epochs.csv)" = "epoch,step,lr,loss,ce_fused,ce_audio,ce_video,kl_masked_audio,kl_masked_video,ce_masked,masked_share_audio,masked_share_video,mask_loss,cosine_audio,cosine_video,js_permuted_audio,js_permuted_video,contrastive,train_loss,train_accuracy,val_loss,val_accuracy,val_macro_f1,val_irony_f1,val_audio_accuracy,val_video_accuracy,best" ]
     [ "$(wc -l <runs/synib/epochs.csv)" -eq 3 ]
