@@ -113,18 +113,33 @@ struct sha256 *shard_content_begin(const struct shard_field *f, int n)
     return h;
 }
 
-enum err_code shard_sample_digest(const struct shard_value *values, int n, uint8_t out[SHA256_SIZE],
-                                  struct err *e)
+enum err_code shard_sample_digest_beside(const struct shard_value *values, int n,
+                                         struct shard_unhashed *file, uint8_t out[SHA256_SIZE],
+                                         struct err *e)
 {
     struct sha256 *h = sha256_new();
     uint8_t length[8];
 
     for (int i = 0; i < n; i++) {
+        size_t whole = values[i].len / 64 * 64; /* the file stays at the beginning of a block */
+        size_t beside = whole < file->len ? whole : file->len;
+
         store_le64(length, values[i].len);
         sha256_add(h, length, sizeof length);
-        sha256_add(h, values[i].data, values[i].len);
+        sha256_add_pair(h, values[i].data, values[i].len, file->hash, file->data, beside);
+        file->data += beside;
+        file->len -= beside;
     }
     return sha256_end(h, out, e);
+}
+
+enum err_code shard_sample_digest(const struct shard_value *values, int n, uint8_t out[SHA256_SIZE],
+                                  struct err *e)
+{
+    static const uint8_t none[1];
+    struct shard_unhashed nothing = {.data = none};
+
+    return shard_sample_digest_beside(values, n, &nothing, out, e);
 }
 
 static int by_key(const void *a, const void *b)

@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 #include "common/data/shard_set.h"
 
-#include "common/base/bytes.h"
 #include "common/base/mem.h"
 #include "common/base/parallel.h"
 
@@ -24,44 +23,13 @@ static void add_fault(struct job *j, int64_t shard, struct err *one)
     err_clear(one);
 }
 
-/* What is still to be hashed of a shard's file. */
-struct rest {
-    struct sha256 *hash;
-    const uint8_t *data;
-    size_t len;
-};
-
-static struct rest rest_of(const struct tensorfile *f)
+static struct shard_unhashed all_of(const struct tensorfile *f)
 {
-    return (struct rest){
-        .hash = sha256_new(),
-        .data = (const uint8_t *)tensorfile_data(f, 0) - tensorfile_offset(f, 0),
-        .len = tensorfile_size(f),
-    };
+    return (struct shard_unhashed){
+        .hash = sha256_new(), .data = tensorfile_bytes(f), .len = tensorfile_size(f)};
 }
 
-/* As shard_sample_digest, and about as many bytes of the file beside it: two digests at once take
- * hardly longer than one. */
-static enum err_code digest_beside(const struct shard_value *values, int n, struct rest *file,
-                                   uint8_t out[SHA256_SIZE], struct err *e)
-{
-    struct sha256 *h = sha256_new();
-    uint8_t length[8];
-
-    for (int i = 0; i < n; i++) {
-        size_t whole = values[i].len / 64 * 64; /* the file stays at the beginning of a block */
-        size_t beside = whole < file->len ? whole : file->len;
-
-        store_le64(length, values[i].len);
-        sha256_add(h, length, sizeof length);
-        sha256_add_pair(h, values[i].data, values[i].len, file->hash, file->data, beside);
-        file->data += beside;
-        file->len -= beside;
-    }
-    return sha256_end(h, out, e);
-}
-
-static void verify_samples(struct job *j, int64_t shard, struct rest *file)
+static void verify_samples(struct job *j, int64_t shard, struct shard_unhashed *file)
 {
     const struct shard_set *s = j->set;
     const struct shard_part *p = &s->part[shard];
@@ -72,14 +40,14 @@ static void verify_samples(struct job *j, int64_t shard, struct rest *file)
         for (int f = 0; f < s->index.n_fields; f++)
             if (shard_set_get(s, i, f, &values[f], &one) != ERR_OK)
                 add_fault(j, shard, &one);
-        if (digest_beside(values, s->index.n_fields, file, j->digests + i * SHA256_SIZE, &one) !=
-            ERR_OK)
+        if (shard_sample_digest_beside(values, s->index.n_fields, file,
+                                       j->digests + i * SHA256_SIZE, &one) != ERR_OK)
             add_fault(j, shard, &one);
     }
 }
 
 /* Bytes that are under no sample's checksum, and the file as a whole. */
-static void verify_file(struct job *j, int64_t shard, struct rest *file)
+static void verify_file(struct job *j, int64_t shard, struct shard_unhashed *file)
 {
     const struct shard_part *p = &j->set->part[shard];
     const char *want = j->set->index.line[shard].sha256;
@@ -111,7 +79,7 @@ static void verify_file(struct job *j, int64_t shard, struct rest *file)
 static void verify_shard(void *ctx, int64_t shard, int worker)
 {
     struct job *j = ctx;
-    struct rest file = rest_of(j->set->part[shard].file);
+    struct shard_unhashed file = all_of(j->set->part[shard].file);
 
     (void)worker;
     verify_samples(j, shard, &file);

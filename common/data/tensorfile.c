@@ -524,6 +524,11 @@ uint64_t tensorfile_size(const struct tensorfile *f)
     return f->len;
 }
 
+const void *tensorfile_bytes(const struct tensorfile *f)
+{
+    return f->data;
+}
+
 enum err_code tensorfile_digest(const struct tensorfile *f, uint8_t digest[32], struct err *e)
 {
     return sha256_bytes(f->data, f->len, digest, e);

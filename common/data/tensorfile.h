@@ -63,8 +63,9 @@ NODISCARD enum err_code tensorfile_open_mem(struct tensorfile **f, const char *n
 void tensorfile_close(struct tensorfile *f);
 
 const char *tensorfile_path(const struct tensorfile *f);
-/* Length of the file in bytes, and its SHA-256. */
+/* Length of the file in bytes, these bytes (loan until close), and their SHA-256. */
 uint64_t tensorfile_size(const struct tensorfile *f);
+const void *tensorfile_bytes(const struct tensorfile *f);
 NODISCARD enum err_code tensorfile_digest(const struct tensorfile *f, uint8_t digest[32],
                                           struct err *e);
 const char *tensorfile_kind(const struct tensorfile *f);
