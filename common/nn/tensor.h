@@ -21,6 +21,8 @@ enum tensor_layout {
 
 enum { TENSOR_RANK_MAX = 4 };
 
+struct node; /* of the tape */
+
 /* A float32 array that lives on a tape (or, for leaves, in memory that the caller lent to it).
  *
  * rank 0 is a scalar: one element, dim unused. `data` stays valid until the next tape_begin, except
@@ -28,8 +30,6 @@ enum { TENSOR_RANK_MAX = 4 };
  * tape_drop may; tape_backward makes dropped data again while it needs them. `grad` is for the
  * tape; callers see gradients in the buffers that they gave to tape_leaf. Read-only for callers but
  * for the data of tape_scratch. */
-struct node;
-
 struct tensor {
     int rank;
     int64_t dim[TENSOR_RANK_MAX];

@@ -162,7 +162,6 @@ enum err_code nn_set_precision(struct nn *nn, enum nn_precision precision, struc
     if (precision != nn->precision)
         conv_ops_free(nn);
     nn->precision = precision;
-    nn->tiles = isa == dnnl_cpu_isa_avx512_core_amx;
     return ERR_OK;
 }
 

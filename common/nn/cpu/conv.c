@@ -213,7 +213,7 @@ enum err_code k_conv_backward_weights(struct nn *nn, const struct conv_shape *s,
     bytes = run.op->prims[0].wei_bytes;
     if (run.op->n_prims == 2 && run.op->prims[1].wei_bytes > bytes)
         bytes = run.op->prims[1].wei_bytes;
-    run.partial_bytes = (bytes + 63) / 64 * 64;
+    run.partial_bytes = whole_lines(bytes);
     TRY(nn_scratch(nn, SCRATCH_PARTIALS, run.partial_bytes * (size_t)run.op->chunks, &run.partials,
                    e));
     TRY(nn_scratch(nn, SCRATCH_PLAIN, (size_t)count * sizeof(float), &run.wei[0], e));

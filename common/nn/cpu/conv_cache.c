@@ -69,10 +69,11 @@ static enum conv_way choose_way(const struct nn *nn, const struct conv_shape *s,
 {
     int64_t oh = conv_oh(s), ow = conv_ow(s);
     int64_t tiled = (oh + 3) / 4 * 4 * ((ow + 3) / 4 * 4);
+    bool amx = dnnl_get_effective_cpu_isa() == dnnl_cpu_isa_avx512_core_amx;
     bool winograd = nn->block == 16 && s->kh == 3 && s->kw == 3 && s->stride == 1 && s->pad == 1 &&
                     s->ic % 16 == 0 && images >= FORWARD_IMAGES;
 
-    if (nn->precision == NN_BFLOAT16 && (!winograd || nn->tiles || 2 * tiled > 3 * oh * ow))
+    if (nn->precision == NN_BFLOAT16 && (!winograd || amx || 2 * tiled > 3 * oh * ow))
         return WAY_BFLOAT16;
     return winograd ? WAY_WINOGRAD : WAY_DIRECT;
 }
@@ -150,8 +151,7 @@ static dnnl_status_t make_pd(struct nn *nn, enum conv_pass pass, dnnl_prop_kind_
     if (rc == dnnl_success)
         rc = dnnl_primitive_attr_set_scratchpad_mode(attr, dnnl_scratchpad_mode_user);
     if (rc == dnnl_success && pass != CONV_FORWARD) {
-        if (pass != CONV_FORWARD &&
-            (mds->x.data_type == dnnl_bf16 || mds->y.data_type == dnnl_bf16))
+        if (mds->y.data_type == dnnl_bf16) /* as in every backward pass of bfloat16 */
             forward.x.data_type = forward.w.data_type = forward.y.data_type = dnnl_bf16;
         rc = conv_desc(CONV_FORWARD, dnnl_forward_training, dnnl_convolution_direct, s, &forward,
                        &desc);
@@ -228,11 +228,6 @@ out:
     return e->code;
 }
 
-static size_t line_up(size_t bytes)
-{
-    return (bytes + 63) / 64 * 64;
-}
-
 static enum err_code make_args(struct nn *nn, struct conv_prim *p, enum conv_pass pass,
                                const struct conv_mds *mds, const dnnl_memory_desc_t *pad,
                                struct err *e)
@@ -254,8 +249,8 @@ static enum err_code make_args(struct nn *nn, struct conv_prim *p, enum conv_pas
     }
     p->rounded = src->data_type == dnnl_bf16;
     if (p->rounded) {
-        p->src_copy = line_up(scratch);
-        p->dst_copy = line_up(p->src_copy + dnnl_memory_desc_get_size(src));
+        p->src_copy = whole_lines(scratch);
+        p->dst_copy = whole_lines(p->src_copy + dnnl_memory_desc_get_size(src));
         scratch = p->dst_copy;
         if (dst->data_type == dnnl_bf16)
             scratch += dnnl_memory_desc_get_size(dst);

@@ -30,7 +30,6 @@ struct nn {
     int threads;
     int block;
     enum nn_precision precision;
-    bool tiles; /* AMX: bfloat16 is always the fastest */
     dnnl_engine_t engine;
     dnnl_stream_t *streams; /* [threads] */
     struct scratch scratch[SCRATCH_N];
@@ -39,6 +38,12 @@ struct nn {
     size_t n_conv_ops, cap_conv_ops;
     char text[160];
 };
+
+/* Rounded up to cache lines, so that what follows is aligned. */
+static inline size_t whole_lines(size_t bytes)
+{
+    return (bytes + 63) / 64 * 64;
+}
 
 /* At least `bytes` in *out (a `T **`), 64-byte aligned, contents undefined. */
 NODISCARD enum err_code nn_scratch(struct nn *nn, enum scratch_id id, size_t bytes, void *out,
