@@ -119,6 +119,13 @@ static void test_against_definition(void **state)
     nn_free(nn);
 }
 
+static void expect_same_bits(const struct data *a, const struct data *b)
+{
+    assert_memory_equal(a->y, b->y, (size_t)a->ny * sizeof *a->y);
+    assert_memory_equal(a->dx, b->dx, (size_t)a->nx * sizeof *a->dx);
+    assert_memory_equal(a->dw, b->dw, (size_t)a->nw * sizeof *a->dw);
+}
+
 /* The team's size must not show in a single bit, nor may a second call differ from the first. */
 static void test_same_bits(void **state)
 {
@@ -139,9 +146,7 @@ static void test_same_bits(void **state)
                 first = d;
                 continue;
             }
-            assert_memory_equal(d.y, first.y, (size_t)d.ny * sizeof *d.y);
-            assert_memory_equal(d.dx, first.dx, (size_t)d.nx * sizeof *d.dx);
-            assert_memory_equal(d.dw, first.dw, (size_t)d.nw * sizeof *d.dw);
+            expect_same_bits(&d, &first);
             free_data(&d);
         }
         free_data(&first);
@@ -312,8 +317,7 @@ static void test_bfloat16_same_bits(void **state)
             first = d;
             continue;
         }
-        assert_memory_equal(d.y, first.y, (size_t)d.ny * sizeof *d.y);
-        assert_memory_equal(d.dw, first.dw, (size_t)d.nw * sizeof *d.dw);
+        expect_same_bits(&d, &first);
         free_data(&d);
     }
     free_data(&first);
