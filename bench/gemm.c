@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: MIT */
+#include "bench/lib/measure.h"
 #include "common/base/cli.h"
 #include "common/base/mem.h"
 #include "common/base/parallel.h"
@@ -8,7 +9,6 @@
 #include <oneapi/dnnl/dnnl.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <time.h>
 
 /* Our matrix product against dnnl_sgemm and OpenBLAS, one thread, CPU time, alternating. OpenBLAS
  * may take the machine for an older one: set OPENBLAS_CORETYPE (SKYLAKEX, COOPERLAKE) to help. */
@@ -79,17 +79,15 @@ static enum err_code once(const struct job *j)
 static void timed(void *ctx, int64_t i, int worker)
 {
     struct job *j = ctx;
-    struct timespec from, to;
+    double from;
 
     (void)i;
     (void)worker;
-    clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &from);
+    from = seconds(CLOCK_PROCESS_CPUTIME_ID);
     for (int64_t k = 0; k < j->calls; k++)
         if (once(j) != ERR_OK)
             return;
-    clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &to);
-    j->seconds = ((double)(to.tv_sec - from.tv_sec) + 1e-9 * (double)(to.tv_nsec - from.tv_nsec)) /
-                 (double)j->calls;
+    j->seconds = (seconds(CLOCK_PROCESS_CPUTIME_ID) - from) / (double)j->calls;
 }
 
 static enum err_code measure(struct nn *nn, const struct shape *s, const float *a, const float *b,
@@ -113,15 +111,6 @@ static enum err_code measure(struct nn *nn, const struct shape *s, const float *
     printf("\n");
 out:
     return e->code;
-}
-
-static error_t parse(int key, char *arg, struct argp_state *state)
-{
-    (void)arg;
-    if (key != ARGP_KEY_INIT)
-        return ARGP_ERR_UNKNOWN;
-    state->child_inputs[0] = state->input;
-    return 0;
 }
 
 static enum err_code run(struct err *e)
@@ -153,20 +142,13 @@ out:
 
 int main(int argc, char **argv)
 {
-    static const struct argp_child children[] = {CLI_CHILD, {0}};
-    static const struct argp argp = {NULL,
-                                     parse,
-                                     NULL,
-                                     "Times matrix products, one thread.\v"
-                                     "Example:\n  OPENBLAS_CORETYPE=SKYLAKEX bench-gemm\n"
-                                     "Exit codes: 0 done, 1 failed, 2 bad command line.",
-                                     children,
-                                     NULL,
-                                     NULL};
+    static const char doc[] = "Times matrix products, one thread.\v"
+                              "Example:\n  OPENBLAS_CORETYPE=SKYLAKEX bench-gemm\n"
+                              "Exit codes: 0 done, 1 failed, 2 bad command line.";
     struct cli cli = {0};
     struct err e = {0};
 
-    TRY(cli_parse(&argp, argc, argv, "bench-gemm", &cli, &cli, &e));
+    TRY(common_options(&cli, argc, argv, "bench-gemm", doc, &e));
     TRY(run(&e));
 out:
     return cli_finish("bench-gemm", &e);

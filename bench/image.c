@@ -4,23 +4,15 @@
  *
  *     bench-image PICTURE.jpg */
 #include "common/data/image.h"
+#include "bench/lib/measure.h"
 #include "common/base/cli.h"
 #include "common/base/file.h"
 #include "common/base/mem.h"
 
 #include <stdio.h>
 #include <stdlib.h>
-#include <time.h>
 
 enum { SIZE = 224, COUNT = 1000 };
-
-static double cpu_s(void)
-{
-    struct timespec t;
-
-    clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &t);
-    return (double)t.tv_sec + (double)t.tv_nsec * 1e-9;
-}
 
 int main(int argc, char **argv)
 {
@@ -39,14 +31,14 @@ int main(int argc, char **argv)
     TRY(file_read(&file, argv[1], 1 << 26, &e));
     TRY(image_loader_new(&l, SIZE, &image_norm_imagenet, &e));
     TRY(mem_aligned(&out, 3 * SIZE * SIZE, sizeof *out, "tensor", &e));
-    start = cpu_s();
+    start = seconds(CLOCK_PROCESS_CPUTIME_ID);
     for (int i = 0; i < COUNT; i++) {
         struct image_crop crop;
         TRY(image_loader_size(l, file.data, file.len, &w, &h, &e));
         crop = image_crop_random(&r, w, h);
         TRY(image_load(l, file.data, file.len, &crop, out, &e));
     }
-    printf("%.1f\n", COUNT / (cpu_s() - start));
+    printf("%.1f\n", COUNT / (seconds(CLOCK_PROCESS_CPUTIME_ID) - start));
 out:
     free(out);
     image_loader_free(l);

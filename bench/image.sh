@@ -31,20 +31,14 @@ make_picture() {
 }
 [ "$picture" != - ] || make_picture
 
-median() {
-    sort -n | awk '{ v[NR] = $1 } END { printf "%.2f (%.2f to %.2f)", v[int((NR + 1) / 2)], v[1], v[NR] }'
-}
-peer='Pillow + torchvision'
+work='JPEG to augmented 224 x 224 tensor, one core'
 round=0
 while [ "$round" -lt "$rounds" ]; do
-    taskset -c 0 "$bin/bench-image" "$picture" >> "$tmp/ours"
-    taskset -c 0 "$python" "$here/peer_image.py" "$picture" >> "$tmp/peer"
+    taskset -c 0 "$bin/bench-image" "$picture" > "$tmp/ours"
+    taskset -c 0 "$python" "$here/peer_image.py" "$picture" > "$tmp/peer"
+    printf "$work\t%s\tpictures/s\t%s\n" synib "$(cat "$tmp/ours")" 'Pillow + torchvision' "$(cat "$tmp/peer")" >> "$tmp/results"
     round=$((round + 1))
 done
-echo "pictures per CPU second, median (least to most) of $rounds rounds, $(wc -c < "$picture") bytes each"
-echo "synib: $(median < "$tmp/ours")"
-echo "$peer: $(median < "$tmp/peer")"
-echo "ratio per round: $(paste -d' ' "$tmp/ours" "$tmp/peer" | awk '{ print $1 / $2 }' | median)"
-[ -z "${RESULTS:-}" ] || paste "$tmp/ours" "$tmp/peer" | awk -v peer="$peer" -v OFS='\t' '{
-    print "JPEG to augmented 224 x 224 tensor, one core", "synib", "pictures/s", $1
-    print "JPEG to augmented 224 x 224 tensor, one core", peer, "pictures/s", $2 }' >> "$RESULTS"
+echo "a picture of $(wc -c < "$picture") bytes; per CPU second"
+"$here/table" /dev/null "$tmp/results"
+[ -z "${RESULTS:-}" ] || cat "$tmp/results" >> "$RESULTS"

@@ -8,6 +8,7 @@
  * synib-stft with everything they do (reading, digests, decoding in workers, JPEG, spectrogram,
  * shards on disk), of reading a WAV and computing its spectrogram alone, the wall ms per clip of
  * both tools, the peak memory in MiB of the largest process. */
+#include "bench/lib/measure.h"
 #include "common/base/file.h"
 #include "common/base/mem.h"
 #include "prep/audio.h"
@@ -18,16 +19,12 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/resource.h>
-#include <time.h>
 
 enum { MAX_WAV_BYTES = 1 << 24 };
 
 static double time_ms(clockid_t clock)
 {
-    struct timespec t;
-
-    clock_gettime(clock, &t);
-    return (double)t.tv_sec * 1e3 + (double)t.tv_nsec * 1e-6;
+    return seconds(clock) * 1e3;
 }
 
 /* Of the workers too, which have ended when a run has. */

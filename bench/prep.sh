@@ -85,27 +85,6 @@ for round in 1 2 3; do
     done
 done
 
-awk -F '\t' '
-    function middle(key, how,   i, j, t, n) {
-        n = count[key]
-        for (i = 2; i <= n; i++)
-            for (j = i; j > 1 && v[key, j - 1] > v[key, j]; j--) {
-                t = v[key, j]; v[key, j] = v[key, j - 1]; v[key, j - 1] = t
-            }
-        return sprintf("%.2f (%.2f to %.2f)", v[key, int((n + 1) / 2)], v[key, 1], v[key, n])
-    }
-    { key = $1 "\t" $2 }
-    !(key in count) { order[++keys] = key; unit[key] = $3 }
-    { v[key, ++count[key]] = $4 }
-    $2 == "synib" { mine[$1, count[key]] = $4; next }
-    { v["ratio " key, count[key]] = $4 / mine[$1, count[key]]; count["ratio " key] = count[key] }
-    END {
-        for (i = 1; i <= keys; i++) {
-            split(order[i], cell, "\t")
-            printf "%s: %s: %s %s", cell[1], cell[2], middle(order[i]), unit[order[i]]
-            if (cell[2] != "synib") printf ", ratio per round %s", middle("ratio " order[i])
-            print ""
-        }
-    }' "$tmp/results"
+"$here/table" /dev/null "$tmp/results"
 echo "scaled by size: pictures and sound $factors"
 [ -z "${RESULTS:-}" ] || cat "$tmp/results" >> "$RESULTS"

@@ -5,6 +5,7 @@
  *     bench-start open DIR              opens it, reads the middle sample, prints both times in ms
  *     bench-start time RUNS COMMAND...  wall ms of a process from start to end, one line per run;
  *                                       its output goes nowhere */
+#include "bench/lib/measure.h"
 #include "common/base/cli.h"
 #include "common/base/mem.h"
 #include "common/data/fields.h"
@@ -16,17 +17,13 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/wait.h>
-#include <time.h>
 #include <unistd.h>
 
 enum { VALUES = SPECTROGRAM_BINS * SPECTROGRAM_FRAMES };
 
 static double now_ms(void)
 {
-    struct timespec t;
-
-    clock_gettime(CLOCK_MONOTONIC, &t);
-    return (double)t.tv_sec * 1e3 + (double)t.tv_nsec * 1e-6;
+    return seconds(CLOCK_MONOTONIC) * 1e3;
 }
 
 static enum err_code add_sample(struct shard_writer *w, int64_t i, float *values, struct err *e)

@@ -7,6 +7,7 @@
 # SCRATCH (default: the system's folder for temporary files) takes 2 GB. Results: bench/run; there is no peer.
 set -eu
 bin=$1
+here=$(dirname "$0")
 tmp=$(mktemp -d "${2:-${TMPDIR:-/tmp}}/bench-start.XXXXXX")
 trap 'rm -rf "$tmp"' EXIT
 
@@ -36,8 +37,5 @@ for jobs in 1 2; do
         awk -v bytes="$bytes" '{ print bytes / $1 / 1e6 }' | put "verify of cached files, $jobs thread(s)" GB/s
 done
 
-cut -f 1,3 "$tmp/results" | sort -u | while IFS="$(printf '\t')" read -r work unit; do
-    awk -F '\t' -v work="$work" '$1 == work { print $4 }' "$tmp/results" | sort -n | awk -v work="$work" -v unit="$unit" '
-        { v[NR] = $1 } END { printf "%-50s %.2f (%.2f to %.2f) %s\n", work, v[int((NR + 1) / 2)], v[1], v[NR], unit }'
-done
+"$here/table" /dev/null "$tmp/results"
 [ -z "${RESULTS:-}" ] || cat "$tmp/results" >> "$RESULTS"

@@ -7,7 +7,7 @@
 # BIN is build/bin. Figure 6 whole (7 strengths x 4 arms x 3 seeds) on two cores, two runs at a time on both
 # sides; one run of PID XOR at width 1024, plain and with oracle masks, at one and two threads. Ours are whole
 # commands, with start and making of the data; PyTorch's times leave both out. Printed are median, smallest and
-# largest wall seconds and the ratio of the medians; and the accuracies, so that equal work is seen. RESULTS: bench/run.
+# largest wall seconds and the rounds' ratios; and the accuracies, so that equal work is seen. RESULTS: bench/run.
 set -eu
 if [ $# -lt 2 ]; then
     echo "usage: $0 BIN ROUNDS [PYTHON]" >&2
@@ -64,42 +64,13 @@ while [ "$round" -lt "$rounds" ]; do
     round=$((round + 1))
 done
 
-[ -z "${RESULTS:-}" ] || awk -F '\t' -v OFS='\t' '{
+awk -F '\t' -v OFS='\t' '{
     n = split($1, part, "-")
     work = n == 1 ? "Figure 6 whole, 2 cores" : "PID width 1024, " part[2] ", " part[3] (part[3] == 1 ? " thread" : " threads")
     print work, $2 == "synib" ? $2 : "PyTorch", "s", $3
-}' "$tmp/log" >>"$RESULTS"
-echo "wall seconds, $rounds rounds"
-sort -s -k1,2 "$tmp/log" | awk -F '\t' '
-function middle(   i, j, t) {
-    for (i = 2; i <= n; i++)
-        for (j = i; j > 1 && v[j - 1] > v[j]; j--) { t = v[j]; v[j] = v[j - 1]; v[j - 1] = t }
-    return (v[int((n + 1) / 2)] + v[int(n / 2) + 1]) / 2
-}
-function flush(   m) {
-    if (n == 0)
-        return
-    m = middle()
-    if (who == "synib")
-        ours = m
-    text[what] = text[what] sprintf("  %-14s %8.2f (%.2f-%.2f)", who, m, v[1], v[n])
-    if (who != "synib")
-        text[what] = text[what] sprintf("  x%.2f", m / ours)
-    n = 0
-}
-$1 != what || $2 != who {
-    flush()
-    if ($1 != what)
-        order[++count] = $1
-    what = $1
-    who = $2
-}
-{ v[++n] = $3 }
-END {
-    flush()
-    for (i = 1; i <= count; i++)
-        printf "%-16s%s\n", order[i], text[order[i]]
-}'
+}' "$tmp/log" >"$tmp/results"
+"$here/table" /dev/null "$tmp/results"
+[ -z "${RESULTS:-}" ] || cat "$tmp/results" >>"$RESULTS"
 echo "test accuracy, seed 0 to 2, strength 1 (ours, theirs):"
 for arm in vanilla oracle random learned; do
     printf '  %-8s' $arm

@@ -3,6 +3,24 @@
 
 #include <stdlib.h>
 
+static error_t parse_common(int key, char *arg, struct argp_state *state)
+{
+    (void)arg;
+    if (key != ARGP_KEY_INIT)
+        return ARGP_ERR_UNKNOWN;
+    state->child_inputs[0] = state->input;
+    return 0;
+}
+
+enum err_code common_options(struct cli *cli, int argc, char **argv, const char *name,
+                             const char *doc, struct err *e)
+{
+    static const struct argp_child children[] = {CLI_CHILD, {0}};
+    const struct argp argp = {NULL, parse_common, NULL, doc, children, NULL, NULL};
+
+    return cli_parse(&argp, argc, argv, name, cli, cli, e);
+}
+
 double seconds(clockid_t clock)
 {
     struct timespec t;

@@ -2,10 +2,16 @@
 #ifndef BENCH_LIB_MEASURE_H
 #define BENCH_LIB_MEASURE_H
 
+#include "common/base/cli.h"
+
 #include <stdint.h>
 #include <time.h>
 
 /* What the benchmarks share. */
+
+/* cli_parse for a program that has no options but the common ones; doc as argp's. */
+NODISCARD enum err_code common_options(struct cli *cli, int argc, char **argv, const char *name,
+                                       const char *doc, struct err *e);
 
 /* CLOCK_MONOTONIC or CLOCK_PROCESS_CPUTIME_ID. */
 double seconds(clockid_t clock);
