@@ -309,12 +309,16 @@ static void test_bfloat16_beside_winograd(void **state)
     struct nn *nn = bfloat16_nn(2), *plain = ref_nn(2);
 
     (void)state;
-    for (int i = 1; i <= 3; i += 2) {
-        const struct conv_shape *s = &SHAPES[i];
-        struct data a = make_data(s, nn_block(nn)), b = make_data(s, nn_block(nn));
-        run(nn, s, &a);
-        run(plain, s, &b);
-        if (s->ih == 8 && strstr(nn_describe(nn), "AMX") == NULL)
+    for (int fills = 0; fills <= 1; fills++) {
+        struct conv_shape s = {.n = 8, .ic = 16, .oc = 16, .kh = 3, .kw = 3, .stride = 1, .pad = 1};
+        struct data a, b;
+        s.ih = fills ? 8 : 9;
+        s.iw = fills ? 8 : 6;
+        a = make_data(&s, nn_block(nn));
+        b = make_data(&s, nn_block(nn));
+        run(nn, &s, &a);
+        run(plain, &s, &b);
+        if (fills && strstr(nn_describe(nn), "AMX") == NULL)
             expect_same_bits(&a, &b);
         else
             assert_memory_not_equal(a.y, b.y, (size_t)a.ny * sizeof *a.y);
