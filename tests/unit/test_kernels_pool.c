@@ -12,7 +12,8 @@
 struct window {
     int k, stride, pad;
 };
-static const struct window WINDOWS[] = {{3, 2, 1}, {2, 2, 0}, {3, 1, 1}, {1, 1, 0}, {4, 3, 2}};
+static const struct window WINDOWS[] = {{3, 2, 1}, {2, 2, 0}, {3, 1, 1},
+                                        {1, 1, 0}, {4, 3, 2}, {15, 4, 7}};
 static const struct bn_shape SHAPES[] = {
     {1, 16, 4, 4}, {2, 32, 7, 5}, {3, 16, 12, 9}, {1, 48, 6, 13}};
 

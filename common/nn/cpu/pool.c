@@ -19,11 +19,12 @@ struct pool_run {
     uint8_t *argmax_out;
 };
 
-/* Where a window meets the picture, along one axis. */
+/* Taps of a window, or windows over a position, along one axis: begin..end-1. */
 struct span {
-    int64_t begin, end; /* taps of the window that are inside */
+    int64_t begin, end;
 };
 
+/* Taps that are inside the picture. */
 static struct span taps(int64_t start, int k, int64_t size)
 {
     struct span t = {start < 0 ? -start : 0, k};
@@ -76,33 +77,40 @@ static void max_plane(void *ctx, int64_t plane, int worker)
     }
 }
 
-/* Windows that reach input position i along one axis: begin..end-1. */
-static struct span windows(int64_t i, const struct pool_run *r, int64_t outputs)
+/* Moves to the windows that reach position `at` of the padded axis; positions only grow. */
+static void slide(struct span *o, int64_t at, const struct pool_run *r, int64_t outputs)
 {
-    int64_t at = i + r->pad;
-    struct span o = {at < r->k ? 0 : (at - r->k) / r->stride + 1, at / r->stride + 1};
-
-    if (o.end > outputs)
-        o.end = outputs;
-    return o;
+    while (o->begin * r->stride + r->k <= at)
+        o->begin++;
+    while (o->end < outputs && o->end * r->stride <= at)
+        o->end++;
 }
 
-/* Gathers: each input pixel adds up the windows that it won, in window order. */
-INLINE void max_pixel_back(const struct pool_run *r, int64_t plane, int64_t iy, int64_t ix,
-                           float *dx, const int b)
+/* Lanes whose byte at `winner` is `tap`. Each lane looks at its own byte of four where it lies:
+ * gcc 12 widens bytes to words one by one. */
+INLINE v8i won_by(const uint8_t *winner, int64_t tap)
 {
-    struct span wy = windows(iy, r, r->oh);
-    struct span wx = windows(ix, r, r->ow);
+    static const uint8_t own[4 * LANES]
+        __attribute__((aligned(32))) = {[0] = 0xff,  [5] = 0xff,  [10] = 0xff, [15] = 0xff,
+                                        [16] = 0xff, [21] = 0xff, [26] = 0xff, [31] = 0xff};
+    int32_t taps = (int32_t)(tap * 0x01010101), w[2];
 
+    memcpy(w, winner, sizeof w);
+    return (((v8i){w[0], w[0], w[0], w[0], w[1], w[1], w[1], w[1]} ^ taps) & *(const v8i *)own) ==
+           0;
+}
+
+/* Gathers: an input pixel adds up the windows that it won, in window order. */
+INLINE void max_pixel_back(const struct pool_run *r, int64_t plane, int64_t iy, int64_t ix,
+                           struct span wy, struct span wx, float *dx, const int b)
+{
     for (int l = 0; l < b; l += LANES) {
         v8f sum = {0};
         for (int64_t oy = wy.begin; oy < wy.end; oy++) {
             for (int64_t ox = wx.begin; ox < wx.end; ox++) {
                 int64_t at = ((plane * r->oh + oy) * r->ow + ox) * b + l;
                 int64_t tap = (iy + r->pad - oy * r->stride) * r->k + ix + r->pad - ox * r->stride;
-                v8i won =
-                    __builtin_convertvector(*(const v8u8 *)(r->argmax + at), v8i) == (int32_t)tap;
-                sum += V8F_KEEP(won, V8F_CONST(r->in + at));
+                sum += V8F_KEEP(won_by(r->argmax + at, tap), V8F_CONST(r->in + at));
             }
         }
         V8F(dx + l) = sum;
@@ -113,15 +121,21 @@ static void max_plane_back(void *ctx, int64_t plane, int worker)
 {
     const struct pool_run *r = ctx;
     float *dx = r->out + plane * r->s->h * r->s->w * r->block;
+    struct span wy = {0};
 
     (void)worker;
     for (int64_t iy = 0; iy < r->s->h; iy++) {
+        struct span wx = {0};
+
+        slide(&wy, iy + r->pad, r, r->oh);
         for (int64_t ix = 0; ix < r->s->w; ix++) {
             float *at = dx + (iy * r->s->w + ix) * r->block;
+
+            slide(&wx, ix + r->pad, r, r->ow);
             if (r->block == 16)
-                max_pixel_back(r, plane, iy, ix, at, 16);
+                max_pixel_back(r, plane, iy, ix, wy, wx, at, 16);
             else
-                max_pixel_back(r, plane, iy, ix, at, 8);
+                max_pixel_back(r, plane, iy, ix, wy, wx, at, 8);
         }
     }
 }
