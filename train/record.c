@@ -219,7 +219,7 @@ static enum err_code keep_prev(const struct record *r, struct err *e)
     TRY(run_remove(r->dir, run_prev_name, e));
     TRY(path_join(&prev, r->dir, run_prev_name, e));
     if (link(r->last_path, prev) != 0 && errno == EIO)
-        err_sys(e, "%s", prev);
+        err_sys(e, "%s: cannot be kept as %s", r->last_path, run_prev_name);
 out:
     free(prev);
     return e->code;
