@@ -117,8 +117,7 @@ static enum err_code step(struct bench *b, const struct options *o, struct err *
         logits = model_fuse(b->model, b->tape, f.z, &key).prediction;
     else
         logits = f.unimodal[o->branch];
-    params_zero_grad(b->ps);
-    TRY(tape_backward(b->tape, op_cross_entropy(b->tape, logits, b->labels), e));
+    TRY(tape_gradients(b->tape, op_cross_entropy(b->tape, logits, b->labels), b->ps, e));
     TRY(optim_step(&b->optim, b->nn, b->ps, 1e-4, e));
 out:
     return e->code;

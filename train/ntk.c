@@ -102,8 +102,7 @@ static enum err_code direction(struct ntk *n, const struct method_step *s, struc
         }
     if (*square < TINY_RESIDUALS)
         return ERR_OK;
-    params_zero_grad(s->params);
-    TRY(tape_backward(s->tape, op_dot(s->tape, f, weights->data), e));
+    TRY(tape_gradients(s->tape, op_dot(s->tape, f, weights->data), s->params, e));
     memcpy(n->v[g], params_grad_block(s->params), n->count * sizeof(float));
 out:
     return e->code;

@@ -25,8 +25,7 @@ enum err_code step_gradients(struct method_step *s, struct step_report *report, 
         TRY(method->gradients(s, report, e));
     } else {
         loss = method->loss(s, report);
-        params_zero_grad(net->params);
-        TRY(tape_backward(net->tape, loss, e));
+        TRY(tape_gradients(net->tape, loss, net->params, e));
     }
     TRY(params_check_gradients(net->params, e));
 out:
@@ -36,8 +35,7 @@ out:
 enum err_code step_backward_into(const struct method_step *s, struct tensor *loss, float *out,
                                  struct err *e)
 {
-    params_zero_grad(s->params);
-    TRY(tape_backward(s->tape, loss, e));
+    TRY(tape_gradients(s->tape, loss, s->params, e));
     memcpy(out, params_grad_block(s->params), params_block_count(s->params) * sizeof *out);
 out:
     return e->code;

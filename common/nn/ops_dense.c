@@ -38,12 +38,12 @@ static void linear_backward(struct tape *t, struct node *n)
     struct tensor *x = n->in[0], *w = n->in[1], *b = n->in[2];
     int64_t rows = x->dim[0], in = x->dim[1], out = w->dim[0];
     const float *dy = n->out->grad;
-    float *dw = grad_accumulator(t, w);
+    float beta, *dw = grad_target(t, w, &beta);
     float *db = grad_accumulator(t, b);
     float *dx;
 
-    if (dw != NULL && k_gemm(tape_nn(t), true, false, out, in, rows, 1, dy, out, x->data, in, 1, dw,
-                             in, tape_err(t)) != ERR_OK)
+    if (dw != NULL && k_gemm(tape_nn(t), true, false, out, in, rows, 1, dy, out, x->data, in, beta,
+                             dw, in, tape_err(t)) != ERR_OK)
         return;
     if (db != NULL && k_column_sums(tape_nn(t), rows, out, dy, db, tape_err(t)) != ERR_OK)
         return;

@@ -39,7 +39,8 @@ struct param {
     bool frozen;     /* optim_step leaves it alone */
     double lr;       /* learning rate of its own, whatever the schedule; 0: the optimiser's */
     float *data;     /* weights and buffers */
-    float *grad;     /* weights: added to by tape_backward, zeroed by params_zero_grad */
+    float *grad;     /* weights: overwritten by tape_gradients, added to by tape_backward */
+    bool grad_unset; /* weights, inside tape_gradients: grad still holds anything */
     float *m, *v;    /* weights: Adam's moments */
     int64_t counter; /* counters */
     float fill;      /* buffers: the value they start with */

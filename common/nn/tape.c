@@ -209,9 +209,14 @@ struct tensor *tape_leaf(struct tape *t, int rank, const int64_t *dim, enum tens
 
 struct tensor *tape_param(struct tape *t, struct param *p)
 {
+    struct tensor *x;
+
     if (p->kind != PARAM_WEIGHT || p->frozen || t->frozen > 0)
         return tape_constant(t, p->rank, p->dim, p->data);
-    return tape_leaf(t, p->rank, p->dim, TENSOR_PLAIN, p->data, p->grad);
+    x = tape_leaf(t, p->rank, p->dim, TENSOR_PLAIN, p->data, p->grad);
+    if (x != NULL)
+        x->param = p;
+    return x;
 }
 
 struct tensor *tape_scratch(struct tape *t, int rank, const int64_t *dim)
@@ -322,12 +327,24 @@ static void restore_operands(struct tape *t, struct node *n)
     }
 }
 
+/* True once per tape_gradients and weight: x's gradient is the caller's to overwrite. */
+static bool claim_unset(struct tensor *x)
+{
+    bool unset = x->param != NULL && x->param->grad_unset;
+
+    if (unset)
+        x->param->grad_unset = false;
+    return unset;
+}
+
 float *grad_open(struct tape *t, struct tensor *x)
 {
     float *d;
 
     if (x == NULL || !x->needs_grad || t->err.code != ERR_OK)
         return NULL;
+    if (claim_unset(x))
+        return x->grad;
     d = tape_buffer(t, tensor_count(x));
     if (d != NULL && x->grad == NULL) {
         x->grad = d;
@@ -345,17 +362,24 @@ void grad_close(struct tape *t, struct tensor *x, float *d)
     tape_buffer_release(t, d);
 }
 
-float *grad_accumulator(struct tape *t, struct tensor *x)
+float *grad_target(struct tape *t, struct tensor *x, float *beta)
 {
     if (x == NULL || !x->needs_grad || t->err.code != ERR_OK)
         return NULL;
-    if (x->grad == NULL) {
-        float *d = grad_open(t, x);
-
-        if (d != NULL)
-            memset(d, 0, (size_t)tensor_count(x) * sizeof *d);
-    }
+    *beta = 0;
+    if (x->grad == NULL)
+        return grad_open(t, x);
+    *beta = claim_unset(x) ? 0 : 1;
     return x->grad;
+}
+
+float *grad_accumulator(struct tape *t, struct tensor *x)
+{
+    float beta, *d = grad_target(t, x, &beta);
+
+    if (d != NULL && beta == 0)
+        memset(d, 0, (size_t)tensor_count(x) * sizeof *d);
+    return d;
 }
 
 float *grad_steal(struct node *n, struct tensor *x)
@@ -424,6 +448,25 @@ enum err_code tape_backward(struct tape *t, struct tensor *loss, struct err *e)
         retire(t, n);
     }
     return tape_error(t, e);
+}
+
+enum err_code tape_gradients(struct tape *t, struct tensor *loss, struct params *ps, struct err *e)
+{
+    enum err_code rc;
+
+    for (int i = 0; i < params_count(ps); i++)
+        params_at(ps, i)->grad_unset = params_at(ps, i)->kind == PARAM_WEIGHT;
+    rc = tape_backward(t, loss, e);
+    if (rc != ERR_OK)
+        params_zero_grad(ps);
+    for (int i = 0; i < params_count(ps); i++) {
+        struct param *p = params_at(ps, i);
+
+        if (p->grad_unset && rc == ERR_OK)
+            memset(p->grad, 0, (size_t)p->count * sizeof *p->grad);
+        p->grad_unset = false;
+    }
+    return rc;
 }
 
 bool tape_failed(const struct tape *t)

@@ -12,8 +12,7 @@
  *     tape_begin(t, TAPE_TRAIN);
  *     x = tape_constant(t, 2, (int64_t[]){B, D}, batch);
  *     loss = op_cross_entropy(t, op_linear(t, x, tape_param(t, w), tape_param(t, b)), labels);
- *     params_zero_grad(ps);
- *     TRY(tape_backward(t, loss, e));
+ *     TRY(tape_gradients(t, loss, ps, e));
  *
  * Operations (common/nn/ops.h) compute at once and are recorded in order. Errors are sticky: the
  * first one is kept in the tape, from then on every operation returns NULL, and an operation given
@@ -77,6 +76,11 @@ void tape_drop(struct tape *t, struct tensor *x);
  * once per pass; with it any number of times, on any scalars. Reports the sticky error, if any;
  * ERR_NONFINITE if the loss is not finite (then no gradient is touched). */
 NODISCARD enum err_code tape_backward(struct tape *t, struct tensor *loss, struct err *e);
+/* The same with the gradients of all weights of ps *overwritten*: d loss / d weight, 0 where the
+ * loss does not depend on a weight or it was a constant. Saves params_zero_grad, and reading the
+ * zeros. On an error the gradients of ps are 0. */
+NODISCARD enum err_code tape_gradients(struct tape *t, struct tensor *loss, struct params *ps,
+                                       struct err *e);
 
 /* Where a caller's own kernels of this pass report: the sticky error. */
 struct err *tape_err(struct tape *t);

@@ -75,7 +75,10 @@ void tape_buffer_release(struct tape *t, float *buffer);
  * adds it to what x has collected. NULL if x needs no gradient, or on an error. */
 float *grad_open(struct tape *t, struct tensor *x);
 void grad_close(struct tape *t, struct tensor *x, float *d);
-/* For functions that add: x's gradient itself, zeroed when it is the first. NULL as above. */
+/* For functions that add: x's gradient itself. *beta is what its contents are to be multiplied by
+ * first: 0, and they must not be read, when this is the first, else 1. NULL as above. */
+float *grad_target(struct tape *t, struct tensor *x, float *beta);
+/* The same for functions that only add: zeroed when it is the first. */
 float *grad_accumulator(struct tape *t, struct tensor *x);
 /* Moves n->out's gradient buffer to x, to be rewritten in place, if it would be x's first; else
  * NULL and nothing happens. */

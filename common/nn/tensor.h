@@ -22,6 +22,7 @@ enum tensor_layout {
 enum { TENSOR_RANK_MAX = 4 };
 
 struct node; /* of the tape */
+struct param;
 
 /* A float32 array that lives on a tape (or, for leaves, in memory that the caller lent to it).
  *
@@ -35,13 +36,14 @@ struct tensor {
     int64_t dim[TENSOR_RANK_MAX];
     enum tensor_layout layout;
     float *data;
-    float *grad;        /* same layout; NULL until something has been added */
-    bool needs_grad;    /* on a path from a leaf with a gradient to the loss */
-    bool owns_data;     /* data belongs to the tape's free list */
-    bool owns_grad;     /* so does grad; false for leaves */
-    bool dropped;       /* by tape_drop: the caller reads data no more */
-    struct node *maker; /* recorded operation that made it; NULL: none */
-    int readers;        /* recorded operations whose backward reads data */
+    float *grad;         /* same layout; NULL until something has been added */
+    bool needs_grad;     /* on a path from a leaf with a gradient to the loss */
+    bool owns_data;      /* data belongs to the tape's free list */
+    bool owns_grad;      /* so does grad; false for leaves */
+    bool dropped;        /* by tape_drop: the caller reads data no more */
+    struct node *maker;  /* recorded operation that made it; NULL: none */
+    struct param *param; /* the weight that this leaf is; NULL: none */
+    int readers;         /* recorded operations whose backward reads data */
 };
 
 /* Number of elements. */

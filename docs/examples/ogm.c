@@ -68,8 +68,7 @@ static enum err_code ogm_gradients(const struct method_step *s, struct step_repo
         total += sure[m] = sureness(s, m);
     }
     tape_no_grad_end(s->tape);
-    params_zero_grad(s->params);
-    TRY(tape_backward(s->tape, loss, e)); /* errors of the passes above come here, too */
+    TRY(tape_gradients(s->tape, loss, s->params, e)); /* and errors of the passes above */
     for (int m = 0; m < modalities; m++)
         scale_encoder(s, m, (float)slowness(s, sure[m], total));
 out:

@@ -76,6 +76,89 @@ static void test_gradients_are_added(void **state)
     }
 }
 
+enum { TWICE, ONCE, BIAS, HELD, UNUSED, WEIGHTS };
+
+/* A loss of TWICE (two products), ONCE (picked rows), BIAS (three times, one of them as itself) and
+ * HELD, which is frozen; not of UNUSED. */
+static struct tensor *loss_of_weights(struct fixture *f, struct param *const w[WEIGHTS])
+{
+    static const int32_t rows[ROWS] = {3, 1, 3, 0};
+    struct tape *t = f->t;
+    struct tensor *x = tape_constant(t, 2, XDIM, f->x), *y, *z;
+
+    y = op_linear(t, x, tape_param(t, w[TWICE]), tape_param(t, w[BIAS]));
+    z = op_linear(t, op_scale(t, x, 0.5f), tape_param(t, w[TWICE]), tape_param(t, w[BIAS]));
+    y = op_add(t, op_relu(t, y), z);
+    y = op_add(t, y, op_linear(t, x, tape_param(t, w[HELD]), NULL));
+    y = op_add(t, y, op_gather_rows(t, tape_param(t, w[ONCE]), ROWS, rows));
+    return op_weighted_sum(
+        t, 2,
+        (struct tensor *[]){op_cross_entropy(t, y, LABELS), op_mean(t, tape_param(t, w[BIAS]))},
+        (double[]){1, 0.5});
+}
+
+static struct params *weights_new(struct param *w[WEIGHTS])
+{
+    struct params *ps = NULL;
+    struct param *counter, *buffer;
+    struct err e = {0};
+
+    ASSERT_OK(params_new(&ps, &e), e);
+    ASSERT_OK(params_add(ps, &w[TWICE], "twice", 2, WDIM, &e), e);
+    ASSERT_OK(params_buffer(ps, &buffer, "buffer", 3, 1, &e), e);
+    ASSERT_OK(params_add(ps, &w[ONCE], "once", 2, (int64_t[]){ROWS, CLASSES}, &e), e);
+    ASSERT_OK(params_counter(ps, &counter, "counter", &e), e);
+    ASSERT_OK(params_add(ps, &w[BIAS], "bias", 1, WDIM, &e), e);
+    ASSERT_OK(params_add(ps, &w[HELD], "held", 2, WDIM, &e), e);
+    ASSERT_OK(params_add(ps, &w[UNUSED], "unused", 2, WDIM, &e), e);
+    ASSERT_OK(params_build(ps, &e), e);
+    for (int i = 0; i < WEIGHTS; i++)
+        param_init_normal(w[i], 1, 0, 1);
+    w[HELD]->frozen = true;
+    return ps;
+}
+
+static void spoil_gradients(struct param *const w[WEIGHTS])
+{
+    for (int i = 0; i < WEIGHTS; i++)
+        for (int64_t k = 0; k < w[i]->count; k++)
+            w[i]->grad[k] = NAN;
+}
+
+/* tape_gradients: the bits of tape_backward into zeros, whatever was in the gradients before. */
+static void test_gradients_are_overwritten(void **state)
+{
+    struct fixture *f = *state;
+    struct param *w[WEIGHTS];
+    struct params *ps = weights_new(w);
+    size_t count = params_block_count(ps);
+    float *want = ref_floats((int64_t)count), *grad = params_grad_block(ps);
+    struct tensor *loss;
+    struct err e = {0};
+
+    tape_begin(f->t, TAPE_KEEP);
+    loss = loss_of_weights(f, w);
+    ASSERT_OK(tape_backward(f->t, loss, &e), e);
+    memcpy(want, grad, count * sizeof *want);
+    assert_true(w[TWICE]->grad[0] != 0 && w[ONCE]->grad[0] != 0 && w[BIAS]->grad[0] != 0);
+    for (int again = 0; again < 2; again++) {
+        spoil_gradients(w);
+        ASSERT_OK(tape_gradients(f->t, loss, ps, &e), e);
+        assert_memory_equal(grad, want, count * sizeof *want);
+    }
+    ASSERT_OK(tape_backward(f->t, loss, &e), e); /* adds, as ever */
+    for (size_t i = 0; i < count; i++)
+        assert_true(fabsf(grad[i] - 2 * want[i]) <= 1e-6f * fabsf(want[i]));
+    spoil_gradients(w);
+    f->x[5] = NAN;
+    tape_begin(f->t, 0);
+    ASSERT_FAILS(tape_gradients(f->t, loss_of_weights(f, w), ps, &e), e, ERR_NONFINITE, "nan");
+    for (size_t i = 0; i < count; i++)
+        assert_true(grad[i] == 0);
+    free(want);
+    params_free(ps);
+}
+
 /* Two losses over one graph: each backward gives what a pass of its own gives. */
 static void test_keep_allows_several_backwards(void **state)
 {
@@ -545,6 +628,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(test_gradients_are_added, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_gradients_are_overwritten, setup, teardown),
         cmocka_unit_test_setup_teardown(test_keep_allows_several_backwards, setup, teardown),
         cmocka_unit_test_setup_teardown(test_second_backward_needs_keep, setup, teardown),
         cmocka_unit_test_setup_teardown(test_blocked_activations_are_released, setup, teardown),

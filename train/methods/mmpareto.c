@@ -162,8 +162,7 @@ static enum err_code mmpareto_gradients(const struct method_step *s, struct step
 
         nll = op_scale(s->tape, head_loss(s, m, report), (float)weight);
         report->value[VALUE_LOSS] += weight * report->value[VALUE_UNIMODAL + m];
-        params_zero_grad(s->params);
-        TRY(tape_backward(s->tape, nll, e));
+        TRY(tape_gradients(s->tape, nll, s->params, e));
         TRY(find_tensors(&x, s->params, model_opt(s->model)->modality[m].name, e));
         for (size_t k = 0; k < count; k++)
             total[k] += own[k];
