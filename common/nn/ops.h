@@ -57,6 +57,10 @@ struct tensor *op_detach(struct tape *t, struct tensor *x);
 /* y [n, D]: row i is row index[i] of x, 0..B-1 and any number of times; index is borrowed until
  * backward. */
 struct tensor *op_gather_rows(struct tape *t, struct tensor *x, int64_t n, const int32_t *index);
+/* y = x [B, D] with row i of rows [n, D] in place of row index[i]; n different numbers in 0..B-1,
+ * borrowed until backward. */
+struct tensor *op_replace_rows(struct tape *t, struct tensor *x, struct tensor *rows,
+                               const int32_t *index);
 
 /* Training: y = x / (1 - p) where uniform >= p, else 0. Otherwise, or with p = 0: x itself. */
 struct tensor *op_dropout(struct tape *t, struct tensor *x, float p, const struct noise_key *key);

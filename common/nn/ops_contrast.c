@@ -50,6 +50,54 @@ struct tensor *op_gather_rows(struct tape *t, struct tensor *x, int64_t rows, co
     return tape_done(t, y);
 }
 
+static void replace_backward(struct tape *t, struct node *n)
+{
+    struct tensor *x = n->in[0], *rows = n->in[1];
+    const float *dy = n->out->grad;
+    int64_t width = x->dim[1], count = rows->dim[0];
+    float *dx = grad_open(t, x), *drows;
+
+    if (dx != NULL)
+        memcpy(dx, dy, (size_t)tensor_count(x) * sizeof *dx);
+    for (int64_t i = 0; dx != NULL && i < count; i++)
+        memset(dx + n->u.index[i] * width, 0, (size_t)width * sizeof *dx);
+    grad_close(t, x, dx);
+    drows = grad_open(t, rows);
+    for (int64_t i = 0; drows != NULL && i < count; i++)
+        memcpy(drows + i * width, dy + n->u.index[i] * width, (size_t)width * sizeof *drows);
+    grad_close(t, rows, drows);
+}
+
+struct tensor *op_replace_rows(struct tape *t, struct tensor *x, struct tensor *rows,
+                               const int32_t *index)
+{
+    struct tensor *in[] = {x, rows};
+    struct tensor *y;
+    struct node *n;
+    int64_t width;
+
+    if (!tape_ready(t, "replace_rows", 2, in) || !is_matrix(t, "replace_rows", x) ||
+        !is_matrix(t, "replace_rows", rows))
+        return NULL;
+    width = x->dim[1];
+    if (rows->dim[1] != width || rows->dim[0] > x->dim[0]) {
+        err_set(tape_err(t), ERR_INTERNAL, "replace_rows: [%lld, %lld] into [%lld, %lld]",
+                (long long)rows->dim[0], (long long)rows->dim[1], (long long)x->dim[0],
+                (long long)width);
+        return NULL;
+    }
+    y = tape_result(t, 2, x->dim, TENSOR_PLAIN);
+    if (y == NULL)
+        return NULL;
+    memcpy(y->data, x->data, (size_t)tensor_count(x) * sizeof(float));
+    for (int64_t i = 0; i < rows->dim[0]; i++)
+        memcpy(y->data + index[i] * width, rows->data + i * width, (size_t)width * sizeof(float));
+    n = tape_record(t, y, 2, in, replace_backward);
+    if (n != NULL)
+        n->u.index = index;
+    return tape_done(t, y);
+}
+
 /* ---- losses that compute both gradients along with their value: save[0], save[1] ---- */
 
 static void saved_gradients_backward(struct tape *t, struct node *n)

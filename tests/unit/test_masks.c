@@ -134,6 +134,91 @@ static void test_masked_prediction_differs(void **state)
     }
 }
 
+/* Gradients of a step and its losses; *bytes: of the tape. */
+static float *step_gradient(const struct config *c, const char *task, struct step_report *report,
+                            size_t *count, size_t *bytes)
+{
+    struct step_rig r;
+    float *copy;
+
+    rig_open(&r, &method_synib, c, task, N);
+    rig_step(&r, 3, 0);
+    *report = r.report;
+    *count = params_block_count(r.net.params);
+    *bytes = tape_bytes(r.net.tape);
+    copy = aligned_floats((int64_t)*count);
+    memcpy(copy, params_grad_block(r.net.params), *count * sizeof *copy);
+    rig_close(&r);
+    return copy;
+}
+
+/* Rows without a masked value are not encoded again, and nothing comes out differently: dropout
+ * that never drops anything makes the encoder run over all rows. Synergy in some samples, none and
+ * all; all values masked. */
+static void test_intact_rows_are_not_encoded_again(void **state)
+{
+    static const struct {
+        const char *task, *mask;
+        bool saves;
+    } on[] = {{"pid:0.3,0.3,0.2,0.2", "all", false},
+              {"pid:0.3,0.3,0.2,0.2", "oracle", true},
+              {"pid:0.4,0.3,0.3,0", "oracle", true},
+              {"pid:0,0,0,1", "oracle", false}};
+    size_t all[2] = {0};
+
+    (void)state;
+    for (size_t i = 0; i < 2 * sizeof on / sizeof on[0]; i++) {
+        struct step_report report[2];
+        float *gradient[2];
+        size_t count, bytes[2];
+        struct config c;
+        double most = 0, off = 0;
+
+        rig_config(&c, "xor-pid", "synib", on[i / 2].mask);
+        rig_shrink(&c);
+        c.layernorm = true;
+        c.detach = i % 2 == 1;
+        for (int whole = 0; whole < 2; whole++) {
+            c.dropout = whole ? 1e-9 : 0;
+            gradient[whole] =
+                step_gradient(&c, on[i / 2].task, &report[whole], &count, &bytes[whole]);
+        }
+        for (int v = 0; v < STEP_VALUES; v++) /* the forward pass to the bit; or both NaN */
+            assert_memory_equal(&report[0].value[v], &report[1].value[v], sizeof(double));
+        for (size_t k = 0; k < count; k++) {
+            most = fmax(most, fabs((double)gradient[1][k]));
+            off = fmax(off, fabs((double)gradient[0][k] - (double)gradient[1][k]));
+        }
+        assert_true(most > 0 && off <= 1e-6 * most);
+        if (i < 2)
+            all[i] = bytes[0];
+        assert_true(on[i / 2].saves ? bytes[0] < all[i % 2] : bytes[0] == all[i % 2]);
+        for (int whole = 0; whole < 2; whole++)
+            free(gradient[whole]);
+    }
+}
+
+/* Whose rows are encoded alone: not those of networks with batch statistics (below), nor with
+ * dropout. */
+static void test_rows_alone(void **state)
+{
+    (void)state;
+    for (int i = 0; i < 2; i++) {
+        struct step_rig r;
+        struct config c;
+
+        rig_config(&c, "xor-pid", "synib", "oracle");
+        rig_shrink(&c);
+        c.dropout = i == 0 ? 0 : 0.1;
+        rig_open(&r, &method_synib, &c, "pid:0.25,0.25,0.25,0.25", N);
+        rig_step(&r, 0, 0);
+        assert_true(model_encodes_rows_alone(r.net.model, r.net.tape, 1) == (i == 0));
+        tape_set_training(r.net.tape, false);
+        assert_true(model_encodes_rows_alone(r.net.model, r.net.tape, 1));
+        rig_close(&r);
+    }
+}
+
 /* Shares and places. */
 static void test_kinds(void **state)
 {
@@ -365,6 +450,7 @@ static void test_media_input_space(void **state)
         for (int m = 0; m < 2; m++) {
             double share = r.report.value[VALUE_MASK_SHARE + m];
 
+            assert_false(model_encodes_rows_alone(r.net.model, r.net.tape, m));
             assert_true(r.report.value[VALUE_DIVERGENCE + m] > 0);
             assert_float_equal(share, kind == MASK_ALL ? 1 : 0.2, kind == MASK_ALL ? 0 : 0.08);
         }
@@ -414,6 +500,8 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_masked_values_change),
         cmocka_unit_test(test_masked_prediction_differs),
+        cmocka_unit_test(test_intact_rows_are_not_encoded_again),
+        cmocka_unit_test(test_rows_alone),
         cmocka_unit_test(test_kinds),
         cmocka_unit_test(test_masks_follow_samples),
         cmocka_unit_test(test_complement),

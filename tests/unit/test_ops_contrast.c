@@ -9,6 +9,7 @@
 /* Operations that set rows against each other, against their definitions in double. */
 
 static const int32_t INDEX[] = {2, 0, 0, 4, 3, 2, 2};
+static const int32_t PLACES[] = {3, 0};
 static const int32_t LABELS[] = {1, 0, 1, 2, 0};
 static const float WEIGHTS[] = {1, 0, 2.5f, 1, 0.5f};
 static const int32_t ALONE[] = {0, 1, 2, 3, 4};
@@ -26,6 +27,21 @@ static void ref_gather(const struct op_case *c, double *const *in, double *out)
 {
     for (int64_t i = 0; i < op_count(&c->out); i++)
         out[i] = in[0][INDEX[i / DIM] * DIM + i % DIM];
+}
+
+static struct tensor *build_replace(struct tape *t, struct tensor *const *in,
+                                    const struct op_case *c)
+{
+    (void)c;
+    return op_replace_rows(t, in[0], in[1], PLACES);
+}
+
+static void ref_replace(const struct op_case *c, double *const *in, double *out)
+{
+    for (int64_t i = 0; i < op_count(&c->out); i++)
+        out[i] = in[0][i];
+    for (int64_t i = 0; i < 2 * DIM; i++)
+        out[PLACES[i / DIM] * DIM + i % DIM] = in[1][i];
 }
 
 /* arg[0]: with weights. */
@@ -108,6 +124,14 @@ static void ref_nt_xent(const struct op_case *c, double *const *in, double *out)
 
 static const struct op_case CASES[] = {
     {"gather rows", 1, {MATRIX(ROWS, DIM)}, MATRIX(7, DIM), TAPE_TRAIN, {0}, 1e-6, TABLE(gather)},
+    {"replace rows",
+     2,
+     {MATRIX(ROWS, DIM), MATRIX(2, DIM)},
+     MATRIX(ROWS, DIM),
+     TAPE_TRAIN,
+     {0},
+     1e-6,
+     TABLE(replace)},
     PAIR("Jensen-Shannon", js, 0),
     PAIR("Jensen-Shannon, weighted", js, 1),
     PAIR("NT-Xent", nt_xent, 0, 50),

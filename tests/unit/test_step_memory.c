@@ -34,6 +34,7 @@ static const struct {
     {"spurious:0.6", "xor-spurious", "masking-only", "oracle", {"masking.copies=2"}},
     {"spurious3:0.6", "xor-spurious", "synib", "random", {"synib.reference=unimodal-unmasked"}},
     {"pid:0.25,0.25,0.25,0.25", "xor-pid", "vanilla", NULL, {"diag.ntk=1"}},
+    {"pid:0.3,0.3,0.2,0.2", "xor-pid", "synib", "oracle", {NULL}}, /* rows masked: of each batch */
     {"pid:0.25,0.25,0.25,0.25", "xor-pid", "synib", "learned", {"diag.ntk=1", "mask.steps=3"}},
     {"regression:1", "xor-regression", "synib", "random", {"select.metric=loss"}},
     {"spurious:0.6", "xor-spurious", "dnr", NULL, {"dnr.times=0"}}, /* resets read the split */

@@ -1,18 +1,67 @@
 /* SPDX-License-Identifier: MIT */
 #include "train/masks/mask.h"
 
-struct tensor *corrupted_z(const struct method_step *s, const struct mask_site *site,
-                           struct tensor *mask, struct tensor *fill, bool detach)
+static struct tensor *encoded_z(const struct method_step *s, int which, struct tensor *x,
+                                bool detach)
 {
     struct noise_key key = step_key(s, "dropout.masked_input");
-    struct tensor *x = op_mix(s->tape, site->x, mask, fill), *raw;
+    struct tensor *raw = model_encode_one(s->model, s->tape, which, x, &key);
 
-    if (s->config->mask_space == SPACE_LATENT)
-        return detach ? op_detach(s->tape, x) : x;
-    raw = model_encode_one(s->model, s->tape, site->which, x, &key);
     if (detach)
         raw = op_detach(s->tape, raw);
     return model_fusion_input(s->model, s->tape, raw);
+}
+
+/* Numbers of the rows that have a masked value, in order, tape memory; returns how many. */
+static int64_t masked_rows(const struct method_step *s, const struct mask_site *site,
+                           const struct tensor *mask, int32_t **row)
+{
+    struct tensor *list = tape_scratch(s->tape, 1, &s->batch->n);
+    int64_t n = 0;
+
+    if (list == NULL)
+        return 0;
+    *row = (int32_t *)(void *)list->data;
+    for (int64_t b = 0; b < s->batch->n; b++) {
+        const float *m = mask->data + b * site->width;
+        int64_t k = 0;
+
+        while (k < site->width && m[k] == 0)
+            k++;
+        if (k < site->width)
+            (*row)[n++] = (int32_t)b;
+    }
+    return n;
+}
+
+/* z of the intact pass with the masked rows encoded anew. */
+static struct tensor *partly_encoded_z(const struct method_step *s, const struct mask_site *site,
+                                       struct tensor *x, int64_t n, const int32_t *row, bool detach)
+{
+    struct tensor *intact = s->features.z[site->which];
+
+    if (detach)
+        intact = op_detach(s->tape, intact);
+    if (n == 0)
+        return intact;
+    x = op_gather_rows(s->tape, x, n, row);
+    return op_replace_rows(s->tape, intact, encoded_z(s, site->which, x, detach), row);
+}
+
+struct tensor *corrupted_z(const struct method_step *s, const struct mask_site *site,
+                           struct tensor *mask, struct tensor *fill, bool detach)
+{
+    struct tensor *x = op_mix(s->tape, site->x, mask, fill);
+    int32_t *row = NULL;
+    int64_t n;
+
+    if (s->config->mask_space == SPACE_LATENT)
+        return detach ? op_detach(s->tape, x) : x;
+    if (x == NULL || x->needs_grad || !model_encodes_rows_alone(s->model, s->tape, site->which))
+        return encoded_z(s, site->which, x, detach);
+    n = masked_rows(s, site, mask, &row);
+    return n == s->batch->n ? encoded_z(s, site->which, x, detach)
+                            : partly_encoded_z(s, site, x, n, row, detach);
 }
 
 static double mean_of(const struct tensor *x)

@@ -63,7 +63,9 @@ void fill_make(const struct method_step *s, const struct mask_site *site, enum f
                uint32_t draw, float *fill);
 
 /* z of a modality after corruption of its site with mask and fill, which are tape memory. In input
- * space the encoder runs again. detach: no gradient reaches the encoder. */
+ * space the encoder runs again, over those rows only that have a masked value where the others
+ * would come out as they did before (model_encodes_rows_alone). detach: no gradient reaches the
+ * encoder. */
 struct tensor *corrupted_z(const struct method_step *s, const struct mask_site *site,
                            struct tensor *mask, struct tensor *fill, bool detach);
 

@@ -264,6 +264,12 @@ struct tensor *model_encode_one(const struct model *m, struct tape *t, int which
                         key != NULL ? &own : NULL);
 }
 
+bool model_encodes_rows_alone(const struct model *m, const struct tape *t, int which)
+{
+    return m->opt.modality[which].encoder == ENCODER_MLP &&
+           (m->opt.dropout == 0 || !tape_training(t));
+}
+
 struct tensor *model_fusion_input(const struct model *m, struct tape *t, struct tensor *raw)
 {
     return m->opt.layernorm ? op_layernorm(t, raw, NULL, NULL, LAYERNORM_EPS) : raw;

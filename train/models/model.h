@@ -101,6 +101,9 @@ struct features model_encode(const struct model *m, struct tape *t, int64_t batc
 /* The parts of model_encode for one modality. */
 struct tensor *model_encode_one(const struct model *m, struct tape *t, int which,
                                 struct tensor *input, const struct noise_key *key);
+/* True where the features of a row depend on its input alone, whatever else is in the batch and
+ * however often it is encoded: no batch statistics, no dropout in this pass. */
+bool model_encodes_rows_alone(const struct model *m, const struct tape *t, int which);
 struct tensor *model_fusion_input(const struct model *m, struct tape *t, struct tensor *raw);
 struct tensor *model_unimodal(const struct model *m, struct tape *t, int which, struct tensor *raw);
 
