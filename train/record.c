@@ -201,7 +201,7 @@ static enum err_code save(struct record *r, const char *path, const struct run_s
     if (r->dir == NULL)
         return ERR_OK;
     snprintf(tool, sizeof tool, "synib-train %s", cli_version);
-    TRY(params_check_values(r->net->params, e));
+    TRY(params_check_values(r->net->params, r->net->nn, e));
     TRY(checkpoint_save(path, r->net->params, state, meta, sizeof meta / sizeof meta[0],
                         weights_only, e));
 out:

@@ -27,7 +27,7 @@ enum err_code step_gradients(struct method_step *s, struct step_report *report, 
         loss = method->loss(s, report);
         TRY(tape_gradients(net->tape, loss, net->params, e));
     }
-    TRY(params_check_gradients(net->params, e));
+    TRY(params_check_gradients(net->params, net->nn, e));
 out:
     return e->code;
 }

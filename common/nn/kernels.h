@@ -162,6 +162,10 @@ NODISCARD enum err_code k_relu_backward(struct nn *nn, int64_t count, const floa
 NODISCARD enum err_code k_column_sums(struct nn *nn, int64_t rows, int64_t cols, const float *x,
                                       float *sums, struct err *e);
 
+/* *finite: none of x is Inf or NaN. */
+NODISCARD enum err_code k_all_finite(struct nn *nn, int64_t count, const float *x, bool *finite,
+                                     struct err *e);
+
 /* One Adam step with coupled L2 (g = grad + weight_decay * w), bias-corrected, in place, for one
  * parameter block. step counts from 1. torch.optim.Adam's formula and order of operations:
  * w -= lr / (1 - beta1^t) * m / (sqrt(v) / sqrt(1 - beta2^t) + eps). */

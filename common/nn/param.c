@@ -268,39 +268,37 @@ enum err_code params_copy(struct params *dst, const struct params *src, const ch
     return ERR_OK;
 }
 
-static bool all_finite(const float *x, int64_t count)
+enum err_code params_check_gradients(const struct params *ps, struct nn *nn, struct err *e)
 {
-    uint32_t bad = 0; /* an exponent of all ones is Inf or NaN; no branch, so that it vectorises */
+    bool finite;
 
-    for (int64_t i = 0; i < count; i++) {
-        uint32_t bits;
-
-        memcpy(&bits, &x[i], sizeof bits);
-        bad |= (bits & 0x7f800000u) == 0x7f800000u;
-    }
-    return bad == 0;
-}
-
-enum err_code params_check_gradients(const struct params *ps, struct err *e)
-{
-    for (size_t i = 0; i < ps->count; i++) {
+    TRY(k_all_finite(nn, (int64_t)ps->block_count, ps->grad, &finite, e));
+    for (size_t i = 0; !finite && i < ps->count; i++) {
         const struct param *p = ps->item[i];
+        bool this_one = true;
 
-        if (p->kind == PARAM_WEIGHT && !all_finite(p->grad, p->count))
+        if (p->kind == PARAM_WEIGHT)
+            TRY(k_all_finite(nn, p->count, p->grad, &this_one, e));
+        if (!this_one)
             return err_set(e, ERR_NONFINITE, "%s: a gradient is not finite", p->name);
     }
-    return ERR_OK;
+out:
+    return e->code;
 }
 
-enum err_code params_check_values(const struct params *ps, struct err *e)
+enum err_code params_check_values(const struct params *ps, struct nn *nn, struct err *e)
 {
     for (size_t i = 0; i < ps->count; i++) {
         const struct param *p = ps->item[i];
+        bool finite = true;
 
-        if (p->kind != PARAM_COUNTER && !all_finite(p->data, p->count))
+        if (p->kind != PARAM_COUNTER)
+            TRY(k_all_finite(nn, p->count, p->data, &finite, e));
+        if (!finite)
             return err_set(e, ERR_NONFINITE, "%s: a value is not finite", p->name);
     }
-    return ERR_OK;
+out:
+    return e->code;
 }
 
 enum err_code params_snapshot(const struct params *ps, struct param_snapshot **snapshot,

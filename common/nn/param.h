@@ -3,6 +3,7 @@
 #define COMMON_NN_PARAM_H
 
 #include "common/base/err.h"
+#include "common/nn/kernels.h"
 #include "common/nn/tensor.h"
 
 #include <stddef.h>
@@ -87,9 +88,10 @@ NODISCARD enum err_code params_copy(struct params *dst, const struct params *src
                                     const char *prefix, struct err *e);
 
 /* ERR_NONFINITE naming the first weight whose gradient is not finite. */
-NODISCARD enum err_code params_check_gradients(const struct params *ps, struct err *e);
+NODISCARD enum err_code params_check_gradients(const struct params *ps, struct nn *nn,
+                                               struct err *e);
 /* The same for the values of weights and buffers. */
-NODISCARD enum err_code params_check_values(const struct params *ps, struct err *e);
+NODISCARD enum err_code params_check_values(const struct params *ps, struct nn *nn, struct err *e);
 
 /* A copy of values, buffers, counters and moments, for "best so far" or a trial step. It belongs to
  * the params it was made from. params_snapshot on an existing *s refills it without allocating. */

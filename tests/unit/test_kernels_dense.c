@@ -3,6 +3,7 @@
 
 #include "tests/support/cmocka.h"
 
+#include <float.h>
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
@@ -157,6 +158,35 @@ static void test_relu(void **state)
     nn_free(nn);
 }
 
+/* One bad number anywhere, and the largest and smallest good ones. */
+static void test_all_finite(void **state)
+{
+    enum { COUNT = 50021 };
+    static const int64_t AT[] = {0, 1, 16383, 16384, 32768, COUNT - 1};
+    static const float BAD[] = {NAN, -NAN, INFINITY, -INFINITY};
+    struct nn *nn = ref_nn(3);
+    float *x = ref_random(COUNT, 1);
+    bool finite = true;
+    struct err e = {0};
+
+    (void)state;
+    x[7] = FLT_MAX, x[8] = -FLT_MAX, x[9] = -0.0f, x[10] = 1e-45f;
+    assert_int_equal(k_all_finite(nn, COUNT, x, &finite, &e), ERR_OK);
+    assert_true(finite);
+    for (int i = 0; i < 6 * 4; i++) {
+        float old = x[AT[i / 4]];
+
+        x[AT[i / 4]] = BAD[i % 4];
+        assert_int_equal(k_all_finite(nn, COUNT, x, &finite, &e), ERR_OK);
+        assert_false(finite);
+        assert_int_equal(k_all_finite(nn, AT[i / 4], x, &finite, &e), ERR_OK);
+        assert_true(finite);
+        x[AT[i / 4]] = old;
+    }
+    free(x);
+    nn_free(nn);
+}
+
 static void test_column_sums(void **state)
 {
     static const int64_t SHAPES[][2] = {{1, 1}, {64, 1024}, {7, 300}, {129, 127}};
@@ -280,6 +310,7 @@ int main(void)
         cmocka_unit_test(test_gemm_nan_and_refusal),
         cmocka_unit_test(test_add),
         cmocka_unit_test(test_relu),
+        cmocka_unit_test(test_all_finite),
         cmocka_unit_test(test_column_sums),
         cmocka_unit_test(test_adam),
         cmocka_unit_test(test_adam_nan_shows),

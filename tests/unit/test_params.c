@@ -166,16 +166,21 @@ static void test_copy_and_snapshot(void **state)
 static void test_nonfinite_is_named(void **state)
 {
     struct fixture *f = *state;
+    struct nn *nn = ref_nn(2);
     struct err e = {0};
 
-    ASSERT_OK(params_check_gradients(f->ps, &e), e);
-    ASSERT_OK(params_check_values(f->ps, &e), e);
+    ASSERT_OK(params_check_gradients(f->ps, nn, &e), e);
+    ASSERT_OK(params_check_values(f->ps, nn, &e), e);
     f->c->grad[32] = -INFINITY;
-    ASSERT_FAILS(params_check_gradients(f->ps, &e), e, ERR_NONFINITE,
+    ASSERT_FAILS(params_check_gradients(f->ps, nn, &e), e, ERR_NONFINITE,
                  "net.c.weight: a gradient is not finite");
+    f->a->grad[0] = NAN;
+    ASSERT_FAILS(params_check_gradients(f->ps, nn, &e), e, ERR_NONFINITE, "net.a.weight: a grad");
     params_zero_grad(f->ps);
     f->mean->data[1] = NAN;
-    ASSERT_FAILS(params_check_values(f->ps, &e), e, ERR_NONFINITE, "net.bn.running_mean: a value");
+    ASSERT_FAILS(params_check_values(f->ps, nn, &e), e, ERR_NONFINITE,
+                 "net.bn.running_mean: a value");
+    nn_free(nn);
 }
 
 /* torch.optim.Adam in double, five steps; frozen weights and the gaps between tensors stay. */

@@ -3,6 +3,7 @@
 #include "common/nn/cpu/cpu.h"
 
 #include <math.h>
+#include <string.h>
 
 /* Floats per task: large enough to pay for handing it out, small enough to share a weight block. */
 enum { STRIP = 16384, COLUMNS = 128 };
@@ -125,6 +126,41 @@ enum err_code k_column_sums(struct nn *nn, int64_t rows, int64_t cols, const flo
     (void)e;
     parallel_for(rows * cols < STRIP ? 1 : nn->threads, (cols + COLUMNS - 1) / COLUMNS,
                  column_strip, &run);
+    return ERR_OK;
+}
+
+struct finite_run {
+    int64_t count;
+    const float *x;
+    bool finite;
+};
+
+static void finite_strip(void *ctx, int64_t i, int worker)
+{
+    struct finite_run *r = ctx;
+    int64_t end = strip_end(i * STRIP, r->count);
+    const float *restrict x = r->x;
+    uint32_t bad = 0; /* an exponent of all ones is Inf or NaN; no branch, so that it vectorises */
+
+    (void)worker;
+    for (int64_t k = i * STRIP; k < end; k++) {
+        uint32_t bits;
+
+        memcpy(&bits, &x[k], sizeof bits);
+        bad |= (bits & 0x7f800000u) == 0x7f800000u;
+    }
+    if (bad != 0)
+        __atomic_store_n(&r->finite, false, __ATOMIC_RELAXED);
+}
+
+enum err_code k_all_finite(struct nn *nn, int64_t count, const float *x, bool *finite,
+                           struct err *e)
+{
+    struct finite_run run = {.count = count, .x = x, .finite = true};
+
+    (void)e;
+    parallel_for(nn->threads, strips(count), finite_strip, &run);
+    *finite = run.finite;
     return ERR_OK;
 }
 
