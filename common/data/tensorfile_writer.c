@@ -63,6 +63,27 @@ void tensorfile_writer_abort(struct tensorfile_writer *w)
     writer_free(w);
 }
 
+/* A writer without its file, for the header alone. */
+static enum err_code writer_new(struct tensorfile_writer **out, const char *path, const char *kind,
+                                struct err *e)
+{
+    struct tensorfile_writer *w = NULL;
+
+    *out = NULL;
+    TRY(mem_array(&w, 1, sizeof *w, path, e));
+    TRY(mem_string(&w->path, path, e));
+    w->meta = json_object();
+    if (w->meta == NULL)
+        FAIL(err_set(e, ERR_NOMEM, "%s: no memory for a writer", path));
+    TRY(tensorfile_writer_meta(w, TF_META_CONTAINER, "1", e));
+    TRY(tensorfile_writer_meta(w, TF_META_KIND, kind, e));
+    *out = w;
+    w = NULL;
+out:
+    writer_free(w);
+    return e->code;
+}
+
 enum err_code tensorfile_writer_open(struct tensorfile_writer **out, const char *path,
                                      const char *kind, bool force, struct err *e)
 {
@@ -71,14 +92,10 @@ enum err_code tensorfile_writer_open(struct tensorfile_writer **out, const char 
     *out = NULL;
     if (!tf_kind_ok(kind))
         FAIL(err_set(e, ERR_INTERNAL, "%s: '%s' is no kind of container", path, kind));
-    TRY(mem_array(&w, 1, sizeof *w, path, e));
-    TRY(mem_string(&w->path, path, e));
+    TRY(writer_new(&w, path, kind, e));
     w->hash = sha256_new();
-    w->meta = json_object();
-    if (w->hash == NULL || w->meta == NULL)
+    if (w->hash == NULL)
         FAIL(err_set(e, ERR_NOMEM, "%s: no memory for a writer", path));
-    TRY(tensorfile_writer_meta(w, TF_META_CONTAINER, "1", e));
-    TRY(tensorfile_writer_meta(w, TF_META_KIND, kind, e));
     TRY(atomic_file_open(&w->out, path, force, e));
     *out = w;
     w = NULL;
@@ -205,17 +222,14 @@ static char *header_text(const struct tensorfile_writer *w)
     return text;
 }
 
-static enum err_code start(struct tensorfile_writer *w, struct err *e)
+/* What the file begins with, its length and its header; free() it. */
+static enum err_code header_bytes(const struct tensorfile_writer *w, uint8_t **out, size_t *bytes,
+                                  struct err *e)
 {
-    uint8_t length[TF_LENGTH_BYTES];
-    char *text = NULL, *header = NULL;
+    char *text = header_text(w);
     size_t len, padded;
 
-    if (w->count == 0)
-        return err_set(e, ERR_INTERNAL, "%s: no tensor is declared", w->path);
-    w->started = true;
-    TRY(mem_array(&w->table, w->count, 4, w->path, e));
-    text = header_text(w);
+    *out = NULL;
     if (text == NULL)
         FAIL(err_set(e, ERR_NOMEM, "%s: no memory for the header", w->path));
     len = strlen(text);
@@ -223,16 +237,30 @@ static enum err_code start(struct tensorfile_writer *w, struct err *e)
     if (padded > TF_MAX_HEADER)
         FAIL(err_set(e, ERR_DATA, "%s: the header would have %zu bytes, more than the limit of %d",
                      w->path, padded, TF_MAX_HEADER));
-    TRY(mem_array(&header, padded, 1, w->path, e));
-    memset(header, ' ', padded);
-    memcpy(header, text, len);
-    store_le64(length, padded);
-    w->header_bytes = padded;
-    w->header_crc = hash_crc32c(hash_crc32c(0, length, sizeof length), header, padded);
-    TRY(put(w, length, sizeof length, e));
-    TRY(put(w, header, padded, e));
+    *bytes = TF_LENGTH_BYTES + padded;
+    TRY(mem_array(out, *bytes, 1, w->path, e));
+    store_le64(*out, padded);
+    memset(*out + TF_LENGTH_BYTES, ' ', padded);
+    memcpy(*out + TF_LENGTH_BYTES, text, len);
 out:
     free(text);
+    return e->code;
+}
+
+static enum err_code start(struct tensorfile_writer *w, struct err *e)
+{
+    uint8_t *header = NULL;
+    size_t bytes = 0;
+
+    if (w->count == 0)
+        return err_set(e, ERR_INTERNAL, "%s: no tensor is declared", w->path);
+    w->started = true;
+    TRY(mem_array(&w->table, w->count, 4, w->path, e));
+    TRY(header_bytes(w, &header, &bytes, e));
+    w->header_bytes = bytes - TF_LENGTH_BYTES;
+    w->header_crc = hash_crc32c(0, header, bytes);
+    TRY(put(w, header, bytes, e));
+out:
     free(header);
     return e->code;
 }
