@@ -85,5 +85,9 @@ uint64_t tensorfile_offset(const struct tensorfile *f, int i);
 NODISCARD enum err_code tensorfile_verify(const struct tensorfile *f, int i, struct err *e);
 /* Checks all tensors (padding is checked on opening); one line per damaged tensor. */
 NODISCARD enum err_code tensorfile_verify_all(const struct tensorfile *f, struct err *e);
+/* ERR_CHECKSUM unless the file's header and its length are, byte for byte, what a writer writes for
+ * the metadata and tensors that were found on opening. Opening accepts other white space and
+ * another order of keys. */
+NODISCARD enum err_code tensorfile_verify_header(const struct tensorfile *f, struct err *e);
 
 #endif

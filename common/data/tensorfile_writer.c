@@ -349,3 +349,46 @@ out:
     writer_free(w);
     return e->code;
 }
+
+/* ---- what a reader's file begins with ---- */
+
+/* A writer that was told what the file's header says. */
+static enum err_code writer_like(struct tensorfile_writer **w, const struct tensorfile *f,
+                                 struct err *e)
+{
+    const char *key;
+
+    TRY(writer_new(w, tensorfile_path(f), tensorfile_kind(f), e));
+    for (int i = 0; (key = tensorfile_meta_key(f, i)) != NULL; i++)
+        if (strcmp(key, TF_META_CONTAINER) != 0 && strcmp(key, TF_META_KIND) != 0)
+            TRY(tensorfile_writer_meta(*w, key, tensorfile_meta(f, key), e));
+    for (int i = 0; i < tensorfile_count(f); i++) {
+        const struct tensor_info *info = tensorfile_info(f, i);
+
+        TRY(tensorfile_writer_declare(*w, info->name, info->dtype, info->rank, info->dim, e));
+    }
+out:
+    return e->code;
+}
+
+enum err_code tensorfile_verify_header(const struct tensorfile *f, struct err *e)
+{
+    const uint8_t *is = tensorfile_bytes(f);
+    struct tensorfile_writer *w = NULL;
+    uint8_t *want = NULL;
+    size_t bytes = 0, at = 0;
+
+    TRY(writer_like(&w, f, e));
+    TRY(header_bytes(w, &want, &bytes, e));
+    while (at < bytes && at < tensorfile_size(f) && is[at] == want[at])
+        at++;
+    if (at < bytes)
+        FAIL(err_set(e, ERR_CHECKSUM,
+                     "%s: header: byte %zu is not as a writer writes it: the file was changed or "
+                     "is another program's: restore it or make it again",
+                     tensorfile_path(f), at));
+out:
+    free(want);
+    writer_free(w);
+    return e->code;
+}

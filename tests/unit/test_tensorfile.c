@@ -88,6 +88,7 @@ static void test_round_trip(void **state)
     for (int i = 0; i < 4; i++)
         assert_int_equal((uintptr_t)tensorfile_data(f, i) % TENSORFILE_ALIGN, 0);
     ASSERT_OK(tensorfile_verify_all(f, &e), e);
+    ASSERT_OK(tensorfile_verify_header(f, &e), e);
     ASSERT_OK(tensorfile_digest(f, again, &e), e);
     assert_memory_equal(digest, again, sizeof digest);
     tensorfile_close(f);
@@ -263,6 +264,49 @@ static void test_hostile_bytes(void **state)
     free(b);
 }
 
+/* Headers that a reader takes and no writer writes: all say what the good one says. */
+static void test_headers_as_written(void **state)
+{
+#define META(first, second) "\"__metadata__\":{" first "," second "}"
+#define VERSION "\"synib.container\":\"1\""
+#define KIND "\"synib.kind\":\"checkpoint\""
+#define TENSOR(first, second) "\"x\":{" first "," second ",\"data_offsets\":[0,8]}"
+#define I32 "\"dtype\":\"I32\""
+#define SHAPE "\"shape\":[2]"
+#define SPACES "                                                                " /* 64 */
+    static const char *const other[] = {
+        "{" HOSTILE_META ", " HOSTILE_X "," HOSTILE_REST "}",
+        "{" META(KIND, VERSION) "," HOSTILE_X "," HOSTILE_REST "}",
+        "{" META("\"synib.container\":\"\\u0031\"", KIND) "," HOSTILE_X "," HOSTILE_REST "}",
+        "{" HOSTILE_META "," TENSOR(SHAPE, I32) "," HOSTILE_REST "}",
+        HOSTILE_GOOD SPACES,
+    };
+    size_t len, at;
+    uint8_t *good = hostile_build(HOSTILE_GOOD, HOSTILE_BUFFER, &len), *b;
+    struct tensorfile *f = NULL;
+    struct err e = {0};
+    char want[80];
+
+    (void)state;
+    ASSERT_OK(tensorfile_open_mem(&f, "b", good, len, &e), e);
+    ASSERT_OK(tensorfile_verify_header(f, &e), e);
+    good[8 + 2] ^= 1; /* changes while it is open */
+    ASSERT_FAILS(tensorfile_verify_header(f, &e), e, ERR_CHECKSUM, "b: header: byte 10 is not as");
+    good[8 + 2] ^= 1;
+    tensorfile_close(f);
+    for (size_t i = 0; i < sizeof other / sizeof other[0]; i++) {
+        b = hostile_build(other[i], HOSTILE_BUFFER, &len);
+        for (at = 0; b[at] == good[at];)
+            at++;
+        snprintf(want, sizeof want, "b: header: byte %zu is not as a writer writes it", at);
+        ASSERT_OK(tensorfile_open_mem(&f, "b", b, len, &e), e);
+        ASSERT_FAILS(tensorfile_verify_header(f, &e), e, ERR_CHECKSUM, want);
+        tensorfile_close(f);
+        free(b);
+    }
+    free(good);
+}
+
 /* A file of the plain format, as other programs write it. */
 static void test_foreign_safetensors(void **state)
 {
@@ -304,6 +348,7 @@ static void test_too_many_tensors(void **state)
         ASSERT_OK(tensorfile_writer_data(w, &byte, 1, &e), e);
     ASSERT_OK(tensorfile_writer_commit(w, NULL, &e), e);
     ASSERT_OK(tensorfile_open(&f, path, &e), e);
+    ASSERT_OK(tensorfile_verify_header(f, &e), e);
     assert_int_equal(tensorfile_count(f), TENSORFILE_MAX_TENSORS);
     tensorfile_close(f);
     free(path);
@@ -389,7 +434,7 @@ int main(void)
         IN_SCRATCH(test_flip_anywhere),       IN_SCRATCH(test_appended),
         cmocka_unit_test(test_hostile_bytes), cmocka_unit_test(test_foreign_safetensors),
         IN_SCRATCH(test_too_many_tensors),    IN_SCRATCH(test_writer_refuses),
-        IN_SCRATCH(test_writer_limits),
+        IN_SCRATCH(test_writer_limits),       cmocka_unit_test(test_headers_as_written),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
