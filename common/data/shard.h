@@ -13,8 +13,9 @@
  *   ragged  one byte string per sample (e.g. a JPEG): tensor U8 [total] and "<field>.off" I64 [n,
  * 2] and a CRC32C per sample and field in tensor "crc32c" I32 [n, fields].
  *
- * Two digests: the file digests in the index (bytes), and the *content digest*: SHA-256 over every
- * sample's field values in order, which does not depend on how samples are cut into shards. */
+ * Two digests: the file digests in the index (bytes; for sha256sum), and the *content digest*:
+ * SHA-256 over every sample's field values in order, which does not depend on how samples are cut
+ * into shards. */
 
 enum { SHARD_MAX_FIELDS = 32, SHARD_NAME_SIZE = 64 };
 
@@ -106,8 +107,10 @@ size_t shard_field_bytes(const struct shard_field *f);
  * sample I (CLIP) field F: crc32c differs (byte N)". */
 NODISCARD enum err_code shard_set_get(const struct shard_set *s, int64_t sample, int field,
                                       struct shard_value *v, struct err *e);
-/* Everything: every byte of every file, the file digests, the content digest. All faults are
- * listed. */
+/* Everything: every value and tensor against its checksum, the content digest against the index,
+ * and that each file is byte for byte what a writer makes of these values: its header, and the
+ * digits in its name. A shard alone has no content digest; where it was renamed to another form,
+ * its name is not compared either. All faults are listed. */
 NODISCARD enum err_code shard_set_verify(const struct shard_set *s, int jobs, struct err *e);
 
 #endif

@@ -113,33 +113,18 @@ struct sha256 *shard_content_begin(const struct shard_field *f, int n)
     return h;
 }
 
-enum err_code shard_sample_digest_beside(const struct shard_value *values, int n,
-                                         struct shard_unhashed *file, uint8_t out[SHA256_SIZE],
-                                         struct err *e)
+enum err_code shard_sample_digest(const struct shard_value *values, int n, uint8_t out[SHA256_SIZE],
+                                  struct err *e)
 {
     struct sha256 *h = sha256_new();
     uint8_t length[8];
 
     for (int i = 0; i < n; i++) {
-        size_t whole = values[i].len / 64 * 64; /* the file stays at the beginning of a block */
-        size_t beside = whole < file->len ? whole : file->len;
-
         store_le64(length, values[i].len);
         sha256_add(h, length, sizeof length);
-        sha256_add_pair(h, values[i].data, values[i].len, file->hash, file->data, beside);
-        file->data += beside;
-        file->len -= beside;
+        sha256_add(h, values[i].data, values[i].len);
     }
     return sha256_end(h, out, e);
-}
-
-enum err_code shard_sample_digest(const struct shard_value *values, int n, uint8_t out[SHA256_SIZE],
-                                  struct err *e)
-{
-    static const uint8_t none[1];
-    struct shard_unhashed nothing = {.data = none};
-
-    return shard_sample_digest_beside(values, n, &nothing, out, e);
 }
 
 static int by_key(const void *a, const void *b)
@@ -168,4 +153,38 @@ out:
         sorted = NULL;
     }
     return sorted;
+}
+
+enum err_code shard_name_digits(const char *path, const struct shard_contents *c,
+                                char digits[SHARD_NAME_DIGITS + 1], struct err *e)
+{
+    static const char head[] = "synib-shard 1\n";
+    struct sha256 *h = sha256_new();
+    json_t *meta = shard_sorted_meta(c->meta), *value;
+    char first[32], hex[SHA256_HEX_SIZE];
+    uint8_t digest[SHA256_SIZE];
+    const char *key;
+
+    sha256_add(h, head, sizeof head - 1);
+    sha256_add(h, c->prefix, strlen(c->prefix));
+    snprintf(first, sizeof first, "\n%" PRId64 "\n", c->first);
+    sha256_add(h, first, strlen(first));
+    json_object_foreach(meta, key, value)
+    {
+        sha256_add(h, key, strlen(key));
+        sha256_add(h, "=", 1);
+        sha256_add(h, json_string_value(value), json_string_length(value));
+        sha256_add(h, "\n", 1);
+    }
+    shard_digest_fields(h, c->field, c->n_fields);
+    sha256_add(h, c->digests, (size_t)c->count * SHA256_SIZE);
+    TRY(sha256_end(h, digest, e));
+    if (meta == NULL)
+        FAIL(err_set(e, ERR_NOMEM, "%s: no memory for metadata", path));
+    sha256_hex(digest, hex);
+    memcpy(digits, hex, SHARD_NAME_DIGITS);
+    digits[SHARD_NAME_DIGITS] = '\0';
+out:
+    json_decref(meta);
+    return e->code;
 }

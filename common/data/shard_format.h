@@ -61,17 +61,19 @@ void shard_digest_fields(struct sha256 *h, const struct shard_field *f, int n);
 struct sha256 *shard_content_begin(const struct shard_field *f, int n);
 NODISCARD enum err_code shard_sample_digest(const struct shard_value *values, int n,
                                             uint8_t out[SHA256_SIZE], struct err *e);
-/* What of a shard's file its hash has still to take. */
-struct shard_unhashed {
-    struct sha256 *hash;
-    const uint8_t *data;
-    size_t len;
+/* All that determines the bytes of a shard's file. Borrowed. */
+struct shard_contents {
+    const char *prefix;
+    int64_t first; /* number of its first sample in the set */
+    json_t *meta;  /* its provenance: strings */
+    const struct shard_field *field;
+    int n_fields;
+    const uint8_t *digests; /* [count][SHA256_SIZE], of its samples */
+    int64_t count;
 };
-/* shard_sample_digest, and meanwhile the file's hash takes about as many bytes: two digests at once
- * take hardly longer than one. */
-NODISCARD enum err_code shard_sample_digest_beside(const struct shard_value *values, int n,
-                                                   struct shard_unhashed *file,
-                                                   uint8_t out[SHA256_SIZE], struct err *e);
+/* The hexadecimal digits in its name, NUL-terminated. `path` for messages. */
+NODISCARD enum err_code shard_name_digits(const char *path, const struct shard_contents *c,
+                                          char digits[SHARD_NAME_DIGITS + 1], struct err *e);
 
 /* A copy of an object of strings with its keys in strcmp order; NULL without memory. */
 json_t *shard_sorted_meta(json_t *meta);

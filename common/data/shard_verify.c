@@ -1,8 +1,11 @@
 /* SPDX-License-Identifier: MIT */
 #include "common/data/shard_set.h"
 
+#include "common/base/bytes.h"
+#include "common/base/file.h"
 #include "common/base/mem.h"
 #include "common/base/parallel.h"
+#include "common/data/tensorfile_format.h"
 
 #include <inttypes.h>
 #include <stdlib.h>
@@ -23,69 +26,201 @@ static void add_fault(struct job *j, int64_t shard, struct err *one)
     err_clear(one);
 }
 
-static struct shard_unhashed all_of(const struct tensorfile *f)
+/* ---- values ---- */
+
+/* The samples of one shard, which its two lanes take in turn. */
+struct queue {
+    struct job *job;
+    int64_t shard, next, end;
+};
+
+/* One of two digests that grow at once, as shard_sample_digest makes it. Two take hardly longer
+ * than one, and samples differ in length: a lane that is done goes on with the next sample. */
+struct lane {
+    struct sha256 *hash;
+    bool busy;
+    int64_t sample;
+    struct shard_value value[SHARD_MAX_FIELDS];
+    int field; /* the value at hand */
+    size_t at; /* bytes of it that are hashed */
+};
+
+/* Checks each value against its checksum; true when none is damaged. */
+static bool read_values(struct queue *q, int64_t sample, struct shard_value *values)
 {
-    return (struct shard_unhashed){
-        .hash = sha256_new(), .data = tensorfile_bytes(f), .len = tensorfile_size(f)};
+    int64_t before = q->job->faults[q->shard];
+    struct err one = {0};
+
+    for (int f = 0; f < q->job->set->index.n_fields; f++)
+        if (shard_set_get(q->job->set, sample, f, &values[f], &one) != ERR_OK)
+            add_fault(q->job, q->shard, &one);
+    return q->job->faults[q->shard] == before;
 }
 
-static void verify_samples(struct job *j, int64_t shard, struct shard_unhashed *file)
+static bool lane_begin(struct queue *q, struct lane *l)
+{
+    while (!l->busy && q->next < q->end) {
+        l->sample = q->next++;
+        l->busy = read_values(q, l->sample, l->value);
+    }
+    if (l->busy) {
+        l->hash = sha256_new();
+        l->field = 0;
+    }
+    return l->busy;
+}
+
+static void lane_end(struct queue *q, struct lane *l)
+{
+    struct err one = {0};
+
+    if (sha256_end(l->hash, q->job->digests + l->sample * SHA256_SIZE, &one) != ERR_OK)
+        add_fault(q->job, q->shard, &one);
+    l->busy = false;
+}
+
+/* How many bytes come next in a piece; 0: no sample is left. No value is empty. */
+static size_t lane_left(struct queue *q, struct lane *l)
+{
+    uint8_t length[8];
+
+    if (l->busy && l->at < l->value[l->field].len)
+        return l->value[l->field].len - l->at;
+    if (l->busy && ++l->field == q->job->set->index.n_fields)
+        lane_end(q, l);
+    if (!l->busy && !lane_begin(q, l))
+        return 0;
+    l->at = 0;
+    store_le64(length, l->value[l->field].len);
+    sha256_add(l->hash, length, sizeof length);
+    return l->value[l->field].len;
+}
+
+static const uint8_t *lane_data(const struct lane *l)
+{
+    return (const uint8_t *)l->value[l->field].data + l->at;
+}
+
+static void verify_samples(struct job *j, int64_t shard)
+{
+    const struct shard_part *p = &j->set->part[shard];
+    struct queue q = {.job = j, .shard = shard, .next = p->first, .end = p->first + p->count};
+    struct lane a = {0}, b = {0};
+
+    for (;;) {
+        size_t m = lane_left(&q, &a), n = lane_left(&q, &b);
+
+        if (m > 0 && n > 0) {
+            m = n = m < n ? m : n;
+            sha256_add_pair(a.hash, lane_data(&a), m, b.hash, lane_data(&b), n);
+        } else if (m > 0) {
+            sha256_add(a.hash, lane_data(&a), m);
+        } else if (n > 0) {
+            sha256_add(b.hash, lane_data(&b), n);
+        } else {
+            break;
+        }
+        a.at += m;
+        b.at += n;
+    }
+}
+
+/* ---- the rest of the file ---- */
+
+/* What opening checked, of the bytes as they are now: the file is mapped. */
+static enum err_code verify_structure(const struct tensorfile *f, struct err *e)
+{
+    struct tensorfile *now = NULL;
+
+    TRY(tensorfile_open_mem(&now, tensorfile_path(f), tensorfile_bytes(f), tensorfile_size(f), e));
+out:
+    tensorfile_close(now);
+    return e->code;
+}
+
+/* The provenance as its writer was told it; NULL without memory. */
+static json_t *provenance(const struct tensorfile *f)
+{
+    static const char *const own[] = {TF_META_CONTAINER, TF_META_KIND, SHARD_META_FIRST};
+    json_t *meta = json_object();
+    const char *key;
+
+    for (int i = 0; (key = tensorfile_meta_key(f, i)) != NULL; i++) {
+        bool is_own = false;
+
+        for (size_t k = 0; k < sizeof own / sizeof own[0]; k++)
+            is_own = is_own || strcmp(key, own[k]) == 0;
+        if (is_own)
+            continue;
+        if (json_object_set_new(meta, key, json_string(tensorfile_meta(f, key))) != 0) {
+            json_decref(meta);
+            return NULL;
+        }
+    }
+    return meta;
+}
+
+/* The digits in its name are those of its contents. A name of another form says nothing: that is a
+ * shard alone, which was renamed. */
+static enum err_code verify_name(const struct job *j, int64_t shard, struct err *e)
 {
     const struct shard_set *s = j->set;
     const struct shard_part *p = &s->part[shard];
-    struct shard_value values[SHARD_MAX_FIELDS];
-    struct err one = {0};
+    const char *path = tensorfile_path(p->file), *name = s->index.line[shard].name;
+    struct shard_contents c = {
+        .first = strtoll(tensorfile_meta(p->file, SHARD_META_FIRST), NULL, 10),
+        .field = s->index.field,
+        .n_fields = s->index.n_fields,
+        .digests = j->digests + p->first * SHA256_SIZE,
+        .count = p->count,
+    };
+    char *prefix = NULL, *said, digits[SHARD_NAME_DIGITS + 1];
 
-    for (int64_t i = p->first; i < p->first + p->count; i++) {
-        for (int f = 0; f < s->index.n_fields; f++)
-            if (shard_set_get(s, i, f, &values[f], &one) != ERR_OK)
-                add_fault(j, shard, &one);
-        if (shard_sample_digest_beside(values, s->index.n_fields, file,
-                                       j->digests + i * SHA256_SIZE, &one) != ERR_OK)
-            add_fault(j, shard, &one);
-    }
+    if (!shard_name_ok(name, NULL, -1))
+        return ERR_OK;
+    TRY(mem_string(&prefix, name, e));
+    said = strrchr(prefix, '-') + 1;
+    said[-1] = '\0';
+    *strrchr(prefix, '-') = '\0'; /* and its number */
+    c.prefix = prefix;
+    c.meta = provenance(p->file);
+    if (c.meta == NULL)
+        FAIL(err_set(e, ERR_NOMEM, "%s: no memory for metadata", path));
+    TRY(shard_name_digits(path, &c, digits, e));
+    if (strncmp(said, digits, SHARD_NAME_DIGITS) != 0)
+        FAIL(err_set(e, ERR_CHECKSUM,
+                     "%s: its name says other contents, these have %s: it is another file than the "
+                     "set's: restore it or make it again",
+                     path, digits));
+out:
+    json_decref(c.meta);
+    free(prefix);
+    return e->code;
 }
 
-/* Bytes that are under no sample's checksum, and the file as a whole. */
-static void verify_file(struct job *j, int64_t shard, struct shard_unhashed *file)
+/* All values are as their checksums say; with this the file is, byte for byte, the one that a
+ * writer makes of them. */
+static enum err_code verify_file(const struct job *j, int64_t shard, struct err *e)
 {
-    const struct shard_part *p = &j->set->part[shard];
-    const char *want = j->set->index.line[shard].sha256;
-    uint8_t digest[SHA256_SIZE];
-    char hex[SHA256_HEX_SIZE];
-    struct err one = {0};
-    struct sha256 *hash;
+    const struct tensorfile *f = j->set->part[shard].file;
 
-    if (tensorfile_verify_all(p->file, &one) != ERR_OK) {
-        add_fault(j, shard, &one);
-        return;
-    }
-    sha256_add(file->hash, file->data, file->len);
-    hash = file->hash;
-    file->hash = NULL;
-    if (sha256_end(hash, digest, &one) != ERR_OK) {
-        add_fault(j, shard, &one);
-        return;
-    }
-    sha256_hex(digest, hex);
-    if (want[0] != '\0' && strcmp(hex, want) != 0) {
-        (void)err_set(&one, ERR_CHECKSUM,
-                      "%s: sha256 differs from the index: it is another file than the set's",
-                      tensorfile_path(p->file));
-        add_fault(j, shard, &one);
-    }
+    TRY(verify_structure(f, e));
+    TRY(tensorfile_verify_all(f, e));
+    TRY(tensorfile_verify_header(f, e));
+    TRY(verify_name(j, shard, e));
+out:
+    return e->code;
 }
 
 static void verify_shard(void *ctx, int64_t shard, int worker)
 {
     struct job *j = ctx;
-    struct shard_unhashed file = all_of(j->set->part[shard].file);
+    struct err one = {0};
 
     (void)worker;
-    verify_samples(j, shard, &file);
-    if (j->faults[shard] == 0)
-        verify_file(j, shard, &file);
-    sha256_abort(file.hash);
+    verify_samples(j, shard);
+    if (j->faults[shard] == 0 && verify_file(j, shard, &one) != ERR_OK)
+        add_fault(j, shard, &one);
 }
 
 static enum err_code verify_content(const struct job *j, struct err *e)

@@ -198,37 +198,6 @@ out:
 
 /* ---- one shard file ---- */
 
-/* The name's digits: everything that determines the file's bytes goes in. */
-static enum err_code name_digits(const struct shard_writer *w, char hex[SHA256_HEX_SIZE],
-                                 struct err *e)
-{
-    struct sha256 *h = sha256_new();
-    uint8_t digest[SHA256_SIZE];
-    json_t *meta = shard_sorted_meta(w->index.meta), *value;
-    char head[128];
-    const char *key;
-    int n = snprintf(head, sizeof head, "synib-shard 1\n%s\n%" PRId64 "\n", w->index.prefix,
-                     w->index.samples);
-
-    sha256_add(h, head, (size_t)n);
-    json_object_foreach(meta, key, value)
-    {
-        sha256_add(h, key, strlen(key));
-        sha256_add(h, "=", 1);
-        sha256_add(h, json_string_value(value), json_string_length(value));
-        sha256_add(h, "\n", 1);
-    }
-    shard_digest_fields(h, w->index.field, w->index.n_fields);
-    sha256_add(h, w->digests, w->count * SHA256_SIZE);
-    TRY(sha256_end(h, digest, e));
-    sha256_hex(digest, hex);
-    if (meta == NULL)
-        FAIL(err_set(e, ERR_NOMEM, "%s: no memory for metadata", w->dir));
-out:
-    json_decref(meta);
-    return e->code;
-}
-
 static enum err_code declare_field(struct tensorfile_writer *t, const struct shard_field *f,
                                    const struct column *c, int64_t n, struct err *e)
 {
@@ -295,16 +264,24 @@ out:
 
 static enum err_code flush(struct shard_writer *w, struct err *e)
 {
-    char hex[SHA256_HEX_SIZE], name[SHARD_MAX_PREFIX + 64];
+    const struct shard_contents contents = {
+        .prefix = w->index.prefix,
+        .first = w->index.samples,
+        .meta = w->index.meta,
+        .field = w->index.field,
+        .n_fields = w->index.n_fields,
+        .digests = w->digests,
+        .count = (int64_t)w->count,
+    };
+    char digits[SHARD_NAME_DIGITS + 1], name[SHARD_MAX_PREFIX + 64];
     struct shard_line line = {.first = w->index.samples, .count = (int64_t)w->count};
     struct tensorfile_writer *t = NULL, *done;
     uint8_t digest[SHA256_SIZE];
     struct stat st;
     char *path = NULL;
 
-    TRY(name_digits(w, hex, e));
-    snprintf(name, sizeof name, "%s-%05zu-%.*s.safetensors", w->index.prefix, w->index.count,
-             SHARD_NAME_DIGITS, hex);
+    TRY(shard_name_digits(w->dir, &contents, digits, e));
+    snprintf(name, sizeof name, "%s-%05zu-%s.safetensors", w->index.prefix, w->index.count, digits);
     TRY(path_join(&path, w->dir, name, e));
     TRY(note_fresh(w, path, e));
     TRY(tensorfile_writer_open(&t, path, "shard", true, e));

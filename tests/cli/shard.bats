@@ -51,6 +51,24 @@ flip() {
     [[ "$output" == *"index.jsonl: crc32c differs"* ]]
 }
 
+@test "the sha256 in an index is for sha256sum, by the command of docs/formats/shards.md" {
+    command=$(grep -h "sha256sum -c" "$SOURCE_DIR/docs/formats/shards.md")
+    run bash -c "$command"
+    echo "$output"
+    [ "$status" -eq 0 ]
+    [ "${#lines[@]}" -eq "$(ls video/*.safetensors | wc -l)" ]
+    [[ "${lines[0]}" == "video-00000-"*".safetensors: OK" ]]
+    mkdir other
+    cp -r video other
+    sum=$(sha256sum <video/video-00000-*.safetensors | cut -c 1-64)
+    sed -i "s/$sum/$(tr 0-9a-f 1-9a-f0 <<<"$sum")/" other/video/index.jsonl
+    run "$BIN/synib-shard" verify other/video # the index's own checksum
+    [ "$status" -eq 4 ]
+    run bash -c "cd other && $command"
+    [ "$status" -eq 1 ]
+    [[ "$output" == *"video-00000-"*".safetensors: FAILED"* ]]
+}
+
 @test "a cut shard is named as cut" {
     cp -r audio cut
     truncate -s -100 cut/audio-*.safetensors

@@ -254,71 +254,6 @@ static char *only_shard(const char *dir)
     return path;
 }
 
-/* Bytes under no sample's checksum that change while the set is open. */
-static void test_verify(void **state)
-{
-    char *dir = scratch_path(*state, "set"), *shard;
-    struct shard_set *s = NULL;
-    const struct tensorfile *f;
-    struct err e = {0};
-    long table;
-
-    write_set(dir, fields, 2, 1);
-    shard = only_shard(dir);
-    ASSERT_OK(shard_set_open(&s, dir, &e), e);
-    ASSERT_OK(shard_set_verify(s, 1, &e), e);
-    f = shard_set_shard(s, 0, &(int64_t){0}, &(int64_t){0});
-    /* The table of checksums is followed by padding to 64 bytes, and the trailer's 64 end it all.
-     */
-    table = (long)tensorfile_size(f) - 128;
-    scratch_flip(shard, table);
-    ASSERT_FAILS(shard_set_verify(s, 1, &e), e, ERR_CHECKSUM, "tensor 'clip' (bytes ");
-    scratch_flip(shard, table);
-    scratch_flip(shard, table + 127);
-    ASSERT_FAILS(shard_set_verify(s, 1, &e), e, ERR_CHECKSUM, "sha256 differs from the index");
-    scratch_flip(shard, table + 127);
-    ASSERT_OK(shard_set_verify(s, 1, &e), e);
-    shard_set_close(s);
-    free(shard);
-    free(dir);
-}
-
-/* Replaces a word in the index and makes its checksum right again. */
-static void edit_index(const char *dir, const char *key, const char *value)
-{
-    char *path = scratch_path(dir, "index.jsonl"), *at, crc[32];
-    struct file_view view = {0};
-    struct err e = {0};
-    size_t len;
-
-    ASSERT_OK(file_read(&view, path, 1 << 20, &e), e);
-    at = strstr((char *)(uintptr_t)view.data, key);
-    assert_non_null(at);
-    memcpy(at + strlen(key), value, strlen(value));
-    len = view.len - 22;
-    snprintf(crc, sizeof crc, "{\"crc32c\":\"%08" PRIx32 "\"}\n", hash_crc32c(0, view.data, len));
-    memcpy((char *)(uintptr_t)view.data + len, crc, 22);
-    ASSERT_OK(atomic_file_put(path, view.data, view.len, true, &e), e);
-    file_view_free(&view);
-    free(path);
-}
-
-/* The index is whole, but of another content. */
-static void test_verify_content(void **state)
-{
-    char *dir = scratch_path(*state, "set");
-    struct shard_set *s = NULL;
-    struct err e = {0};
-
-    write_set(dir, fields, 2, 3);
-    edit_index(dir, "\"content_sha256\":\"", "00000000");
-    ASSERT_OK(shard_set_open(&s, dir, &e), e);
-    ASSERT_FAILS(shard_set_verify(s, 1, &e), e, ERR_CHECKSUM,
-                 "set: content digest differs from the index");
-    shard_set_close(s);
-    free(dir);
-}
-
 /* Whether a set is there: one that is not whole counts as none, one that cannot be read does not.
  */
 static void test_probe(void **state)
@@ -528,8 +463,6 @@ int main(void)
     const struct CMUnitTest tests[] = {
         IN_SCRATCH(test_index_and_shard),
         IN_SCRATCH(test_alone),
-        IN_SCRATCH(test_verify),
-        IN_SCRATCH(test_verify_content),
         IN_SCRATCH(test_probe),
         IN_SCRATCH(test_names_of_clips),
         IN_SCRATCH(test_metadata_keys),
