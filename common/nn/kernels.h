@@ -67,36 +67,37 @@ NODISCARD enum err_code k_conv_backward_weights(struct nn *nn, const struct conv
 struct bn_shape {
     int64_t n, c, h, w;
 };
-/* Batch statistics: mean[c], var[c] (biased) are written. residual may be NULL. y may be x's buffer
- * only if the caller does not need x for backward. */
-NODISCARD enum err_code k_batchnorm_train(struct nn *nn, const struct bn_shape *s, const float *x,
-                                          const float *gamma, const float *beta, float eps,
-                                          const float *residual, bool relu, float *y, float *mean,
-                                          float *var, struct err *e);
-/* With given statistics: for evaluation, or, given those that k_batchnorm_train wrote, its y once
- * more, bit for bit. */
-NODISCARD enum err_code k_batchnorm_eval(struct nn *nn, const struct bn_shape *s, const float *x,
-                                         const float *gamma, const float *beta, float eps,
-                                         const float *mean, const float *var, const float *residual,
-                                         bool relu, float *y, struct err *e);
-/* Backward of k_batchnorm_train. y is read only where there was a residual and a ReLU, and may be
- * NULL otherwise: without a residual the ReLU's mask is computed from x by forward's own
- * arithmetic. dgamma, dbeta [c] are added to. dres (NULL if there was no residual) is overwritten
- * with the gradient after the ReLU. dx may be dy's buffer. */
-NODISCARD enum err_code k_batchnorm_train_backward(struct nn *nn, const struct bn_shape *s,
-                                                   const float *x, const float *y, const float *dy,
-                                                   const float *gamma, const float *beta,
-                                                   const float *mean, const float *var, float eps,
-                                                   bool relu, float *dx, float *dgamma,
-                                                   float *dbeta, float *dres, struct err *e);
-/* Backward of k_batchnorm_eval (statistics are constants): for methods that differentiate through a
- * network in evaluation mode. Same conventions. */
-NODISCARD enum err_code k_batchnorm_eval_backward(struct nn *nn, const struct bn_shape *s,
-                                                  const float *x, const float *y, const float *dy,
-                                                  const float *gamma, const float *beta,
-                                                  const float *mean, const float *var, float eps,
-                                                  bool relu, float *dx, float *dgamma, float *dbeta,
-                                                  float *dres, struct err *e);
+/* A layer. All arrays [c]. */
+struct bn_layer {
+    const float *gamma, *beta;
+    float *mean, *var; /* statistics: the batch's, or running ones */
+    float eps;
+    bool relu;
+};
+/* Batch statistics: the layer's mean and var (biased) are written. residual may be NULL. y may be
+ * x's buffer only if the caller does not need x for backward. */
+NODISCARD enum err_code k_batchnorm_train(struct nn *nn, const struct bn_shape *s,
+                                          const struct bn_layer *layer, const float *x,
+                                          const float *residual, float *y, struct err *e);
+/* With the statistics as they are: for evaluation, or, after k_batchnorm_train, its y once more,
+ * bit for bit. */
+NODISCARD enum err_code k_batchnorm_eval(struct nn *nn, const struct bn_shape *s,
+                                         const struct bn_layer *layer, const float *x,
+                                         const float *residual, float *y, struct err *e);
+/* Where gradients go. */
+struct bn_gradients {
+    float *x;            /* overwritten; may be dy's buffer */
+    float *gamma, *beta; /* [c], added to */
+    float *residual;     /* overwritten with the gradient after the ReLU; NULL: there was none */
+};
+/* Backward of k_batchnorm_train, or, with `constant` statistics, of k_batchnorm_eval, for methods
+ * that differentiate through a network in evaluation mode. y is read only where there was a
+ * residual and a ReLU, and may be NULL otherwise: without a residual the ReLU's mask is computed
+ * from x by forward's own arithmetic. */
+NODISCARD enum err_code k_batchnorm_backward(struct nn *nn, const struct bn_shape *s,
+                                             const struct bn_layer *layer, bool constant,
+                                             const float *x, const float *y, const float *dy,
+                                             const struct bn_gradients *to, struct err *e);
 
 /* ---- pooling (blocked) ---- */
 /* k x k windows; padding never wins. argmax [n, c/b, oh, ow, b] holds the winner's index in its

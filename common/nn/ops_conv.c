@@ -2,6 +2,8 @@
 #include "common/nn/ops.h"
 #include "common/nn/tape_impl.h"
 
+#include <string.h>
+
 /* torch.nn.BatchNorm2d's defaults, which the reference encoders use (R section 3.1). */
 static const float BN_EPS = 1e-5f;
 static const float BN_MOMENTUM = 0.1f;
@@ -75,59 +77,48 @@ struct tensor *op_conv2d(struct tape *t, struct tensor *x, struct tensor *w, int
     return tape_done(t, y);
 }
 
-typedef enum err_code batchnorm_backward_fn(struct nn *nn, const struct bn_shape *s, const float *x,
-                                            const float *y, const float *dy, const float *gamma,
-                                            const float *beta, const float *mean, const float *var,
-                                            float eps, bool relu, float *dx, float *dgamma,
-                                            float *dbeta, float *dres, struct err *e);
-
 static void batchnorm_backward(struct tape *t, struct node *n)
 {
     struct tensor *x = n->in[0], *gamma = n->in[1], *beta = n->in[2], *residual = n->in[3];
-    float *dgamma = grad_accumulator(t, gamma);
-    float *dbeta = grad_accumulator(t, beta);
+    struct bn_gradients to = {.gamma = grad_accumulator(t, gamma),
+                              .beta = grad_accumulator(t, beta),
+                              .residual = grad_open(t, residual)};
     float *scratch = NULL; /* takes what nobody asked for: the kernel always writes all three */
-    float *dres = grad_open(t, residual);
     float *unwanted = NULL;
-    const float *dy = n->out->grad;
-    batchnorm_backward_fn *kernel;
-    float *dx;
+    const float *dy = n->out->grad; /* its buffer may become x's gradient */
 
     if (residual != NULL && !residual->needs_grad)
-        dres = unwanted = tape_buffer(t, tensor_count(residual));
+        to.residual = unwanted = tape_buffer(t, tensor_count(residual));
     if (!gamma->needs_grad)
-        dgamma = scratch = tape_buffer(t, 2 * gamma->dim[0]);
+        to.gamma = scratch = tape_buffer(t, 2 * gamma->dim[0]);
     if (!beta->needs_grad) {
         if (scratch == NULL)
             scratch = tape_buffer(t, 2 * gamma->dim[0]);
-        dbeta = scratch != NULL ? scratch + gamma->dim[0] : NULL;
+        to.beta = scratch != NULL ? scratch + gamma->dim[0] : NULL;
     }
-    dx = grad_steal(n, x);
-    if (dx == NULL)
-        dx = x->needs_grad ? grad_open(t, x) : tape_buffer(t, tensor_count(x));
-    kernel = n->u.bn.training ? k_batchnorm_train_backward : k_batchnorm_eval_backward;
+    to.x = grad_steal(n, x);
+    if (to.x == NULL)
+        to.x = x->needs_grad ? grad_open(t, x) : tape_buffer(t, tensor_count(x));
     if (tape_err(t)->code == ERR_OK &&
-        kernel(tape_nn(t), &n->u.bn.shape, x->data, n->out->data, dy, gamma->data, beta->data,
-               n->u.bn.mean, n->u.bn.var, BN_EPS, n->u.bn.relu, dx, dgamma, dbeta, dres,
-               tape_err(t)) != ERR_OK)
+        k_batchnorm_backward(tape_nn(t), &n->u.bn.shape, &n->u.bn.layer, !n->u.bn.training, x->data,
+                             n->out->data, dy, &to, tape_err(t)) != ERR_OK)
         err_in(tape_err(t), "batchnorm");
     if (x->needs_grad)
-        grad_close(t, x, dx);
+        grad_close(t, x, to.x);
     else
-        tape_buffer_release(t, dx);
+        tape_buffer_release(t, to.x);
     if (unwanted != NULL)
         tape_buffer_release(t, unwanted);
     else
-        grad_close(t, residual, dres);
+        grad_close(t, residual, to.residual);
     tape_buffer_release(t, scratch);
 }
 
 /* Without a residual. The statistics at hand give forward's bits in training too. */
 static void batchnorm_restore(struct tape *t, struct node *n)
 {
-    if (k_batchnorm_eval(tape_nn(t), &n->u.bn.shape, n->in[0]->data, n->in[1]->data, n->in[2]->data,
-                         BN_EPS, n->u.bn.mean, n->u.bn.var, NULL, n->u.bn.relu, n->out->data,
-                         tape_err(t)) != ERR_OK)
+    if (k_batchnorm_eval(tape_nn(t), &n->u.bn.shape, &n->u.bn.layer, n->in[0]->data, NULL,
+                         n->out->data, tape_err(t)) != ERR_OK)
         err_in(tape_err(t), "batchnorm");
 }
 
@@ -178,10 +169,9 @@ struct tensor *op_batchnorm(struct tape *t, struct tensor *x, const struct batch
                             struct tensor *residual, bool relu)
 {
     struct tensor *in[] = {x, tape_param(t, bn->gamma), tape_param(t, bn->beta), residual};
-    const float *mean = bn->running_mean->data;
-    const float *var = bn->running_var->data;
     bool training = tape_training(t);
-    float *batch = NULL;
+    struct bn_layer layer = {.eps = BN_EPS, .relu = relu};
+    const float *add = residual != NULL ? residual->data : NULL;
     struct tensor *y;
     struct node *n;
     struct bn_shape s;
@@ -191,39 +181,33 @@ struct tensor *op_batchnorm(struct tape *t, struct tensor *x, const struct batch
         return NULL;
     s = image_shape(x);
     y = tape_result(t, 4, x->dim, TENSOR_BLOCKED);
-    /* In evaluation mode this keeps the statistics of now: a training pass may move the running
-     * ones before backward reads them. */
-    batch = tape_buffer(t, 2 * s.c);
-    if (y == NULL || batch == NULL)
+    /* In evaluation mode these are the statistics of now: a training pass may move the running ones
+     * before backward reads them. */
+    layer.mean = tape_buffer(t, 2 * s.c);
+    if (y == NULL || layer.mean == NULL)
         return NULL;
-    if (training) {
-        if (k_batchnorm_train(tape_nn(t), &s, x->data, in[1]->data, in[2]->data, BN_EPS,
-                              residual != NULL ? residual->data : NULL, relu, y->data, batch,
-                              batch + s.c, tape_err(t)) != ERR_OK)
-            return NULL;
-        update_running(bn, &s, batch, batch + s.c);
-    } else {
-        for (int64_t c = 0; c < s.c; c++) {
-            batch[c] = mean[c];
-            batch[s.c + c] = var[c];
-        }
-        if (k_batchnorm_eval(tape_nn(t), &s, x->data, in[1]->data, in[2]->data, BN_EPS, mean, var,
-                             residual != NULL ? residual->data : NULL, relu, y->data,
-                             tape_err(t)) != ERR_OK)
-            return NULL;
+    layer.var = layer.mean + s.c;
+    layer.gamma = in[1]->data;
+    layer.beta = in[2]->data;
+    if (!training) {
+        memcpy(layer.mean, bn->running_mean->data, (size_t)s.c * sizeof *layer.mean);
+        memcpy(layer.var, bn->running_var->data, (size_t)s.c * sizeof *layer.var);
     }
+    if ((training ? k_batchnorm_train : k_batchnorm_eval)(tape_nn(t), &s, &layer, x->data, add,
+                                                          y->data, tape_err(t)) != ERR_OK)
+        return NULL;
+    if (training)
+        update_running(bn, &s, layer.mean, layer.var);
     n = tape_record(t, y, 4, in, batchnorm_backward);
     if (n != NULL) {
-        n->save[0] = batch;
+        n->save[0] = layer.mean;
         n->u.bn.shape = s;
-        n->u.bn.mean = batch;
-        n->u.bn.var = batch + s.c;
-        n->u.bn.relu = relu;
+        n->u.bn.layer = layer;
         n->u.bn.training = training;
         n->restore = residual == NULL ? batchnorm_restore : NULL;
         node_reads(n, BN_READS | (residual != NULL && relu ? NODE_RESULT : 0));
     } else {
-        tape_buffer_release(t, batch);
+        tape_buffer_release(t, layer.mean);
     }
     return tape_done(t, y);
 }

@@ -33,8 +33,8 @@ struct node {
         struct conv_shape conv;
         struct {
             struct bn_shape shape;
-            const float *mean, *var; /* [C] */
-            bool relu, training;
+            struct bn_layer layer;
+            bool training;
         } bn;
         struct {
             struct bn_shape shape;

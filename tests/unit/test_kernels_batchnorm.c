@@ -74,6 +74,16 @@ static float *plain_of(const struct nn *nn, const struct data *d, float *kernel)
     return plain;
 }
 
+static struct bn_layer layer_of(struct data *d, bool relu)
+{
+    return (struct bn_layer){.gamma = d->gamma,
+                             .beta = d->beta,
+                             .mean = d->mean,
+                             .var = d->var,
+                             .eps = EPS,
+                             .relu = relu};
+}
+
 /* Forward and backward through the kernels. */
 static void run(struct nn *nn, struct data *d)
 {
@@ -82,25 +92,18 @@ static void run(struct nn *nn, struct data *d)
     float *y = ref_random(d->count, 11), *dx = ref_random(d->count, 12);
     float *dres = ref_random(d->count, 13);
     struct mode m = d->mode;
+    const float *add = m.residual ? residual : NULL;
+    struct bn_gradients to = {.x = dx, .residual = m.residual ? dres : NULL};
+    struct bn_layer layer = layer_of(d, m.relu);
     struct err e = {0};
     enum err_code rc;
 
-    d->dgamma = ref_floats(d->s.c);
-    d->dbeta = ref_floats(d->s.c);
-    if (m.constant)
-        rc = k_batchnorm_eval(nn, &d->s, x, d->gamma, d->beta, EPS, d->mean, d->var,
-                              m.residual ? residual : NULL, m.relu, y, &e);
-    else
-        rc = k_batchnorm_train(nn, &d->s, x, d->gamma, d->beta, EPS, m.residual ? residual : NULL,
-                               m.relu, y, d->mean, d->var, &e);
-    if (rc == ERR_OK && m.constant)
-        rc = k_batchnorm_eval_backward(nn, &d->s, x, m.residual && m.relu ? y : NULL, dy, d->gamma,
-                                       d->beta, d->mean, d->var, EPS, m.relu, dx, d->dgamma,
-                                       d->dbeta, m.residual ? dres : NULL, &e);
-    else if (rc == ERR_OK)
-        rc = k_batchnorm_train_backward(nn, &d->s, x, m.residual && m.relu ? y : NULL, dy, d->gamma,
-                                        d->beta, d->mean, d->var, EPS, m.relu, dx, d->dgamma,
-                                        d->dbeta, m.residual ? dres : NULL, &e);
+    to.gamma = d->dgamma = ref_floats(d->s.c);
+    to.beta = d->dbeta = ref_floats(d->s.c);
+    rc = (m.constant ? k_batchnorm_eval : k_batchnorm_train)(nn, &d->s, &layer, x, add, y, &e);
+    if (rc == ERR_OK)
+        rc = k_batchnorm_backward(nn, &d->s, &layer, m.constant, x, m.residual && m.relu ? y : NULL,
+                                  dy, &to, &e);
     if (rc != ERR_OK)
         fail_msg("%s", e.text);
     d->y = plain_of(nn, d, y);
@@ -272,20 +275,18 @@ static void test_buffers(void **state)
     size_t bytes = (size_t)d.count * sizeof(float);
     float *x = blocked(nn, &d, d.x), *dy = blocked(nn, &d, d.dy), *y = blocked(nn, &d, d.x);
     float *dgamma = ref_floats(d.s.c), *dbeta = ref_floats(d.s.c), *dx, *plain;
+    struct bn_layer layer = layer_of(&d, true);
+    struct bn_gradients to = {.x = dy, .gamma = dgamma, .beta = dbeta};
     struct err e = {0};
 
     (void)state;
     run(nn, &d);
     for (int64_t c = 0; c < d.s.c; c++)
         dgamma[c] = dbeta[c] = 3;
-    assert_int_equal(
-        k_batchnorm_train(nn, &d.s, y, d.gamma, d.beta, EPS, NULL, true, y, d.mean, d.var, &e),
-        ERR_OK);
+    assert_int_equal(k_batchnorm_train(nn, &d.s, &layer, y, NULL, y, &e), ERR_OK);
     plain = ref_plain(y, d.s.n, d.s.c, d.pixels, nn_block(nn));
     assert_memory_equal(plain, d.y, bytes);
-    assert_int_equal(k_batchnorm_train_backward(nn, &d.s, x, NULL, dy, d.gamma, d.beta, d.mean,
-                                                d.var, EPS, true, dy, dgamma, dbeta, NULL, &e),
-                     ERR_OK);
+    assert_int_equal(k_batchnorm_backward(nn, &d.s, &layer, false, x, NULL, dy, &to, &e), ERR_OK);
     dx = ref_plain(dy, d.s.n, d.s.c, d.pixels, nn_block(nn));
     assert_memory_equal(dx, d.dx, bytes);
     for (int64_t c = 0; c < d.s.c; c++) {

@@ -88,16 +88,17 @@ static enum err_code every_kernel(struct nn *nn, struct work *k, struct err *e)
     static const struct conv_shape SHORT = {5, 32, 16, 16, 64, 1, 1, 2, 0};
     static const struct bn_shape BN = {5, 32, 16, 16};
     float *c = k->c;
+    const struct bn_layer layer = {c, c, c + 64, c + 128, 1e-5F, true};
+    const struct bn_gradients to = {k->dx, c + 192, c + 256, NULL};
     struct adam_step adam = {1e-3, 0.9, 0.999, 1e-8, 0, 1};
 
     TRY(conv_passes(nn, &STEM, k, e));
     TRY(conv_passes(nn, &SAME, k, e));
     TRY(conv_passes(nn, &HALF, k, e));
     TRY(conv_passes(nn, &SHORT, k, e));
-    TRY(k_batchnorm_train(nn, &BN, k->x, c, c, 1e-5F, NULL, true, k->y, c + 64, c + 128, e));
-    TRY(k_batchnorm_train_backward(nn, &BN, k->x, NULL, k->dy, c, c, c + 64, c + 128, 1e-5F, true,
-                                   k->dx, c + 192, c + 256, NULL, e));
-    TRY(k_batchnorm_eval(nn, &BN, k->x, c, c, 1e-5F, c + 64, c + 128, NULL, true, k->y, e));
+    TRY(k_batchnorm_train(nn, &BN, &layer, k->x, NULL, k->y, e));
+    TRY(k_batchnorm_backward(nn, &BN, &layer, false, k->x, NULL, k->dy, &to, e));
+    TRY(k_batchnorm_eval(nn, &BN, &layer, k->x, NULL, k->y, e));
     TRY(k_maxpool_forward(nn, &BN, 3, 2, 1, k->x, k->y, k->argmax, e));
     TRY(k_maxpool_backward(nn, &BN, 3, 2, 1, k->dy, k->argmax, k->dx, e));
     TRY(k_meanpool_forward(nn, &BN, 5, k->x, k->y, e));

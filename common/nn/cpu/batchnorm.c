@@ -27,16 +27,13 @@ struct sums {
 
 struct bn_run {
     const struct bn_shape *s;
+    const struct bn_layer *layer;
     int block;
     int64_t groups;
     const float *x, *y, *dy, *residual;
-    const float *gamma, *beta, *mean, *var;
-    float eps;
-    bool relu;
     bool constant; /* backward: the statistics do not depend on x */
-    float *out;    /* y or dx */
-    float *dres;
-    float *mean_out, *var_out, *dgamma, *dbeta;
+    float *out;    /* forward: y */
+    const struct bn_gradients *to;
     struct sums *sums; /* [groups][channel blocks] */
 };
 
@@ -159,8 +156,8 @@ static void finish_moments(const struct bn_run *r)
             join_moments(&all, add->count, add->a, add->b, r->block);
         }
         for (int l = 0; l < r->block; l++) {
-            r->mean_out[cb * r->block + l] = (float)all.a[l];
-            r->var_out[cb * r->block + l] = (float)(all.b[l] / all.count);
+            r->layer->mean[cb * r->block + l] = (float)all.a[l];
+            r->layer->var[cb * r->block + l] = (float)(all.b[l] / all.count);
         }
     }
 }
@@ -172,7 +169,7 @@ static void scales(const struct bn_run *r, int64_t cb, float *scale)
 {
     for (int l = 0; l < r->block; l++) {
         int64_t c = cb * r->block + l;
-        scale[l] = (float)(r->gamma[c] / sqrt((double)r->var[c] + r->eps));
+        scale[l] = (float)(r->layer->gamma[c] / sqrt((double)r->layer->var[c] + r->layer->eps));
     }
 }
 
@@ -182,11 +179,10 @@ INLINE v8f normalised(v8f centred, v8f scale, v8f beta)
     return centred * scale + beta;
 }
 
-INLINE void plane_apply(const struct bn_run *r, const float *x, const float *residual, float *y,
-                        int64_t pixels, const float *scale, const float *mean, const float *beta,
-                        const int b, const bool add, const bool relu)
+INLINE void plane_apply(const float *x, const float *residual, float *y, int64_t pixels,
+                        const float *scale, const float *mean, const float *beta, const int b,
+                        const bool add, const bool relu)
 {
-    (void)r;
     for (int64_t p = 0; p < pixels; p++) {
         for (int l = 0; l < b; l += LANES) {
             v8f v = normalised(V8F_CONST(x + p * b + l) - V8F_CONST(mean + l), V8F_CONST(scale + l),
@@ -203,8 +199,9 @@ INLINE void plane_apply(const struct bn_run *r, const float *x, const float *res
 INLINE void task_apply(const struct bn_run *r, int64_t task, const int b)
 {
     struct piece p = piece_of(r, task);
-    const float *mean = r->mean + p.cb * b;
-    const float *beta = r->beta + p.cb * b;
+    const float *mean = r->layer->mean + p.cb * b;
+    const float *beta = r->layer->beta + p.cb * b;
+    const bool relu = r->layer->relu;
     float scale[MAX_BLOCK] __attribute__((aligned(64)));
 
     scales(r, p.cb, scale);
@@ -213,14 +210,14 @@ INLINE void task_apply(const struct bn_run *r, int64_t task, const int b)
         const float *x = r->x + at;
         const float *residual = r->residual != NULL ? r->residual + at : NULL;
         float *y = r->out + at;
-        if (residual != NULL && r->relu)
-            plane_apply(r, x, residual, y, p.pixels, scale, mean, beta, b, true, true);
+        if (residual != NULL && relu)
+            plane_apply(x, residual, y, p.pixels, scale, mean, beta, b, true, true);
         else if (residual != NULL)
-            plane_apply(r, x, residual, y, p.pixels, scale, mean, beta, b, true, false);
-        else if (r->relu)
-            plane_apply(r, x, residual, y, p.pixels, scale, mean, beta, b, false, true);
+            plane_apply(x, residual, y, p.pixels, scale, mean, beta, b, true, false);
+        else if (relu)
+            plane_apply(x, residual, y, p.pixels, scale, mean, beta, b, false, true);
         else
-            plane_apply(r, x, residual, y, p.pixels, scale, mean, beta, b, false, false);
+            plane_apply(x, residual, y, p.pixels, scale, mean, beta, b, false, false);
     }
 }
 
@@ -245,23 +242,11 @@ out:
     return e->code;
 }
 
-enum err_code k_batchnorm_train(struct nn *nn, const struct bn_shape *s, const float *x,
-                                const float *gamma, const float *beta, float eps,
-                                const float *residual, bool relu, float *y, float *mean, float *var,
-                                struct err *e)
+enum err_code k_batchnorm_train(struct nn *nn, const struct bn_shape *s,
+                                const struct bn_layer *layer, const float *x, const float *residual,
+                                float *y, struct err *e)
 {
-    struct bn_run run = {.s = s,
-                         .x = x,
-                         .residual = residual,
-                         .gamma = gamma,
-                         .beta = beta,
-                         .mean = mean,
-                         .var = var,
-                         .eps = eps,
-                         .relu = relu,
-                         .out = y,
-                         .mean_out = mean,
-                         .var_out = var};
+    struct bn_run run = {.s = s, .layer = layer, .x = x, .residual = residual, .out = y};
 
     TRY(begin(nn, &run, e));
     parallel_for(nn->threads, tasks_of(&run), moments, &run);
@@ -271,21 +256,11 @@ out:
     return e->code;
 }
 
-enum err_code k_batchnorm_eval(struct nn *nn, const struct bn_shape *s, const float *x,
-                               const float *gamma, const float *beta, float eps, const float *mean,
-                               const float *var, const float *residual, bool relu, float *y,
-                               struct err *e)
+enum err_code k_batchnorm_eval(struct nn *nn, const struct bn_shape *s,
+                               const struct bn_layer *layer, const float *x, const float *residual,
+                               float *y, struct err *e)
 {
-    struct bn_run run = {.s = s,
-                         .x = x,
-                         .residual = residual,
-                         .gamma = gamma,
-                         .beta = beta,
-                         .mean = mean,
-                         .var = var,
-                         .eps = eps,
-                         .relu = relu,
-                         .out = y};
+    struct bn_run run = {.s = s, .layer = layer, .x = x, .residual = residual, .out = y};
 
     TRY(begin(nn, &run, e));
     parallel_for(nn->threads, tasks_of(&run), apply, &run);
@@ -349,7 +324,10 @@ INLINE void task_gradients(const struct bn_run *r, int64_t task, const int b)
 {
     struct piece p = piece_of(r, task);
     float scale[MAX_BLOCK] __attribute__((aligned(64)));
-    struct plane c = {.mean = r->mean + p.cb * b, .beta = r->beta + p.cb * b, .scale = scale};
+    struct plane c = {
+        .mean = r->layer->mean + p.cb * b, .beta = r->layer->beta + p.cb * b, .scale = scale};
+    float *dres = r->to->residual;
+    const bool relu = r->layer->relu;
     struct sums sums = {0};
 
     scales(r, p.cb, scale);
@@ -358,11 +336,11 @@ INLINE void task_gradients(const struct bn_run *r, int64_t task, const int b)
             int64_t len = from + SEGMENT < p.pixels ? SEGMENT : p.pixels - from;
             int64_t at = p.offset + (n - p.first) * p.stride + from * b;
             const float *x = r->x + at, *dy = r->dy + at;
-            if (r->dres != NULL && r->relu)
-                segment_gradients(x, r->y + at, dy, r->dres + at, len, &c, b, MASK_Y, true, &sums);
-            else if (r->dres != NULL)
-                segment_gradients(x, x, dy, r->dres + at, len, &c, b, MASK_NONE, true, &sums);
-            else if (r->relu)
+            if (dres != NULL && relu)
+                segment_gradients(x, r->y + at, dy, dres + at, len, &c, b, MASK_Y, true, &sums);
+            else if (dres != NULL)
+                segment_gradients(x, x, dy, dres + at, len, &c, b, MASK_NONE, true, &sums);
+            else if (relu)
                 segment_gradients(x, x, dy, NULL, len, &c, b, MASK_X, false, &sums);
             else
                 segment_gradients(x, x, dy, NULL, len, &c, b, MASK_NONE, false, &sums);
@@ -397,8 +375,8 @@ static void finish_gradients(const struct bn_run *r)
         }
         for (int l = 0; l < r->block; l++) {
             int64_t c = cb * r->block + l;
-            r->dbeta[c] += (float)all->a[l];
-            r->dgamma[c] += (float)(all->b[l] / sqrt((double)r->var[c] + r->eps));
+            r->to->beta[c] += (float)all->a[l];
+            r->to->gamma[c] += (float)(all->b[l] / sqrt((double)r->layer->var[c] + r->layer->eps));
         }
     }
 }
@@ -424,29 +402,30 @@ INLINE void task_dx(const struct bn_run *r, int64_t task, const int b)
     struct piece p = piece_of(r, task);
     const struct sums *all = &r->sums[p.cb];
     double count = (double)r->s->n * (double)p.pixels;
-    const float *g = r->dres != NULL ? r->dres : r->dy; /* dres is masked already */
-    bool mask = r->relu && r->dres == NULL;
+    const float *g = r->to->residual != NULL ? r->to->residual : r->dy; /* the former is masked */
+    bool mask = r->layer->relu && r->to->residual == NULL;
     float scale[MAX_BLOCK] __attribute__((aligned(64)));
     float shift[MAX_BLOCK] __attribute__((aligned(64)));
     float slope[MAX_BLOCK] __attribute__((aligned(64)));
-    struct plane c = {r->mean + p.cb * b, r->beta + p.cb * b, scale, shift, slope};
+    struct plane c = {r->layer->mean + p.cb * b, r->layer->beta + p.cb * b, scale, shift, slope};
 
     scales(r, p.cb, scale);
     for (int l = 0; l < b; l++) {
         shift[l] = (float)(all->a[l] / count);
-        slope[l] = (float)(all->b[l] / count / ((double)r->var[p.cb * b + l] + r->eps));
+        slope[l] =
+            (float)(all->b[l] / count / ((double)r->layer->var[p.cb * b + l] + r->layer->eps));
     }
     for (int64_t n = p.first; n < p.end; n++) {
         int64_t at = p.offset + (n - p.first) * p.stride;
         const float *x = r->x + at;
         if (r->constant && mask)
-            plane_dx(x, g + at, r->out + at, p.pixels, &c, b, MASK_X, true);
+            plane_dx(x, g + at, r->to->x + at, p.pixels, &c, b, MASK_X, true);
         else if (r->constant)
-            plane_dx(x, g + at, r->out + at, p.pixels, &c, b, MASK_NONE, true);
+            plane_dx(x, g + at, r->to->x + at, p.pixels, &c, b, MASK_NONE, true);
         else if (mask)
-            plane_dx(x, g + at, r->out + at, p.pixels, &c, b, MASK_X, false);
+            plane_dx(x, g + at, r->to->x + at, p.pixels, &c, b, MASK_X, false);
         else
-            plane_dx(x, g + at, r->out + at, p.pixels, &c, b, MASK_NONE, false);
+            plane_dx(x, g + at, r->to->x + at, p.pixels, &c, b, MASK_NONE, false);
     }
 }
 
@@ -461,61 +440,18 @@ static void input_gradient(void *ctx, int64_t task, int worker)
         task_dx(r, task, 8);
 }
 
-static enum err_code backward(struct nn *nn, struct bn_run *run, struct err *e)
+enum err_code k_batchnorm_backward(struct nn *nn, const struct bn_shape *s,
+                                   const struct bn_layer *layer, bool constant, const float *x,
+                                   const float *y, const float *dy, const struct bn_gradients *to,
+                                   struct err *e)
 {
-    TRY(begin(nn, run, e));
-    parallel_for(nn->threads, tasks_of(run), gradients, run);
-    finish_gradients(run);
-    parallel_for(nn->threads, tasks_of(run), input_gradient, run);
+    struct bn_run run = {
+        .s = s, .layer = layer, .constant = constant, .x = x, .y = y, .dy = dy, .to = to};
+
+    TRY(begin(nn, &run, e));
+    parallel_for(nn->threads, tasks_of(&run), gradients, &run);
+    finish_gradients(&run);
+    parallel_for(nn->threads, tasks_of(&run), input_gradient, &run);
 out:
     return e->code;
-}
-
-enum err_code k_batchnorm_train_backward(struct nn *nn, const struct bn_shape *s, const float *x,
-                                         const float *y, const float *dy, const float *gamma,
-                                         const float *beta, const float *mean, const float *var,
-                                         float eps, bool relu, float *dx, float *dgamma,
-                                         float *dbeta, float *dres, struct err *e)
-{
-    struct bn_run run = {.s = s,
-                         .x = x,
-                         .y = y,
-                         .dy = dy,
-                         .gamma = gamma,
-                         .beta = beta,
-                         .mean = mean,
-                         .var = var,
-                         .eps = eps,
-                         .relu = relu,
-                         .out = dx,
-                         .dres = dres,
-                         .dgamma = dgamma,
-                         .dbeta = dbeta};
-
-    return backward(nn, &run, e);
-}
-
-enum err_code k_batchnorm_eval_backward(struct nn *nn, const struct bn_shape *s, const float *x,
-                                        const float *y, const float *dy, const float *gamma,
-                                        const float *beta, const float *mean, const float *var,
-                                        float eps, bool relu, float *dx, float *dgamma,
-                                        float *dbeta, float *dres, struct err *e)
-{
-    struct bn_run run = {.s = s,
-                         .x = x,
-                         .y = y,
-                         .dy = dy,
-                         .gamma = gamma,
-                         .beta = beta,
-                         .mean = mean,
-                         .var = var,
-                         .eps = eps,
-                         .relu = relu,
-                         .constant = true,
-                         .out = dx,
-                         .dres = dres,
-                         .dgamma = dgamma,
-                         .dbeta = dbeta};
-
-    return backward(nn, &run, e);
 }
