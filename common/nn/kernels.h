@@ -122,6 +122,11 @@ NODISCARD enum err_code k_gemm(struct nn *nn, bool ta, bool tb, int64_t m, int64
                                float alpha, const float *a, int64_t lda, const float *b,
                                int64_t ldb, float beta, float *c, int64_t ldc, struct err *e);
 
+/* y [rows, out] = x [rows, in] w^T + b, with k_gemm's bits; w [out, in], b [out] or NULL. */
+NODISCARD enum err_code k_linear(struct nn *nn, int64_t rows, int64_t in, int64_t out,
+                                 const float *x, const float *w, const float *b, float *y,
+                                 struct err *e);
+
 /* ---- random numbers ----
  * Where random numbers of a sample come from: Philox at (seed, stream, epoch, row[b]), column d
  * being draw d. rows are the dataset's sample indices, so that a sample gets the same numbers

@@ -74,10 +74,8 @@ struct tensor *op_linear(struct tape *t, struct tensor *x, struct tensor *w, str
     y = tape_result(t, 2, (int64_t[]){rows, out}, TENSOR_PLAIN);
     if (y == NULL)
         return NULL;
-    for (int64_t i = 0; b != NULL && i < rows; i++)
-        memcpy(y->data + i * out, b->data, (size_t)out * sizeof(float));
-    if (k_gemm(tape_nn(t), false, true, rows, out, width, 1, x->data, width, w->data, width,
-               b != NULL ? 1 : 0, y->data, out, tape_err(t)) != ERR_OK)
+    if (k_linear(tape_nn(t), rows, width, out, x->data, w->data, b != NULL ? b->data : NULL,
+                 y->data, tape_err(t)) != ERR_OK)
         return NULL;
     (void)tape_record(t, y, 3, in, linear_backward);
     return tape_done(t, y);

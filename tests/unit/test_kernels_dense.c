@@ -104,6 +104,31 @@ static void test_gemm_same_bits(void **state)
     }
 }
 
+/* The bits of a product added to rows that hold the bias. */
+static void test_linear(void **state)
+{
+    struct nn *nn = ref_nn(3);
+
+    (void)state;
+    for (int i = 0; i < 2 * N_SIZES; i++) {
+        struct size s = SIZES[i / 2];
+        bool bias = i % 2 == 1;
+        float *x = ref_random(s.m * s.k, 1), *w = ref_random(s.n * s.k, 2);
+        float *b = ref_random(s.n, 3), *y = ref_random(s.m * s.n, 4), *want = ref_floats(s.m * s.n);
+        struct err e = {0};
+
+        for (int64_t k = 0; bias && k < s.m * s.n; k++)
+            want[k] = b[k % s.n];
+        assert_int_equal(
+            k_gemm(nn, false, true, s.m, s.n, s.k, 1, x, s.k, w, s.k, bias ? 1 : 0, want, s.n, &e),
+            ERR_OK);
+        assert_int_equal(k_linear(nn, s.m, s.k, s.n, x, w, bias ? b : NULL, y, &e), ERR_OK);
+        assert_memory_equal(y, want, (size_t)(s.m * s.n) * sizeof *y);
+        free(x), free(w), free(b), free(y), free(want);
+    }
+    nn_free(nn);
+}
+
 static void test_gemm_nan_and_refusal(void **state)
 {
     struct nn *nn = ref_nn(1);
@@ -305,17 +330,12 @@ static void test_context(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_gemm),
-        cmocka_unit_test(test_gemm_same_bits),
-        cmocka_unit_test(test_gemm_nan_and_refusal),
-        cmocka_unit_test(test_add),
-        cmocka_unit_test(test_relu),
-        cmocka_unit_test(test_all_finite),
-        cmocka_unit_test(test_column_sums),
-        cmocka_unit_test(test_adam),
-        cmocka_unit_test(test_adam_nan_shows),
-        cmocka_unit_test(test_layout),
-        cmocka_unit_test(test_context),
+        cmocka_unit_test(test_gemm),       cmocka_unit_test(test_gemm_same_bits),
+        cmocka_unit_test(test_linear),     cmocka_unit_test(test_gemm_nan_and_refusal),
+        cmocka_unit_test(test_add),        cmocka_unit_test(test_relu),
+        cmocka_unit_test(test_all_finite), cmocka_unit_test(test_column_sums),
+        cmocka_unit_test(test_adam),       cmocka_unit_test(test_adam_nan_shows),
+        cmocka_unit_test(test_layout),     cmocka_unit_test(test_context),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -30,6 +30,8 @@ struct gemm_run {
     float alpha, beta;
     const float *a, *b;
     float *c;
+    const float *from; /* what beta multiplies: C, or a row for all rows (ld_from 0) */
+    int64_t ld_from;
     int64_t piece_rows, piece_cols, col_pieces;
 };
 
@@ -75,27 +77,33 @@ static void look_ahead(const struct gemm_run *r, int64_t depth, const float *nex
     out->ahead_step = done < 2 ? r->ldb : 0;
 }
 
-/* A panel of columns for all rows of the piece; meanwhile the columns at `next` come nearer. */
-static void panel_rows(const struct gemm_run *r, const struct rows *in, int64_t depth, float beta,
+/* A panel of columns for all rows of the piece; meanwhile the columns at `next` come nearer. first:
+ * of the blocks of k. */
+static void panel_rows(const struct gemm_run *r, const struct rows *in, int64_t depth, bool first,
                        const float *b, int64_t ldb, int64_t col, int64_t cols, const float *next)
 {
     float edge[TILE_ROWS][TILE_COLS] __attribute__((aligned(64))) = {{0}};
     bool whole = cols == TILE_COLS;
-    int64_t rows, done = 0;
+    const float *start = first ? r->from : r->c;
+    int64_t rows, done = 0, ld_start = first ? r->ld_from : r->ldc;
+    float beta = first ? r->beta : 1;
 
     for (int64_t row = in->first; row < in->end; row += rows, done++) {
         int64_t most = in->end - row < TILE_ROWS ? in->end - row : TILE_ROWS;
         float *c = r->c + row * r->ldc + col;
+        const float *from = start + row * ld_start + col;
         struct tile_out out = {
             .c = whole ? c : edge[0],
+            .from = whole ? from : edge[0],
             .ldc = whole ? r->ldc : TILE_COLS,
+            .ld_from = whole ? ld_start : TILE_COLS,
             .alpha = r->alpha,
             .beta = beta,
         };
 
         look_ahead(r, depth, next, done, &out);
         for (int64_t i = 0; !whole && beta != 0 && i < most; i++)
-            memcpy(edge[i], c + i * r->ldc, (size_t)cols * sizeof *c);
+            memcpy(edge[i], from + i * ld_start, (size_t)cols * sizeof *c);
         rows = gemm_tile(most, depth, in->a + (row - in->first) * in->row_step, in->row_step,
                          in->step, b, ldb, &out);
         for (int64_t i = 0; !whole && i < rows; i++)
@@ -155,7 +163,8 @@ static void dot_rows(void *ctx, int64_t i, int worker)
             gemm_dots(r->k, a, r->b + col * r->ldb, sum);
             for (int64_t k = 0; k < rows; k++) {
                 float *c = &r->c[(row + k) * r->ldc + col];
-                *c = r->beta == 0 ? r->alpha * sum[k] : r->beta * *c + r->alpha * sum[k];
+                const float *from = &r->from[(row + k) * r->ld_from + col];
+                *c = r->beta == 0 ? r->alpha * sum[k] : r->beta * *from + r->alpha * sum[k];
             }
         }
     }
@@ -181,9 +190,8 @@ static void gemm_piece(void *ctx, int64_t i, int worker)
                           (r->ldb < FAR_APART || row_end - row < PACK_FROM_ROWS);
             if (!direct)
                 pack(r, p, depth, j, cols, panel);
-            panel_rows(r, &in, depth, p == 0 ? r->beta : 1, direct ? b : panel,
-                       direct ? r->ldb : TILE_COLS, j, cols,
-                       r->tb ? b + TILE_COLS * r->ldb : b + TILE_COLS);
+            panel_rows(r, &in, depth, p == 0, direct ? b : panel, direct ? r->ldb : TILE_COLS, j,
+                       cols, r->tb ? b + TILE_COLS * r->ldb : b + TILE_COLS);
         }
     }
 }
@@ -193,7 +201,45 @@ static void scale_only(const struct gemm_run *r)
 {
     for (int64_t i = 0; i < r->m; i++)
         for (int64_t j = 0; j < r->n; j++)
-            r->c[i * r->ldc + j] = r->beta == 0 ? 0 : r->beta * r->c[i * r->ldc + j];
+            r->c[i * r->ldc + j] = r->beta == 0 ? 0 : r->beta * r->from[i * r->ld_from + j];
+}
+
+/* All of a run but how it is cut is set. */
+static enum err_code gemm(struct gemm_run *r, struct err *e)
+{
+    struct nn *nn = r->nn;
+    int64_t row_pieces = 1;
+
+    if (r->m < 0 || r->n < 0 || r->k < 0 || r->lda < (r->ta ? r->m : r->k) ||
+        r->ldb < (r->tb ? r->k : r->n) || r->ldc < r->n)
+        return err_set(e, ERR_INTERNAL,
+                       "matrix product %lld x %lld x %lld: leading dimensions do not fit",
+                       (long long)r->m, (long long)r->n, (long long)r->k);
+    if (r->m == 0 || r->n == 0)
+        return ERR_OK;
+    if (r->k == 0) {
+        scale_only(r);
+        return ERR_OK;
+    }
+    r->piece_rows = r->m;
+    r->piece_cols = r->n;
+    r->col_pieces = 1;
+    if (r->m * r->n * r->k >= SPLIT_FROM) {
+        row_pieces = (r->m + PIECE_ROWS - 1) / PIECE_ROWS;
+        r->piece_rows = PIECE_ROWS;
+        r->piece_cols = PIECE_COLS;
+        while (r->piece_cols > TILE_COLS && row_pieces * r->n < 2 * nn->threads * r->piece_cols)
+            r->piece_cols /= 2;
+        r->col_pieces = (r->n + r->piece_cols - 1) / r->piece_cols;
+    }
+    if (r->tb && !r->ta && r->n <= DOT_COLS) {
+        parallel_for(nn->threads, row_pieces, dot_rows, r);
+        return ERR_OK;
+    }
+    TRY(nn_worker_scratch(nn, sizeof(float) * (DEPTH * TILE_COLS + DEPTH * PIECE_ROWS), e));
+    parallel_for(nn->threads, row_pieces * r->col_pieces, gemm_piece, r);
+out:
+    return e->code;
 }
 
 enum err_code k_gemm(struct nn *nn, bool ta, bool tb, int64_t m, int64_t n, int64_t k, float alpha,
@@ -214,35 +260,29 @@ enum err_code k_gemm(struct nn *nn, bool ta, bool tb, int64_t m, int64_t n, int6
                            .a = a,
                            .b = b,
                            .c = c,
-                           .piece_rows = m,
-                           .piece_cols = n,
-                           .col_pieces = 1};
-    int64_t row_pieces = 1;
+                           .from = c,
+                           .ld_from = ldc};
 
-    if (m < 0 || n < 0 || k < 0 || lda < (ta ? m : k) || ldb < (tb ? k : n) || ldc < n)
-        return err_set(e, ERR_INTERNAL,
-                       "matrix product %lld x %lld x %lld: leading dimensions do not fit",
-                       (long long)m, (long long)n, (long long)k);
-    if (m == 0 || n == 0)
-        return ERR_OK;
-    if (k == 0) {
-        scale_only(&run);
-        return ERR_OK;
-    }
-    if (m * n * k >= SPLIT_FROM) {
-        row_pieces = (m + PIECE_ROWS - 1) / PIECE_ROWS;
-        run.piece_rows = PIECE_ROWS;
-        run.piece_cols = PIECE_COLS;
-        while (run.piece_cols > TILE_COLS && row_pieces * n < 2 * nn->threads * run.piece_cols)
-            run.piece_cols /= 2;
-        run.col_pieces = (n + run.piece_cols - 1) / run.piece_cols;
-    }
-    if (tb && !ta && n <= DOT_COLS) {
-        parallel_for(nn->threads, row_pieces, dot_rows, &run);
-        return ERR_OK;
-    }
-    TRY(nn_worker_scratch(nn, sizeof(float) * (DEPTH * TILE_COLS + DEPTH * PIECE_ROWS), e));
-    parallel_for(nn->threads, row_pieces * run.col_pieces, gemm_piece, &run);
-out:
-    return e->code;
+    return gemm(&run, e);
+}
+
+enum err_code k_linear(struct nn *nn, int64_t rows, int64_t in, int64_t out, const float *x,
+                       const float *w, const float *b, float *y, struct err *e)
+{
+    struct gemm_run run = {.nn = nn,
+                           .tb = true,
+                           .m = rows,
+                           .n = out,
+                           .k = in,
+                           .lda = in,
+                           .ldb = in,
+                           .ldc = out,
+                           .alpha = 1,
+                           .beta = b != NULL ? 1 : 0,
+                           .a = x,
+                           .b = w,
+                           .c = y,
+                           .from = b != NULL ? b : y};
+
+    return gemm(&run, e);
 }

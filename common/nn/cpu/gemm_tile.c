@@ -70,10 +70,11 @@ INLINE void tile(const int rows, int64_t k, const float *a, int64_t row_step, in
         lanes sum0 = out->alpha * left[i], sum1 = out->alpha * right[i];
 
         if (out->beta != 0) {
+            const lanes *from = (const lanes *)(out->from + i * out->ld_from);
             lanes beta = out->beta - (lanes){0};
 
-            add_product(&sum0, &beta, &c[0]);
-            add_product(&sum1, &beta, &c[1]);
+            add_product(&sum0, &beta, &from[0]);
+            add_product(&sum1, &beta, &from[1]);
         }
         c[0] = sum0;
         c[1] = sum1;

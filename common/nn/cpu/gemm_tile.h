@@ -22,10 +22,11 @@ enum { TILE_ROWS = 6, TILE_LANES = 8 };
 #endif
 enum { TILE_COLS = 2 * TILE_LANES };
 
-/* What a tile does beside its sums: C = beta C + alpha sum, C not read when beta is 0. */
+/* What a tile does beside its sums: C = beta from + alpha sum, `from` not read when beta is 0. */
 struct tile_out {
     float *c;
-    int64_t ldc;
+    const float *from; /* C itself, or other rows ld_from apart */
+    int64_t ldc, ld_from;
     float alpha, beta;
     const float *ahead;              /* brought nearer meanwhile: k times TILE_LANES floats, ... */
     int64_t ahead_lines, ahead_step; /* ... so many in a row, rows so many floats apart */
