@@ -85,9 +85,11 @@ uint64_t tensorfile_offset(const struct tensorfile *f, int i);
 NODISCARD enum err_code tensorfile_verify(const struct tensorfile *f, int i, struct err *e);
 /* Checks all tensors (padding is checked on opening); one line per damaged tensor. */
 NODISCARD enum err_code tensorfile_verify_all(const struct tensorfile *f, struct err *e);
-/* ERR_CHECKSUM unless the file's header and its length are, byte for byte, what a writer writes for
- * the metadata and tensors that were found on opening. Opening accepts other white space and
- * another order of keys. */
-NODISCARD enum err_code tensorfile_verify_header(const struct tensorfile *f, struct err *e);
+/* ERR_CHECKSUM unless the file is, byte for byte, what a writer makes of the metadata and tensors
+ * that were found on opening; crc: the CRC32C of each tensor's bytes as the caller has just read
+ * them. The bytes of the tensors are not read. Opening accepts other white space and another order
+ * of keys in the header. */
+NODISCARD enum err_code tensorfile_verify_written(const struct tensorfile *f, const uint32_t *crc,
+                                                  struct err *e);
 
 #endif

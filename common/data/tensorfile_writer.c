@@ -223,8 +223,8 @@ static char *header_text(const struct tensorfile_writer *w)
 }
 
 /* What the file begins with, its length and its header; free() it. */
-static enum err_code header_bytes(const struct tensorfile_writer *w, uint8_t **out, size_t *bytes,
-                                  struct err *e)
+static enum err_code make_header(struct tensorfile_writer *w, uint8_t **out, size_t *bytes,
+                                 struct err *e)
 {
     char *text = header_text(w);
     size_t len, padded;
@@ -242,6 +242,8 @@ static enum err_code header_bytes(const struct tensorfile_writer *w, uint8_t **o
     store_le64(*out, padded);
     memset(*out + TF_LENGTH_BYTES, ' ', padded);
     memcpy(*out + TF_LENGTH_BYTES, text, len);
+    w->header_bytes = padded;
+    w->header_crc = hash_crc32c(0, *out, *bytes);
 out:
     free(text);
     return e->code;
@@ -256,9 +258,7 @@ static enum err_code start(struct tensorfile_writer *w, struct err *e)
         return err_set(e, ERR_INTERNAL, "%s: no tensor is declared", w->path);
     w->started = true;
     TRY(mem_array(&w->table, w->count, 4, w->path, e));
-    TRY(header_bytes(w, &header, &bytes, e));
-    w->header_bytes = bytes - TF_LENGTH_BYTES;
-    w->header_crc = hash_crc32c(0, header, bytes);
+    TRY(make_header(w, &header, &bytes, e));
     TRY(put(w, header, bytes, e));
 out:
     free(header);
@@ -304,26 +304,41 @@ out:
     return e->code;
 }
 
-static enum err_code finish(struct tensorfile_writer *w, struct err *e)
+/* What the file ends with, from its table on, which begins at byte `at`; free() it. */
+static enum err_code make_end(const struct tensorfile_writer *w, uint64_t at, uint8_t **out,
+                              size_t *bytes, struct err *e)
 {
-    uint8_t trailer[TF_TRAILER_BYTES] = {0};
     size_t table_bytes = w->count * 4;
+    uint8_t *trailer;
 
-    if (w->current != w->count)
-        FAIL(err_set(e, ERR_INTERNAL, "%s: tensor %zu of %zu is not complete", w->path, w->current,
-                     w->count));
-    TRY(put(w, w->table, table_bytes, e));
-    TRY(put_padding(w, e));
+    *bytes = table_bytes + tf_padding(at + table_bytes) + TF_TRAILER_BYTES;
+    TRY(mem_array(out, *bytes, 1, w->path, e));
+    memcpy(*out, w->table, table_bytes);
+    trailer = *out + *bytes - TF_TRAILER_BYTES;
     memcpy(trailer, TF_MAGIC, 8);
     store_le32(trailer + TF_AT_VERSION, TF_VERSION);
     store_le32(trailer + TF_AT_COUNT, (uint32_t)w->count);
-    store_le64(trailer + TF_AT_FILE_LENGTH, atomic_file_size(w->out) + TF_TRAILER_BYTES);
+    store_le64(trailer + TF_AT_FILE_LENGTH, at + *bytes);
     store_le64(trailer + TF_AT_HEADER_LENGTH, w->header_bytes);
     store_le32(trailer + TF_AT_HEADER_CRC, w->header_crc);
     store_le32(trailer + TF_AT_TABLE_CRC, hash_crc32c(0, w->table, table_bytes));
     store_le32(trailer + TF_AT_SELF_CRC, hash_crc32c(0, trailer, TF_AT_SELF_CRC));
-    TRY(put(w, trailer, sizeof trailer, e));
 out:
+    return e->code;
+}
+
+static enum err_code finish(struct tensorfile_writer *w, struct err *e)
+{
+    uint8_t *end = NULL;
+    size_t bytes = 0;
+
+    if (w->current != w->count)
+        FAIL(err_set(e, ERR_INTERNAL, "%s: tensor %zu of %zu is not complete", w->path, w->current,
+                     w->count));
+    TRY(make_end(w, atomic_file_size(w->out), &end, &bytes, e));
+    TRY(put(w, end, bytes, e));
+out:
+    free(end);
     return e->code;
 }
 
@@ -350,45 +365,69 @@ out:
     return e->code;
 }
 
-/* ---- what a reader's file begins with ---- */
+/* ---- a file as a writer writes it ---- */
 
-/* A writer that was told what the file's header says. */
+/* A writer that was told what the file's header says, and what its tensors' checksums are. */
 static enum err_code writer_like(struct tensorfile_writer **w, const struct tensorfile *f,
-                                 struct err *e)
+                                 const uint32_t *crc, struct err *e)
 {
+    int count = tensorfile_count(f);
     const char *key;
 
     TRY(writer_new(w, tensorfile_path(f), tensorfile_kind(f), e));
     for (int i = 0; (key = tensorfile_meta_key(f, i)) != NULL; i++)
         if (strcmp(key, TF_META_CONTAINER) != 0 && strcmp(key, TF_META_KIND) != 0)
             TRY(tensorfile_writer_meta(*w, key, tensorfile_meta(f, key), e));
-    for (int i = 0; i < tensorfile_count(f); i++) {
+    TRY(mem_array(&(*w)->table, (size_t)count, 4, tensorfile_path(f), e));
+    for (int i = 0; i < count; i++) {
         const struct tensor_info *info = tensorfile_info(f, i);
 
         TRY(tensorfile_writer_declare(*w, info->name, info->dtype, info->rank, info->dim, e));
+        store_le32((*w)->table + 4 * i, crc[i]);
     }
 out:
     return e->code;
 }
 
-enum err_code tensorfile_verify_header(const struct tensorfile *f, struct err *e)
+static enum err_code compare(const struct tensorfile *f, const char *what, uint64_t at,
+                             const uint8_t *want, size_t bytes, struct err *e)
 {
     const uint8_t *is = tensorfile_bytes(f);
-    struct tensorfile_writer *w = NULL;
-    uint8_t *want = NULL;
-    size_t bytes = 0, at = 0;
 
-    TRY(writer_like(&w, f, e));
-    TRY(header_bytes(w, &want, &bytes, e));
-    while (at < bytes && at < tensorfile_size(f) && is[at] == want[at])
-        at++;
-    if (at < bytes)
-        FAIL(err_set(e, ERR_CHECKSUM,
-                     "%s: header: byte %zu is not as a writer writes it: the file was changed or "
-                     "is another program's: restore it or make it again",
-                     tensorfile_path(f), at));
+    for (size_t i = 0; i < bytes; i++)
+        if (at + i >= tensorfile_size(f) || is[at + i] != want[i])
+            return err_set(e, ERR_CHECKSUM,
+                           "%s: %s: byte %" PRIu64 " is not as a writer writes it: the file was "
+                           "changed or is another program's: restore it or make it again",
+                           tensorfile_path(f), what, at + i);
+    return ERR_OK;
+}
+
+enum err_code tensorfile_verify_written(const struct tensorfile *f, const uint32_t *crc,
+                                        struct err *e)
+{
+    static const uint8_t zeros[TENSORFILE_ALIGN];
+    uint8_t *header = NULL, *end = NULL;
+    struct tensorfile_writer *w = NULL;
+    size_t bytes = 0;
+    uint64_t at = 0;
+
+    TRY(writer_like(&w, f, crc, e));
+    TRY(make_header(w, &header, &bytes, e));
+    TRY(compare(f, "header", 0, header, bytes, e));
+    for (int i = 0; i < tensorfile_count(f); i++) {
+        at = tensorfile_offset(f, i) + tensorfile_info(f, i)->bytes;
+        TRY(compare(f, "padding", at, zeros, tf_padding(at), e));
+        at += tf_padding(at);
+    }
+    TRY(make_end(w, at, &end, &bytes, e));
+    for (int i = 0; i < tensorfile_count(f); i++)
+        if (memcmp((const uint8_t *)tensorfile_bytes(f) + at + 4 * i, end + 4 * i, 4) != 0)
+            TRY(tensorfile_verify(f, i, e)); /* says where it lies */
+    TRY(compare(f, "trailer", at, end, bytes, e));
 out:
-    free(want);
+    free(header);
+    free(end);
     writer_free(w);
     return e->code;
 }

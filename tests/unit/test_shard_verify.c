@@ -205,13 +205,13 @@ static void test_changes_while_open(void **state)
      */
     table = (long)tensorfile_size(f) - 128;
     scratch_flip(shard, table);
-    ASSERT_FAILS(shard_set_verify(s, 1, &e), e, ERR_CHECKSUM, "tensor '_crc32c': crc32c differs");
+    ASSERT_FAILS(shard_set_verify(s, 1, &e), e, ERR_CHECKSUM, "tensor 'clip' (bytes ");
     scratch_flip(shard, table);
     scratch_flip(shard, table + 60);
-    ASSERT_FAILS(shard_set_verify(s, 1, &e), e, ERR_CHECKSUM, "padding at byte");
+    ASSERT_FAILS(shard_set_verify(s, 1, &e), e, ERR_CHECKSUM, "trailer: byte ");
     scratch_flip(shard, table + 60);
     scratch_flip(shard, table + 127);
-    ASSERT_FAILS(shard_set_verify(s, 1, &e), e, ERR_CHECKSUM, "trailer: crc32c differs");
+    ASSERT_FAILS(shard_set_verify(s, 1, &e), e, ERR_CHECKSUM, "trailer: byte ");
     scratch_flip(shard, table + 127);
     ASSERT_OK(shard_set_verify(s, 1, &e), e);
     shard_set_close(s);

@@ -65,6 +65,7 @@ static void test_round_trip(void **state)
     char *path = scratch_path(*state, "x.safetensors");
     struct tensorfile *f = NULL;
     uint8_t digest[32], again[32];
+    uint32_t crc[4];
     struct err e = {0};
 
     ASSERT_OK(write_file(path, false, 7, digest, &e), e);
@@ -85,10 +86,12 @@ static void test_round_trip(void **state)
     assert_memory_equal(tensorfile_data(f, 1), f32s, sizeof f32s);
     assert_memory_equal(tensorfile_data(f, 2), i64s, sizeof i64s);
     assert_memory_equal(tensorfile_data(f, 3), u8s, sizeof u8s);
-    for (int i = 0; i < 4; i++)
+    for (int i = 0; i < 4; i++) {
         assert_int_equal((uintptr_t)tensorfile_data(f, i) % TENSORFILE_ALIGN, 0);
+        crc[i] = naive_crc32c(tensorfile_data(f, i), (size_t)tensorfile_info(f, i)->bytes);
+    }
     ASSERT_OK(tensorfile_verify_all(f, &e), e);
-    ASSERT_OK(tensorfile_verify_header(f, &e), e);
+    ASSERT_OK(tensorfile_verify_written(f, crc, &e), e);
     ASSERT_OK(tensorfile_digest(f, again, &e), e);
     assert_memory_equal(digest, again, sizeof digest);
     tensorfile_close(f);
@@ -264,8 +267,9 @@ static void test_hostile_bytes(void **state)
     free(b);
 }
 
-/* Headers that a reader takes and no writer writes: all say what the good one says. */
-static void test_headers_as_written(void **state)
+/* Headers that a reader takes and no writer writes: all say what the good one says. Then bytes
+ * around the tensor that change while the file is open. */
+static void test_as_written(void **state)
 {
 #define META(first, second) "\"__metadata__\":{" first "," second "}"
 #define VERSION "\"synib.container\":\"1\""
@@ -283,16 +287,31 @@ static void test_headers_as_written(void **state)
     };
     size_t len, at;
     uint8_t *good = hostile_build(HOSTILE_GOOD, HOSTILE_BUFFER, &len), *b;
+    const uint32_t crc[1] = {naive_crc32c((const uint8_t[8]){0}, 8)};
     struct tensorfile *f = NULL;
     struct err e = {0};
     char want[80];
 
     (void)state;
     ASSERT_OK(tensorfile_open_mem(&f, "b", good, len, &e), e);
-    ASSERT_OK(tensorfile_verify_header(f, &e), e);
-    good[8 + 2] ^= 1; /* changes while it is open */
-    ASSERT_FAILS(tensorfile_verify_header(f, &e), e, ERR_CHECKSUM, "b: header: byte 10 is not as");
-    good[8 + 2] ^= 1;
+    ASSERT_OK(tensorfile_verify_written(f, crc, &e), e);
+    ASSERT_FAILS(tensorfile_verify_written(f, (const uint32_t[]){7}, &e), e, ERR_CHECKSUM,
+                 "b: trailer: byte ");
+    at = hostile_buffer_at(good);
+    for (size_t i = 0; i < len; i++) {
+        if (i >= at && i < at + 8)
+            continue; /* the tensor */
+        good[i] ^= 1;
+        snprintf(want, sizeof want, "b: %s: byte %zu is not as a writer writes it",
+                 i < at        ? "header"
+                 : i < at + 64 ? "padding"
+                               : "trailer",
+                 i);
+        ASSERT_FAILS(tensorfile_verify_written(f, crc, &e), e, ERR_CHECKSUM,
+                     i >= at + 64 && i < at + 68 ? "b: tensor 'x' (bytes " : want);
+        good[i] ^= 1;
+    }
+    ASSERT_OK(tensorfile_verify_written(f, crc, &e), e);
     tensorfile_close(f);
     for (size_t i = 0; i < sizeof other / sizeof other[0]; i++) {
         b = hostile_build(other[i], HOSTILE_BUFFER, &len);
@@ -300,7 +319,7 @@ static void test_headers_as_written(void **state)
             at++;
         snprintf(want, sizeof want, "b: header: byte %zu is not as a writer writes it", at);
         ASSERT_OK(tensorfile_open_mem(&f, "b", b, len, &e), e);
-        ASSERT_FAILS(tensorfile_verify_header(f, &e), e, ERR_CHECKSUM, want);
+        ASSERT_FAILS(tensorfile_verify_written(f, crc, &e), e, ERR_CHECKSUM, want);
         tensorfile_close(f);
         free(b);
     }
@@ -334,11 +353,13 @@ static void test_too_many_tensors(void **state)
     struct tensorfile *f = NULL;
     struct err e = {0};
     uint8_t byte = 7;
+    uint32_t crc[TENSORFILE_MAX_TENSORS];
 
     ASSERT_OK(tensorfile_writer_open(&w, path, "shard", false, &e), e);
     for (int i = 0; i < TENSORFILE_MAX_TENSORS; i++) {
         char name[32];
 
+        crc[i] = naive_crc32c(&byte, 1);
         snprintf(name, sizeof name, "t%d", i);
         ASSERT_OK(tensorfile_writer_declare(w, name, DTYPE_U8, 1, &one, &e), e);
     }
@@ -348,8 +369,8 @@ static void test_too_many_tensors(void **state)
         ASSERT_OK(tensorfile_writer_data(w, &byte, 1, &e), e);
     ASSERT_OK(tensorfile_writer_commit(w, NULL, &e), e);
     ASSERT_OK(tensorfile_open(&f, path, &e), e);
-    ASSERT_OK(tensorfile_verify_header(f, &e), e);
     assert_int_equal(tensorfile_count(f), TENSORFILE_MAX_TENSORS);
+    ASSERT_OK(tensorfile_verify_written(f, crc, &e), e);
     tensorfile_close(f);
     free(path);
 }
@@ -434,7 +455,7 @@ int main(void)
         IN_SCRATCH(test_flip_anywhere),       IN_SCRATCH(test_appended),
         cmocka_unit_test(test_hostile_bytes), cmocka_unit_test(test_foreign_safetensors),
         IN_SCRATCH(test_too_many_tensors),    IN_SCRATCH(test_writer_refuses),
-        IN_SCRATCH(test_writer_limits),       cmocka_unit_test(test_headers_as_written),
+        IN_SCRATCH(test_writer_limits),       cmocka_unit_test(test_as_written),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
