@@ -77,6 +77,13 @@ static void look_ahead(const struct gemm_run *r, int64_t depth, const float *nex
     out->ahead_step = done < 2 ? r->ldb : 0;
 }
 
+/* Tiles of about equal height for so many rows: low ones waste what is loaded for them. Two at
+ * least, since it takes two to bring the next panel nearer. */
+static int64_t tiles_of(int64_t rows)
+{
+    return rows > TILE_ROWS ? (rows + TILE_ROWS - 1) / TILE_ROWS : rows > 1 ? 2 : 1;
+}
+
 /* A panel of columns for all rows of the piece; meanwhile the columns at `next` come nearer. first:
  * of the blocks of k. */
 static void panel_rows(const struct gemm_run *r, const struct rows *in, int64_t depth, bool first,
@@ -85,11 +92,12 @@ static void panel_rows(const struct gemm_run *r, const struct rows *in, int64_t 
     float edge[TILE_ROWS][TILE_COLS] __attribute__((aligned(64))) = {{0}};
     bool whole = cols == TILE_COLS;
     const float *start = first ? r->from : r->c;
-    int64_t rows, done = 0, ld_start = first ? r->ld_from : r->ldc;
+    int64_t ld_start = first ? r->ld_from : r->ldc, tiles = tiles_of(in->end - in->first);
+    int64_t low = (in->end - in->first) / tiles, high = (in->end - in->first) % tiles;
+    int64_t rows, done = 0;
     float beta = first ? r->beta : 1;
 
     for (int64_t row = in->first; row < in->end; row += rows, done++) {
-        int64_t most = in->end - row < TILE_ROWS ? in->end - row : TILE_ROWS;
         float *c = r->c + row * r->ldc + col;
         const float *from = start + row * ld_start + col;
         struct tile_out out = {
@@ -101,11 +109,12 @@ static void panel_rows(const struct gemm_run *r, const struct rows *in, int64_t 
             .beta = beta,
         };
 
+        rows = low + (done < high ? 1 : 0); /* the first `high` are higher by one */
         look_ahead(r, depth, next, done, &out);
-        for (int64_t i = 0; !whole && beta != 0 && i < most; i++)
+        for (int64_t i = 0; !whole && beta != 0 && i < rows; i++)
             memcpy(edge[i], from + i * ld_start, (size_t)cols * sizeof *c);
-        rows = gemm_tile(most, depth, in->a + (row - in->first) * in->row_step, in->row_step,
-                         in->step, b, ldb, &out);
+        gemm_tile(rows, depth, in->a + (row - in->first) * in->row_step, in->row_step, in->step, b,
+                  ldb, &out);
         for (int64_t i = 0; !whole && i < rows; i++)
             memcpy(c + i * r->ldc, edge[i], (size_t)cols * sizeof *c);
     }

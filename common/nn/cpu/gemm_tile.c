@@ -81,34 +81,30 @@ INLINE void tile(const int rows, int64_t k, const float *a, int64_t row_step, in
     }
 }
 
-INLINE int64_t tile_of(int64_t rows, int64_t k, const float *a, int64_t row_step, int64_t step,
-                       const float *b, int64_t ldb, const struct tile_out *out)
+INLINE void tile_of(int64_t rows, int64_t k, const float *a, int64_t row_step, int64_t step,
+                    const float *b, int64_t ldb, const struct tile_out *out)
 {
-    if (rows >= TILE_ROWS) {
-        tile(TILE_ROWS, k, a, row_step, step, b, ldb, out);
-        return TILE_ROWS;
+#define ROWS(n) \
+    case n: tile(n, k, a, row_step, step, b, ldb, out); break;
+    switch (rows) {
+        ROWS(1)
+        ROWS(2)
+        ROWS(3)
+        ROWS(4) ROWS(5) ROWS(6)
+#ifdef __AVX512F__
+            ROWS(7) ROWS(8) ROWS(9) ROWS(10) ROWS(11) ROWS(12)
+#endif
     }
-    if (TILE_ROWS > 8 && rows >= 8) {
-        tile(TILE_ROWS > 8 ? 8 : 1, k, a, row_step, step, b, ldb, out);
-        return 8;
-    }
-    if (rows >= 4) {
-        tile(4, k, a, row_step, step, b, ldb, out);
-        return 4;
-    }
-    if (rows >= 2) {
-        tile(2, k, a, row_step, step, b, ldb, out);
-        return 2;
-    }
-    tile(1, k, a, row_step, step, b, ldb, out);
-    return 1;
+#undef ROWS
 }
 
-int64_t gemm_tile(int64_t rows, int64_t k, const float *a, int64_t row_step, int64_t step,
-                  const float *b, int64_t ldb, const struct tile_out *out)
+void gemm_tile(int64_t rows, int64_t k, const float *a, int64_t row_step, int64_t step,
+               const float *b, int64_t ldb, const struct tile_out *out)
 {
-    return step == 1 ? tile_of(rows, k, a, row_step, 1, b, ldb, out)
-                     : tile_of(rows, k, a, 1, step, b, ldb, out);
+    if (step == 1)
+        tile_of(rows, k, a, row_step, 1, b, ldb, out);
+    else
+        tile_of(rows, k, a, 1, step, b, ldb, out);
 }
 
 void gemm_dots(int64_t k, const float *const row[GEMM_DOTS], const float *b, float out[GEMM_DOTS])

@@ -34,10 +34,9 @@ struct tile_out {
 
 /* `rows` rows of A (1 to TILE_ROWS), `row_step` apart, their elements `step` apart (one of the two
  * is 1), times a panel of TILE_COLS columns of B, rows `ldb` apart; both k long, added in order of
- * k. Returns how many rows were done: the largest of 12, 8, 4, 2, 1 (without AVX-512: 6, 4, 2, 1)
- * that is not more than `rows`. */
-int64_t gemm_tile(int64_t rows, int64_t k, const float *a, int64_t row_step, int64_t step,
-                  const float *b, int64_t ldb, const struct tile_out *out);
+ * k. */
+void gemm_tile(int64_t rows, int64_t k, const float *a, int64_t row_step, int64_t step,
+               const float *b, int64_t ldb, const struct tile_out *out);
 
 /* out[i] = dot product of row[i] and b, both k long; TILE_LANES partial sums, added pairwise. */
 enum { GEMM_DOTS = 8 };
