@@ -2,14 +2,17 @@
 /* Cold start: milliseconds that bench/start.sh tabulates.
  *
  *     bench-start make DIR GIB          writes a base set of spectrograms of about that size
+ *     bench-start make-video DIR GIB    one of pictures instead, of 40 to 120 kB each
  *     bench-start open DIR              opens it, reads the middle sample, prints both times in ms
  *     bench-start time RUNS COMMAND...  wall ms of a process from start to end, one line per run;
  *                                       its output goes nowhere */
 #include "bench/lib/measure.h"
 #include "common/base/cli.h"
 #include "common/base/mem.h"
+#include "common/base/rng.h"
 #include "common/data/fields.h"
 
+#include <assert.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <spawn.h>
@@ -19,7 +22,9 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-enum { VALUES = SPECTROGRAM_BINS * SPECTROGRAM_FRAMES };
+enum { VALUES = SPECTROGRAM_BINS * SPECTROGRAM_FRAMES, LEAST_JPEG = 40000, MOST_JPEG = 120000 };
+
+static_assert(MOST_JPEG <= VALUES * sizeof(float), "pictures are made of the same bytes");
 
 static double now_ms(void)
 {
@@ -45,21 +50,49 @@ out:
     return e->code;
 }
 
-static enum err_code make(const char *dir, double gib, struct err *e)
+/* Verifying looks at no picture: any bytes will do. */
+static enum err_code add_pictures(struct shard_writer *w, int64_t i, const void *bytes,
+                                  struct err *e)
 {
-    struct shard_options opt = {.prefix = "audio", .force = true};
-    struct shard_field field[N_AUDIO_FIELDS];
+    struct rng r = rng_at(1, rng_stream("bench.start"), 0, (uint32_t)i);
+    uint8_t clip[CLIP_NAME_SIZE], sha256[32] = {0};
+    int32_t actor = 1001, label = 0, flags = 0, index[3] = {0, 1, 2};
+    struct shard_value value[N_VIDEO_FIELDS] = {
+        [VIDEO_CLIP] = {clip, sizeof clip},     [VIDEO_FRAME_INDEX] = {index, sizeof index},
+        [VIDEO_ACTOR] = {&actor, sizeof actor}, [VIDEO_LABEL] = {&label, sizeof label},
+        [VIDEO_FLAGS] = {&flags, sizeof flags}, [VIDEO_SRC_SHA256] = {sha256, sizeof sha256},
+    };
+    char name[CLIP_NAME_SIZE];
+
+    snprintf(name, sizeof name, "clip%08lld", (long long)i);
+    TRY(clip_name_pack(clip, name, e));
+    for (int f = 0; f < 3; f++)
+        value[VIDEO_JPEG0 + f] =
+            (struct shard_value){bytes, LEAST_JPEG + rng_below(&r, MOST_JPEG - LEAST_JPEG)};
+    TRY(shard_writer_add(w, value, e));
+out:
+    return e->code;
+}
+
+static enum err_code make(const char *dir, double gib, bool video, struct err *e)
+{
+    struct shard_options opt = {.prefix = video ? "video" : "audio", .force = true};
+    const size_t bytes = video ? 3 * (LEAST_JPEG + MOST_JPEG) / 2 : VALUES * sizeof(float);
+    int64_t n = (int64_t)(gib * (1 << 30) / (double)bytes) + 1;
+    struct shard_field field[SHARD_MAX_FIELDS];
     struct shard_writer *w = NULL, *done;
     float *values = NULL;
-    int64_t n = (int64_t)(gib * (1 << 30) / (VALUES * sizeof *values)) + 1;
 
-    fields_audio(field, SPECTROGRAM_BINS, SPECTROGRAM_FRAMES);
-    TRY(mem_array(&values, VALUES, sizeof *values, "spectrogram", e));
+    if (video)
+        fields_video(field);
+    else
+        fields_audio(field, SPECTROGRAM_BINS, SPECTROGRAM_FRAMES);
+    TRY(mem_array(&values, VALUES, sizeof *values, "values", e));
     for (int64_t i = 0; i < VALUES; i++)
         values[i] = (float)(i % 1000) / 100 - 9;
-    TRY(shard_writer_open(&w, dir, &opt, field, N_AUDIO_FIELDS, e));
+    TRY(shard_writer_open(&w, dir, &opt, field, video ? N_VIDEO_FIELDS : N_AUDIO_FIELDS, e));
     for (int64_t i = 0; i < n; i++)
-        TRY(add_sample(w, i, values, e));
+        TRY(video ? add_pictures(w, i, values, e) : add_sample(w, i, values, e));
     done = w;
     w = NULL;
     TRY(shard_writer_commit(done, e));
@@ -112,12 +145,15 @@ int main(int argc, char **argv)
     struct err e = {0};
 
     if (argc == 4 && strcmp(argv[1], "make") == 0)
-        (void)make(argv[2], atof(argv[3]), &e);
+        (void)make(argv[2], atof(argv[3]), false, &e);
+    else if (argc == 4 && strcmp(argv[1], "make-video") == 0)
+        (void)make(argv[2], atof(argv[3]), true, &e);
     else if (argc == 3 && strcmp(argv[1], "open") == 0)
         (void)open_and_read(argv[2], &e);
     else if (argc >= 4 && strcmp(argv[1], "time") == 0)
         (void)time_command(atoi(argv[2]), argv + 3, &e);
     else
-        (void)err_set(&e, ERR_USAGE, "make DIR GIB | open DIR | time RUNS COMMAND...");
+        (void)err_set(&e, ERR_USAGE,
+                      "make DIR GIB | make-video DIR GIB | open DIR | time RUNS COMMAND...");
     return cli_finish("bench-start", &e);
 }

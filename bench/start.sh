@@ -21,7 +21,6 @@ for tool in "$bin"/synib-*; do
 done
 
 "$bin/bench-start" make "$tmp/set" 1.87 # 2.0e9 bytes
-bytes=$(du -sb "$tmp/set" | cut -f 1)
 "$bin/bench-start" open "$tmp/set" > /dev/null
 i=0
 while [ "$i" -lt 20 ]; do
@@ -31,11 +30,20 @@ while [ "$i" -lt 20 ]; do
     i=$((i + 1))
 done
 "$bin/bench-start" time 20 "$bin/bench-start" open "$tmp/set" | put 'a process that opens 2 GB and reads one sample' ms
-"$bin/synib-shard" verify "$tmp/set" -j 1 > /dev/null
-for jobs in 1 2; do
-    "$bin/bench-start" time 5 "$bin/synib-shard" verify "$tmp/set" -j "$jobs" |
-        awk -v bytes="$bytes" '{ print bytes / $1 / 1e6 }' | put "verify of cached files, $jobs thread(s)" GB/s
-done
+
+# verify SET WHAT
+verify() {
+    bytes=$(du -sb "$1" | cut -f 1)
+    "$bin/synib-shard" verify "$1" -j 1 > /dev/null
+    for jobs in 1 2; do
+        "$bin/bench-start" time 5 "$bin/synib-shard" verify "$1" -j "$jobs" |
+            awk -v bytes="$bytes" '{ print bytes / $1 / 1e6 }' | put "verify of cached $2, $jobs thread(s)" GB/s
+    done
+}
+verify "$tmp/set" files
+rm -rf "$tmp/set"
+"$bin/bench-start" make-video "$tmp/set" 1 # values of different lengths
+verify "$tmp/set" pictures
 
 "$here/table" /dev/null "$tmp/results"
 [ -z "${RESULTS:-}" ] || cat "$tmp/results" >> "$RESULTS"
