@@ -108,9 +108,10 @@ size_t shard_field_bytes(const struct shard_field *f);
 NODISCARD enum err_code shard_set_get(const struct shard_set *s, int64_t sample, int field,
                                       struct shard_value *v, struct err *e);
 /* Everything: every value and tensor against its checksum, the content digest against the index,
- * and that each file is byte for byte what a writer makes of these values: its header, and the
- * digits in its name. A shard alone has no content digest; where it was renamed to another form,
- * its name is not compared either. All faults are listed. */
+ * what surrounds the tensors against what a writer writes, and the digits in each shard's name
+ * against its contents: the file is then, byte for byte, its writer's, and its sha256 in the index
+ * is not computed. A shard alone has no content digest; where it was renamed to another form, its
+ * name is not compared either. All faults are listed. */
 NODISCARD enum err_code shard_set_verify(const struct shard_set *s, int jobs, struct err *e);
 
 #endif

@@ -203,8 +203,8 @@ static enum err_code verify_name(const struct job *j, int64_t shard, struct err 
     TRY(shard_name_digits(path, &c, digits, e));
     if (strncmp(said, digits, SHARD_NAME_DIGITS) != 0)
         FAIL(err_set(e, ERR_CHECKSUM,
-                     "%s: its name says other contents, these have %s: it is another file than the "
-                     "set's: restore it or make it again",
+                     "%s: its name says other contents, these have %s: it is another shard under "
+                     "this name: restore it or make it again",
                      path, digits));
 out:
     json_decref(c.meta);
