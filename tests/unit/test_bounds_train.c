@@ -249,6 +249,32 @@ static void test_methods_stop(void **state)
         }
 }
 
+/* 0, with a slope of 1e60. */
+static struct tensor *steep_loss(const struct method_step *s, struct step_report *report)
+{
+    struct param *w = params_at(s->params, 0);
+
+    (void)report;
+    memset(w->data, 0, (size_t)w->count * sizeof *w->data);
+    return op_scale(s->tape, op_scale(s->tape, op_mean(s->tape, tape_param(s->tape, w)), 1e30f),
+                    1e30f);
+}
+
+/* A finite loss whose gradient is not: the step says so, and names the weight. */
+static void test_steep_loss_stops(void **state)
+{
+    static const struct method steep = {.name = "steep", .trains = true, .loss = steep_loss};
+    struct step_rig r = {0};
+    struct err e = {0};
+
+    (void)state;
+    rig_for(&r, 0);
+    r.net.method = &steep;
+    ASSERT_FAILS(step_gradients(&r.step, &r.report, &r.net, &r.batch, 0, 0, false, &e), e,
+                 ERR_NONFINITE, ".weight: a gradient is not finite");
+    rig_close(&r);
+}
+
 /* ---- the trainer's guard ---- */
 
 enum { TRAIN = 64, BATCH = 16, BAD = 37 };
@@ -362,6 +388,7 @@ int main(void)
         cmocka_unit_test(test_softmax_far_out),
         cmocka_unit_test(test_methods_far_out),
         cmocka_unit_test(test_methods_stop),
+        cmocka_unit_test(test_steep_loss_stops),
         cmocka_unit_test_setup_teardown(test_guard_stops_at_once, scratch_setup, scratch_teardown),
         cmocka_unit_test(test_empty_classes),
     };

@@ -90,7 +90,8 @@ INLINE void tile_of(int64_t rows, int64_t k, const float *a, int64_t row_step, i
         ROWS(1)
         ROWS(2)
         ROWS(3)
-        ROWS(4) ROWS(5) ROWS(6)
+        ROWS(4)
+        ROWS(5) ROWS(6)
 #ifdef __AVX512F__
             ROWS(7) ROWS(8) ROWS(9) ROWS(10) ROWS(11) ROWS(12)
 #endif
