@@ -85,15 +85,21 @@ INLINE void tile_of(int64_t rows, int64_t k, const float *a, int64_t row_step, i
                     const float *b, int64_t ldb, const struct tile_out *out)
 {
 #define ROWS(n) \
-    case n: tile(n, k, a, row_step, step, b, ldb, out); break;
+    case n: tile(n, k, a, row_step, step, b, ldb, out); break
     switch (rows) {
-        ROWS(1)
-        ROWS(2)
-        ROWS(3)
-        ROWS(4)
-        ROWS(5) ROWS(6)
+        ROWS(1);
+        ROWS(2);
+        ROWS(3);
+        ROWS(4);
+        ROWS(5);
+        ROWS(6);
 #ifdef __AVX512F__
-            ROWS(7) ROWS(8) ROWS(9) ROWS(10) ROWS(11) ROWS(12)
+        ROWS(7);
+        ROWS(8);
+        ROWS(9);
+        ROWS(10);
+        ROWS(11);
+        ROWS(12);
 #endif
     }
 #undef ROWS
