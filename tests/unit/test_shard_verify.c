@@ -265,48 +265,67 @@ static void test_other_contents(void **state)
     free(dir);
 }
 
+/* The one shard of a small set, to be changed by hand. */
+struct edited {
+    char *dir, *shard;
+    struct file_view view;
+    uint8_t *b; /* its bytes */
+};
+
+static struct edited edit_begin(void *state)
+{
+    struct edited x = {.dir = scratch_path(state, "set")};
+
+    write_small(x.dir, 0);
+    x.shard = only_shard(x.dir);
+    x.view = read_file(x.shard);
+    x.b = (uint8_t *)(uintptr_t)x.view.data;
+    return x;
+}
+
+/* Every checksum is put right; verify must say `message` nevertheless. */
+static void edit_refused(const struct edited *x, const char *message)
+{
+    seal(x->b, x->view.len);
+    write_file(x->shard, x->b, x->view.len);
+    refused(x->dir, x->shard, message);
+}
+
+static void edit_end(struct edited *x)
+{
+    file_view_free(&x->view);
+    free(x->shard);
+    free(x->dir);
+}
+
 /* One value is another, and every checksum with it. */
 static void test_changed_value(void **state)
 {
-    char *dir = scratch_path(*state, "set"), *shard;
+    struct edited x = edit_begin(*state);
     struct tensorfile *f = NULL;
     struct err e = {0};
-    struct file_view v;
-    uint8_t *b, *value;
+    uint8_t *b = x.b, *value;
 
-    write_small(dir, 0);
-    shard = only_shard(dir);
-    v = read_file(shard);
-    b = (uint8_t *)(uintptr_t)v.data;
-    ASSERT_OK(tensorfile_open_mem(&f, "x", b, v.len, &e), e);
+    ASSERT_OK(tensorfile_open_mem(&f, "x", b, x.view.len, &e), e);
     value = b + tensorfile_offset(f, tensorfile_find(f, "clip")) + 8; /* of sample 1 */
     value[3] ^= 1;
     store_le32(b + tensorfile_offset(f, tensorfile_find(f, "crc32c")) + 8, naive_crc32c(value, 8));
     tensorfile_close(f);
-    seal(b, v.len);
-    write_file(shard, b, v.len);
-    refused(dir, shard, "its name says other contents, these have ");
-    file_view_free(&v);
-    free(shard);
-    free(dir);
+    edit_refused(&x, "its name says other contents, these have ");
+    edit_end(&x);
 }
 
 /* Values, fields and digests are this set's, a metadata entry of its index has come in. */
 static void test_other_metadata(void **state)
 {
     static const char seed[] = "\"synib.seed\":\"7\"", late[] = "\"synib.late\":\"after all\"";
-    char *dir = scratch_path(*state, "set"), *shard, *at;
+    struct edited x = edit_begin(*state);
     struct err e = {0};
-    struct file_view v;
-    size_t header, last;
-    uint8_t *b;
+    size_t header = 8 + (size_t)load_le64(x.b), last = header;
+    uint8_t *b = x.b;
+    char *at;
 
-    write_small(dir, 0);
-    shard = only_shard(dir);
-    v = read_file(shard);
-    b = (uint8_t *)(uintptr_t)v.data;
-    header = 8 + (size_t)load_le64(b);
-    for (last = header; b[last - 1] == ' ';)
+    while (b[last - 1] == ' ')
         last--;
     assert_true(last + sizeof late <= header); /* takes the place of padding */
     at = memmem(b, header, seed, sizeof seed - 1);
@@ -314,37 +333,23 @@ static void test_other_metadata(void **state)
     memmove(at + sizeof late, at, last - (size_t)((uint8_t *)at - b));
     memcpy(at, late, sizeof late - 1);
     at[sizeof late - 1] = ',';
-    seal(b, v.len);
-    write_file(shard, b, v.len);
-    refused(dir, shard, "its name says other contents, these have ");
-    ASSERT_FAILS(verify_set(dir, 1, &e), e, ERR_CHECKSUM, "other contents");
-    file_view_free(&v);
-    free(shard);
-    free(dir);
+    edit_refused(&x, "its name says other contents, these have ");
+    ASSERT_FAILS(verify_set(x.dir, 1, &e), e, ERR_CHECKSUM, "other contents");
+    edit_end(&x);
 }
 
 /* The header says the same in other bytes. */
 static void test_other_white_space(void **state)
 {
-    char *dir = scratch_path(*state, "set"), *shard;
-    struct file_view v;
-    size_t header;
-    uint8_t *b;
+    struct edited x = edit_begin(*state);
+    size_t header = 8 + (size_t)load_le64(x.b);
+    uint8_t *b = x.b;
 
-    write_small(dir, 0);
-    shard = only_shard(dir);
-    v = read_file(shard);
-    b = (uint8_t *)(uintptr_t)v.data;
-    header = 8 + (size_t)load_le64(b);
     assert_int_equal(b[header - 1], ' ');
     memmove(b + 10, b + 9, header - 10);
     b[9] = ' ';
-    seal(b, v.len);
-    write_file(shard, b, v.len);
-    refused(dir, shard, "header: byte 9 is not as a writer writes it");
-    file_view_free(&v);
-    free(shard);
-    free(dir);
+    edit_refused(&x, "header: byte 9 is not as a writer writes it");
+    edit_end(&x);
 }
 
 /* A name that does not follow the pattern says nothing of the contents. */
