@@ -24,11 +24,17 @@ static double *real_field(struct config *c, const struct setting *s)
     return (double *)(void *)((char *)c + s->offset);
 }
 
-/* Index of a key; ERR_USAGE names the nearest. */
+/* Index of a key, looked for behind *index first: presets list keys in the table's order. ERR_USAGE
+ * names the nearest. */
 static enum err_code find_key(int *index, const char *key, struct err *e)
 {
     const char *keys[CONFIG_SETTINGS_MAX + 1] = {0};
 
+    for (int i = 0; i < config_setting_count; i++) {
+        *index = (*index + 1) % config_setting_count;
+        if (strcmp(config_settings[*index].key, key) == 0)
+            return ERR_OK;
+    }
     for (int i = 0; i < config_setting_count; i++)
         keys[i] = config_settings[i].key;
     return cli_choice(index, key, keys, "setting", e);
@@ -64,7 +70,7 @@ enum err_code config_set(struct config *c, const char *assignment, struct err *e
 {
     char buffer[MAX_LINE];
     char *equals;
-    int index;
+    int index = 0;
 
     if (strlen(assignment) >= sizeof buffer)
         return err_set(e, ERR_USAGE, "--set: '%.40s...' is too long", assignment);
@@ -112,6 +118,7 @@ struct preset_reader {
     bool second;   /* reading */
     bool skipping; /* in a section that does not apply, or not in this reading */
     bool in_section;
+    int setting;                     /* of the line before */
     int seen[CONFIG_SETTINGS_MAX];   /* line of the general value, 0 = none yet */
     int seen_m[CONFIG_SETTINGS_MAX]; /* line of this section's value */
 };
@@ -145,9 +152,10 @@ out:
 
 static enum err_code preset_line(struct preset_reader *r, int number, char *line, struct err *e)
 {
+    const struct setting *s;
     struct config scratch;
     char *equals, *comment = strchr(line, '#');
-    int index, *seen;
+    int *seen;
 
     if (comment != NULL)
         *comment = '\0';
@@ -160,14 +168,13 @@ static enum err_code preset_line(struct preset_reader *r, int number, char *line
     if (equals == NULL)
         return err_set(e, ERR_USAGE, "'%s' is not of the form key = value", line);
     *equals = '\0';
-    TRY(find_key(&index, trim(line), e));
-    seen = r->in_section ? &r->seen_m[index] : &r->seen[index];
+    TRY(find_key(&r->setting, trim(line), e));
+    s = &config_settings[r->setting];
+    seen = r->in_section ? &r->seen_m[r->setting] : &r->seen[r->setting];
     if (*seen != 0)
-        return err_set(e, ERR_USAGE, "%s is set twice (first in line %d)",
-                       config_settings[index].key, *seen);
+        return err_set(e, ERR_USAGE, "%s is set twice (first in line %d)", s->key, *seen);
     *seen = number;
-    TRY(set_value(r->skipping ? &scratch : r->config, &config_settings[index], trim(equals + 1),
-                  e));
+    TRY(set_value(r->skipping ? &scratch : r->config, s, trim(equals + 1), e));
 out:
     return e->code;
 }

@@ -177,7 +177,7 @@ enum err_code cli_choice(int *out, const char *text, const char *const *names, c
 {
     char list[1024] = "";
     const char *nearest = NULL;
-    size_t best = 3; /* more than two slips is another word */
+    size_t best = SPELLING_SLIPS + 1, len = 0;
 
     for (int i = 0; names[i] != NULL; i++)
         if (text[0] == names[i][0] && strcmp(text, names[i]) == 0) {
@@ -186,13 +186,14 @@ enum err_code cli_choice(int *out, const char *text, const char *const *names, c
         }
     for (int i = 0; names[i] != NULL; i++) {
         size_t d = spelling_distance(text, names[i]);
-        size_t len = strlen(list);
 
         if (d < best) {
             best = d;
             nearest = names[i];
         }
-        snprintf(list + len, sizeof list - len, "%s%s", i > 0 ? ", " : "", names[i]);
+        if (len < sizeof list)
+            len += (size_t)snprintf(list + len, sizeof list - len, "%s%s", i > 0 ? ", " : "",
+                                    names[i]);
     }
     if (nearest != NULL)
         return err_set(e, ERR_USAGE, "%s: unknown '%s': did you mean '%s'? (one of %s)", what, text,

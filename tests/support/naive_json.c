@@ -5,6 +5,15 @@
 #include <stdlib.h>
 #include <string.h>
 
+static void *(*take)(size_t) = malloc;
+static void (*release)(void *) = free;
+
+void naive_json_memory(void *(*new_take)(size_t), void (*new_release)(void *))
+{
+    take = new_take;
+    release = new_release;
+}
+
 static int skip(const char **p, const char *end, char want)
 {
     if (*p >= end || **p != want)
@@ -32,7 +41,7 @@ static int hex4(const char *p, const char *end, unsigned *out)
  * escapes nothing but control characters. */
 static char *string(const char **p, const char *end)
 {
-    char *out = malloc((size_t)(end - *p) + 1);
+    char *out = take((size_t)(end - *p) + 1);
     size_t n = 0;
 
     if (out == NULL || !skip(p, end, '"'))
@@ -66,7 +75,7 @@ static char *string(const char **p, const char *end)
     out[n] = '\0';
     return out;
 bad:
-    free(out);
+    release(out);
     return NULL;
 }
 
@@ -86,19 +95,19 @@ static int members(struct naive_node *n, const char **p, const char *end, int de
             if (key == NULL)
                 return 0;
             for (struct naive_node *c = n->child; c != NULL; c = c->next) {
-                if (strcmp(c->key, key) == 0) { /* a key stands twice */
-                    free(key);
+                if (c->key[0] == key[0] && strcmp(c->key, key) == 0) { /* a key stands twice */
+                    release(key);
                     return 0;
                 }
             }
             if (!skip(p, end, ':')) {
-                free(key);
+                release(key);
                 return 0;
             }
         }
         *tail = naive_json(p, end, depth + 1);
         if (*tail == NULL) {
-            free(key);
+            release(key);
             return 0;
         }
         (*tail)->key = key;
@@ -109,10 +118,13 @@ static int members(struct naive_node *n, const char **p, const char *end, int de
 
 struct naive_node *naive_json(const char **p, const char *end, int depth)
 {
-    struct naive_node *n = calloc(1, sizeof *n);
+    struct naive_node *n = take(sizeof *n);
     int ok = 0;
 
-    if (n == NULL || *p >= end || depth > 4)
+    if (n == NULL)
+        return NULL;
+    memset(n, 0, sizeof *n);
+    if (*p >= end || depth > 4)
         goto out;
     if (**p == '{' || **p == '[') {
         n->kind = **p;
@@ -145,9 +157,9 @@ void naive_json_free(struct naive_node *n)
         struct naive_node *next = n->next;
 
         naive_json_free(n->child);
-        free(n->key);
-        free(n->text);
-        free(n);
+        release(n->key);
+        release(n->text);
+        release(n);
         n = next;
     }
 }

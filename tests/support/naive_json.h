@@ -22,4 +22,7 @@ struct naive_node *naive_get(const struct naive_node *n, const char *key);
 const char *naive_text(const struct naive_node *n, const char *key);
 long long naive_number(const struct naive_node *n, const char *key);
 
+/* Takes the place of malloc and free, before the first value is read. `release` takes NULL too. */
+void naive_json_memory(void *(*take)(size_t), void (*release)(void *));
+
 #endif

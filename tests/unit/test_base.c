@@ -6,6 +6,7 @@
 #include "common/base/hash.h"
 #include "common/base/mem.h"
 #include "common/base/parallel.h"
+#include "common/base/spelling.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -203,6 +204,57 @@ static void test_choice_suggests(void **state)
     assert_non_null(strstr(e.text, "did you mean 'uniform'"));
 }
 
+/* Levenshtein's definition. */
+static size_t distance(const char *a, const char *b)
+{
+    size_t change, insert, remove;
+
+    if (*a == '\0' || *b == '\0')
+        return strlen(a) + strlen(b);
+    change = distance(a + 1, b + 1) + (*a != *b);
+    insert = distance(a, b + 1) + 1;
+    remove = distance(a + 1, b) + 1;
+    insert = insert < remove ? insert : remove;
+    return change < insert ? change : insert;
+}
+
+static void word(char out[8], int number)
+{
+    int n = 0;
+
+    for (; number > 0; number = (number - 1) / 2)
+        out[n++] = number % 2 != 0 ? 'a' : 'b';
+    out[n] = '\0';
+}
+
+/* All words of up to five letters a and b; then words as long as they may be, and longer. */
+static void test_spelling_counts_slips(void **state)
+{
+    char a[8], b[8], text[65], other[65];
+    (void)state;
+
+    for (int i = 0; i < 63; i++) {
+        word(a, i);
+        for (int j = 0; j < 63; j++) {
+            size_t d;
+
+            word(b, j);
+            d = distance(a, b);
+            assert_int_equal(spelling_distance(a, b), d <= SPELLING_SLIPS ? d : SIZE_MAX);
+        }
+    }
+    memset(text, 'x', sizeof text);
+    text[63] = '\0';
+    memcpy(other, text, sizeof other);
+    other[0] = 'y';
+    other[62] = '\0';
+    assert_int_equal(spelling_distance(text, other), 2);
+    assert_int_equal(spelling_distance(other, text), 2);
+    text[63] = 'x';
+    text[64] = '\0';
+    assert_int_equal(spelling_distance(text, text), SIZE_MAX);
+}
+
 struct cover {
     int32_t seen[1000];
     int busy[8];
@@ -248,6 +300,7 @@ int main(void)
         cmocka_unit_test(test_numbers_are_parsed_whole),
         cmocka_unit_test(test_numbers_are_written_short),
         cmocka_unit_test(test_choice_suggests),
+        cmocka_unit_test(test_spelling_counts_slips),
         cmocka_unit_test(test_parallel_covers_each_once),
     };
 
