@@ -4,6 +4,7 @@
 #include "common/nn/cpu/cpu.h"
 #include "common/nn/cpu/gemm_tile.h"
 
+#include <cpuid.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -71,11 +72,27 @@ enum err_code nn_check_blocked(const struct nn *nn, const struct bn_shape *s, co
                    nn->block);
 }
 
+/* Whether bfloat16's products take so much less time than float32's that Winograd saves none beside
+ * them: with AMX, and on AMD's family 26 (Zen 5), which multiplies 512 bits at once; its bit for
+ * that (FP512) is not to be seen in virtual machines. */
+static bool fast_bfloat16(dnnl_cpu_isa_t isa)
+{
+    unsigned eax, ebx, ecx, edx, family = 0;
+
+    if (isa != dnnl_cpu_isa_avx512_core_bf16)
+        return isa == dnnl_cpu_isa_avx512_core_amx;
+    if (__get_cpuid(0, &eax, &ebx, &ecx, &edx) && ebx == signature_AMD_ebx &&
+        __get_cpuid(1, &eax, &ebx, &ecx, &edx))
+        family = (eax >> 8 & 0xf) + (eax >> 20 & 0xff);
+    return family >= 26;
+}
+
 static const char *isa_name(dnnl_cpu_isa_t isa)
 {
     switch (isa) {
     case dnnl_cpu_isa_avx512_core_amx: return "AVX-512 with AMX";
-    case dnnl_cpu_isa_avx512_core_bf16: return "AVX-512 with BF16";
+    case dnnl_cpu_isa_avx512_core_bf16:
+        return fast_bfloat16(isa) ? "AVX-512 with fast BF16" : "AVX-512 with BF16";
     case dnnl_cpu_isa_avx512_core_vnni: return "AVX-512 with VNNI";
     case dnnl_cpu_isa_avx512_core: return "AVX-512";
     case dnnl_cpu_isa_avx2_vnni: return "AVX2 with VNNI";
@@ -112,6 +129,7 @@ enum err_code nn_new(struct nn **out, int threads, struct err *e)
     TRY(mem_array(&nn, 1, sizeof *nn, "kernels", e));
     nn->threads = threads;
     nn->block = isa_is_avx512(isa) ? 16 : 8;
+    nn->fast_bfloat16 = fast_bfloat16(isa);
     TRY(mem_array(&nn->streams, (size_t)threads, sizeof(dnnl_stream_t), "kernel streams", e));
     TRY(mem_array(&nn->worker_scratch, (size_t)threads, sizeof(struct scratch), "kernel scratch",
                   e));

@@ -61,19 +61,18 @@ enum conv_way { WAY_DIRECT, WAY_WINOGRAD, WAY_BFLOAT16 };
 
 /* F(4,3) Winograd exists for 3x3, stride 1 with AVX-512 and takes 0.4 to 0.7 of the time of the
  * direct convolution in all of ResNet18; not for single images, where its weights cost more than
- * they save. Multiplying bfloat16 numbers takes half of the time of the direct one (less with AMX).
- * So Winograd, in float32, is the faster one also beside bfloat16, unless its tiles of 4 x 4
- * outputs reach too far over the edge: 1.3 times the outputs at 7 x 7, where it still is, 1.8 times
- * at 9 x 6. */
+ * they save. Multiplying bfloat16 numbers takes half of the time of the direct one, so Winograd, in
+ * float32, is the faster one also beside bfloat16, unless that is fast, or the tiles of 4 x 4
+ * outputs reach too far over the edge: 1.3 times the outputs at 7 x 7, where Winograd still is, 1.8
+ * times at 9 x 6. */
 static enum conv_way choose_way(const struct nn *nn, const struct conv_shape *s, int64_t images)
 {
     int64_t oh = conv_oh(s), ow = conv_ow(s);
     int64_t tiled = (oh + 3) / 4 * 4 * ((ow + 3) / 4 * 4);
-    bool amx = dnnl_get_effective_cpu_isa() == dnnl_cpu_isa_avx512_core_amx;
     bool winograd = nn->block == 16 && s->kh == 3 && s->kw == 3 && s->stride == 1 && s->pad == 1 &&
                     s->ic % 16 == 0 && images >= FORWARD_IMAGES;
 
-    if (nn->precision == NN_BFLOAT16 && (!winograd || amx || 2 * tiled > 3 * oh * ow))
+    if (nn->precision == NN_BFLOAT16 && (!winograd || nn->fast_bfloat16 || 2 * tiled > 3 * oh * ow))
         return WAY_BFLOAT16;
     return winograd ? WAY_WINOGRAD : WAY_DIRECT;
 }

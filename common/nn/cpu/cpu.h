@@ -30,6 +30,7 @@ struct nn {
     int threads;
     int block;
     enum nn_precision precision;
+    bool fast_bfloat16; /* faster than Winograd in float32 */
     dnnl_engine_t engine;
     dnnl_stream_t *streams; /* [threads] */
     struct scratch scratch[SCRATCH_N];
