@@ -266,22 +266,48 @@ struct verify_job {
 
 enum { VERIFY_CHUNK = 64 };
 
+/* The samples of one chunk. */
+struct verify_chunk {
+    struct verify_job *job;
+    struct err *err;
+    int64_t next, end;
+};
+
+/* The next sample that can be read. */
+static bool next_sample(void *ctx, struct sha256_message *m, uint8_t **digest)
+{
+    struct verify_chunk *c = ctx;
+    const struct dataset *d = c->job->d;
+
+    while (c->next < c->end) {
+        int64_t i = c->next++;
+        struct err one = {0};
+        struct sample s;
+
+        if (dataset_get(d, i, &s, &one) != ERR_OK) {
+            (void)err_add_line(c->err, one.code, "%s", one.text);
+            continue;
+        }
+        irony_sample_message(&s, d->bins, d->frames, m);
+        *digest = c->job->digests + i * SHA256_SIZE;
+        return true;
+    }
+    return false;
+}
+
 static void verify_chunk(void *ctx, int64_t chunk, int worker)
 {
     struct verify_job *j = ctx;
-    int64_t from = chunk * VERIFY_CHUNK, to = from + VERIFY_CHUNK;
+    int64_t n = dataset_count(j->d), from = chunk * VERIFY_CHUNK;
+    struct verify_chunk c = {.job = j,
+                             .err = &j->err[chunk],
+                             .next = from,
+                             .end = from + VERIFY_CHUNK < n ? from + VERIFY_CHUNK : n};
     struct err one = {0};
 
     (void)worker;
-    for (int64_t i = from; i < to && i < dataset_count(j->d); i++) {
-        struct sample s;
-
-        if (dataset_get(j->d, i, &s, &one) != ERR_OK ||
-            irony_sample_digest(&s, j->d->bins, j->d->frames, j->digests + i * SHA256_SIZE, &one) !=
-                ERR_OK)
-            (void)err_add_line(&j->err[chunk], one.code, "%s", one.text);
-        err_clear(&one);
-    }
+    if (sha256_messages(next_sample, &c, &one) != ERR_OK)
+        (void)err_add_line(c.err, one.code, "%s", one.text);
 }
 
 enum err_code dataset_verify(const struct dataset *d, int jobs, struct err *e)

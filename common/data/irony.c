@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 #include "common/data/irony.h"
 
-#include "common/base/bytes.h"
 #include "common/base/hash.h"
 #include "common/base/mem.h"
 
@@ -12,33 +11,24 @@
 
 /* ---- digests ---- */
 
-static void add_length(struct sha256 *h, const void *data, size_t len)
+void irony_sample_message(const struct sample *s, int bins, int frames, struct sha256_message *m)
 {
-    uint8_t length[8];
+    size_t sound = (size_t)bins * (size_t)frames * sizeof *s->spectrogram;
 
-    store_le64(length, len);
-    sha256_add(h, length, sizeof length);
-    sha256_add(h, data, len);
-}
-
-enum err_code irony_sample_digest(const struct sample *s, int bins, int frames, uint8_t digest[32],
-                                  struct err *e)
-{
-    const uint32_t numbers[] = {(uint32_t)s->label, (uint32_t)s->base_label,
-                                (uint32_t)s->donor_label, (uint32_t)s->actor, s->flags};
-    struct sha256 *h = sha256_new();
-    uint8_t word[4];
-
-    sha256_add(h, s->clip, CLIP_NAME_SIZE);
-    sha256_add(h, s->donor, CLIP_NAME_SIZE);
-    for (size_t i = 0; i < sizeof numbers / sizeof numbers[0]; i++) {
-        store_le32(word, numbers[i]);
-        sha256_add(h, word, sizeof word);
+    sha256_message_begin(m);
+    sha256_message_copy(m, s->clip, CLIP_NAME_SIZE);
+    sha256_message_copy(m, s->donor, CLIP_NAME_SIZE);
+    sha256_message_copy_u32(m, (uint32_t)s->label);
+    sha256_message_copy_u32(m, (uint32_t)s->base_label);
+    sha256_message_copy_u32(m, (uint32_t)s->donor_label);
+    sha256_message_copy_u32(m, (uint32_t)s->actor);
+    sha256_message_copy_u32(m, s->flags);
+    for (int f = 0; f < FRAMES_PER_CLIP; f++) {
+        sha256_message_copy_u64(m, s->jpeg_len[f]);
+        sha256_message_add(m, s->jpeg[f], s->jpeg_len[f]);
     }
-    for (int f = 0; f < FRAMES_PER_CLIP; f++)
-        add_length(h, s->jpeg[f], s->jpeg_len[f]);
-    add_length(h, s->spectrogram, (size_t)bins * (size_t)frames * sizeof *s->spectrogram);
-    return sha256_end(h, digest, e);
+    sha256_message_copy_u64(m, sound);
+    sha256_message_add(m, s->spectrogram, sound);
 }
 
 enum err_code irony_content_digest(const uint8_t *digests, int64_t n, int bins, int frames,
@@ -272,6 +262,7 @@ out:
 enum err_code irony_writer_add(struct irony_writer *w, const struct irony_row *r, struct err *e)
 {
     struct shard_value values[N_MATERIALISED_FIELDS];
+    struct sha256_message m;
     const char *sound = r->donor != NULL ? r->donor : r->clip;
     int64_t video = clip_index_find(w->video_clips, r->clip);
     int64_t audio = clip_index_find(w->audio_clips, sound);
@@ -284,7 +275,8 @@ enum err_code irony_writer_add(struct irony_writer *w, const struct irony_row *r
     TRY(fill_sample(w, r, video, audio, &s, e));
     TRY(mem_grow(&w->digests, &w->digests_cap, (size_t)(w->count + 1) * SHA256_SIZE, 1, "digests",
                  e));
-    TRY(irony_sample_digest(&s, w->bins, w->frames, w->digests + w->count * SHA256_SIZE, e));
+    irony_sample_message(&s, w->bins, w->frames, &m);
+    TRY(sha256_message_digest(&m, w->digests + w->count * SHA256_SIZE, e));
     values[IRONY_CLIP] = (struct shard_value){s.clip, CLIP_NAME_SIZE};
     values[IRONY_DONOR] = (struct shard_value){s.donor, CLIP_NAME_SIZE};
     values[IRONY_DONOR_INDEX] = (struct shard_value){&r->donor_index, 4};

@@ -2,6 +2,7 @@
 #ifndef COMMON_DATA_IRONY_H
 #define COMMON_DATA_IRONY_H
 
+#include "common/base/sha256_message.h"
 #include "common/data/fields.h"
 
 /* Writes one split of an irony dataset, as an overlay over two base sets or self-contained, with
@@ -60,10 +61,9 @@ void clip_index_free(struct clip_index *x);
 /* Sample number, -1 if absent. */
 int64_t clip_index_find(const struct clip_index *x, const char *clip);
 
-/* The content digest of docs/formats/irony.md. `digest`: of sample s with its media, every field
- * used. */
-NODISCARD enum err_code irony_sample_digest(const struct sample *s, int bins, int frames,
-                                            uint8_t digest[32], struct err *e);
+/* The content digest of docs/formats/irony.md. What the digest of sample s with its media is of:
+ * every field; pictures and spectrogram are borrowed. */
+void irony_sample_message(const struct sample *s, int bins, int frames, struct sha256_message *m);
 /* Over n sample digests in order; hex has room for 65 bytes. */
 NODISCARD enum err_code irony_content_digest(const uint8_t *digests, int64_t n, int bins,
                                              int frames, char hex[65], struct err *e);

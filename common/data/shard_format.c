@@ -113,18 +113,22 @@ struct sha256 *shard_content_begin(const struct shard_field *f, int n)
     return h;
 }
 
+void shard_sample_message(const struct shard_value *values, int n, struct sha256_message *m)
+{
+    sha256_message_begin(m);
+    for (int i = 0; i < n; i++) {
+        sha256_message_copy_u64(m, values[i].len);
+        sha256_message_add(m, values[i].data, values[i].len);
+    }
+}
+
 enum err_code shard_sample_digest(const struct shard_value *values, int n, uint8_t out[SHA256_SIZE],
                                   struct err *e)
 {
-    struct sha256 *h = sha256_new();
-    uint8_t length[8];
+    struct sha256_message m;
 
-    for (int i = 0; i < n; i++) {
-        store_le64(length, values[i].len);
-        sha256_add(h, length, sizeof length);
-        sha256_add(h, values[i].data, values[i].len);
-    }
-    return sha256_end(h, out, e);
+    shard_sample_message(values, n, &m);
+    return sha256_message_digest(&m, out, e);
 }
 
 static int by_key(const void *a, const void *b)

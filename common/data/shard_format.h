@@ -5,6 +5,7 @@
 #include "common/data/shard.h"
 
 #include "common/base/hash.h"
+#include "common/base/sha256_message.h"
 
 #include <jansson.h>
 
@@ -59,6 +60,9 @@ void shard_digest_fields(struct sha256 *h, const struct shard_field *f, int n);
 /* A hash that has taken everything before the sample digests; NULL = no memory, which sha256_end
  * reports. */
 struct sha256 *shard_content_begin(const struct shard_field *f, int n);
+/* What a sample's digest is of: 8 bytes of length and the bytes of each value, which are borrowed.
+ */
+void shard_sample_message(const struct shard_value *values, int n, struct sha256_message *m);
 NODISCARD enum err_code shard_sample_digest(const struct shard_value *values, int n,
                                             uint8_t out[SHA256_SIZE], struct err *e);
 /* All that determines the bytes of a shard's file. Borrowed. */

@@ -28,22 +28,11 @@ static void add_fault(struct job *j, int64_t shard, struct err *one)
 
 /* ---- values ---- */
 
-/* The samples of one shard, which its two lanes take in turn. */
+/* The samples of one shard. */
 struct queue {
     struct job *job;
     int64_t shard, next, end;
     uint32_t crc[SHARD_MAX_FIELDS]; /* of each field's values so far, end to end */
-};
-
-/* One of two digests that grow at once, as shard_sample_digest makes it. Two take hardly longer
- * than one, and samples differ in length: a lane that is done goes on with the next sample. */
-struct lane {
-    struct sha256 *hash;
-    bool busy;
-    int64_t sample;
-    struct shard_value value[SHARD_MAX_FIELDS];
-    int field; /* the value at hand */
-    size_t at; /* bytes of it that are hashed */
 };
 
 /* Checks each value against its checksum; true when none is damaged. Its tensor's checksum is taken
@@ -62,70 +51,22 @@ static bool read_values(struct queue *q, int64_t sample, struct shard_value *val
     return q->job->faults[q->shard] == before;
 }
 
-static bool lane_begin(struct queue *q, struct lane *l)
+/* The next sample without damage. */
+static bool next_sample(void *ctx, struct sha256_message *m, uint8_t **digest)
 {
-    while (!l->busy && q->next < q->end) {
-        l->sample = q->next++;
-        l->busy = read_values(q, l->sample, l->value);
+    struct queue *q = ctx;
+    struct shard_value values[SHARD_MAX_FIELDS];
+
+    while (q->next < q->end) {
+        int64_t sample = q->next++;
+
+        if (!read_values(q, sample, values))
+            continue;
+        shard_sample_message(values, q->job->set->index.n_fields, m);
+        *digest = q->job->digests + sample * SHA256_SIZE;
+        return true;
     }
-    if (l->busy) {
-        l->hash = sha256_new();
-        l->field = 0;
-    }
-    return l->busy;
-}
-
-static void lane_end(struct queue *q, struct lane *l)
-{
-    struct err one = {0};
-
-    if (sha256_end(l->hash, q->job->digests + l->sample * SHA256_SIZE, &one) != ERR_OK)
-        add_fault(q->job, q->shard, &one);
-    l->busy = false;
-}
-
-/* How many bytes come next in a piece; 0: no sample is left. No value is empty. */
-static size_t lane_left(struct queue *q, struct lane *l)
-{
-    uint8_t length[8];
-
-    if (l->busy && l->at < l->value[l->field].len)
-        return l->value[l->field].len - l->at;
-    if (l->busy && ++l->field == q->job->set->index.n_fields)
-        lane_end(q, l);
-    if (!l->busy && !lane_begin(q, l))
-        return 0;
-    l->at = 0;
-    store_le64(length, l->value[l->field].len);
-    sha256_add(l->hash, length, sizeof length);
-    return l->value[l->field].len;
-}
-
-static const uint8_t *lane_data(const struct lane *l)
-{
-    return (const uint8_t *)l->value[l->field].data + l->at;
-}
-
-static void verify_samples(struct queue *q)
-{
-    struct lane a = {0}, b = {0};
-
-    for (;;) {
-        size_t m = lane_left(q, &a), n = lane_left(q, &b);
-
-        if (m > 0 && n > 0) {
-            m = n = m < n ? m : n;
-            sha256_add_pair(a.hash, lane_data(&a), m, b.hash, lane_data(&b), n);
-        } else if (m > 0) {
-            sha256_add(a.hash, lane_data(&a), m);
-        } else if (n > 0) {
-            sha256_add(b.hash, lane_data(&b), n);
-        } else {
-            break;
-        }
-        a.at += m;
-        b.at += n;
-    }
+    return false;
 }
 
 /* ---- the rest of the file ---- */
@@ -220,7 +161,8 @@ static void verify_shard(void *ctx, int64_t shard, int worker)
     struct err one = {0};
 
     (void)worker;
-    verify_samples(&q);
+    if (sha256_messages(next_sample, &q, &one) != ERR_OK)
+        add_fault(j, shard, &one);
     if (j->faults[shard] > 0)
         return;
     if (verify_container(&q, &one) != ERR_OK || verify_name(j, shard, &one) != ERR_OK)

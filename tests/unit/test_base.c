@@ -6,6 +6,7 @@
 #include "common/base/hash.h"
 #include "common/base/mem.h"
 #include "common/base/parallel.h"
+#include "common/base/sha256_message.h"
 #include "common/base/spelling.h"
 
 #include <stdlib.h>
@@ -142,6 +143,84 @@ static void test_sha256_pair(void **state)
         assert_memory_equal(got, want, sizeof got);
     }
     sha256_add_pair(NULL, data, 100, NULL, data, 100);
+}
+
+/* Messages of 0 to 39 pieces, by turns short, empty and long. */
+struct messages {
+    const uint8_t *data;
+    int made, wanted;
+    uint8_t digest[40][SHA256_SIZE];
+};
+
+static bool next_message(void *ctx, struct sha256_message *m, uint8_t **digest)
+{
+    struct messages *s = ctx;
+    int k = s->made;
+
+    if (k == s->wanted)
+        return false;
+    sha256_message_begin(m);
+    for (int i = 0; i < k; i++) {
+        if (i % 3 == 0)
+            sha256_message_copy_u32(m, (uint32_t)(k * i));
+        if (i % 5 == 0)
+            sha256_message_copy_u64(m, (uint64_t)i << 40);
+        sha256_message_add(m, s->data + i, (size_t)(i % 4) * (size_t)(k * 37 % 200));
+    }
+    *digest = s->digest[k];
+    s->made++;
+    return true;
+}
+
+/* Digests made two at a time are those that each message has alone, whatever their number. */
+static void test_sha256_messages(void **state)
+{
+    static uint8_t data[1000];
+    struct messages s = {.data = data};
+    struct sha256_message m;
+    uint8_t alone[SHA256_SIZE], *unused;
+    struct err e = {0};
+
+    (void)state;
+    for (size_t i = 0; i < sizeof data; i++)
+        data[i] = (uint8_t)(i * i % 251);
+    for (s.wanted = 0; s.wanted <= 40; s.wanted += s.wanted < 3 ? 1 : 37) {
+        int made = 0;
+
+        s.made = 0;
+        memset(s.digest, 0, sizeof s.digest);
+        assert_int_equal(sha256_messages(next_message, &s, &e), ERR_OK);
+        assert_int_equal(s.made, s.wanted);
+        for (s.made = 0; s.made < s.wanted; made++) {
+            uint8_t side_by_side[SHA256_SIZE];
+
+            memcpy(side_by_side, s.digest[made], SHA256_SIZE);
+            assert_true(next_message(&s, &m, &unused));
+            assert_int_equal(sha256_message_digest(&m, alone, &e), ERR_OK);
+            assert_memory_equal(side_by_side, alone, SHA256_SIZE);
+        }
+    }
+}
+
+/* A number is its bytes, the lowest first, and is part of what the digest is of. */
+static void test_sha256_message_is_its_bytes(void **state)
+{
+    static const char want[] = "ab\4\3\2\1\10\7\6\5\4\3\2\1cd";
+    struct sha256_message m;
+    uint8_t got[SHA256_SIZE], expected[SHA256_SIZE];
+    char ab[] = "ab";
+    struct err e = {0};
+
+    (void)state;
+    sha256_message_begin(&m);
+    sha256_message_copy(&m, ab, 2);
+    memset(ab, 'x', 2); /* it was copied */
+    sha256_message_copy_u32(&m, 0x01020304);
+    sha256_message_copy_u64(&m, 0x0102030405060708);
+    sha256_message_add(&m, "cd", 2);
+    assert_int_equal(sha256_message_digest(&m, got, &e), ERR_OK);
+    assert_int_equal(sha256_bytes(want, sizeof want - 1, expected, &e), ERR_OK);
+    assert_memory_equal(got, expected, sizeof got);
 }
 
 static void test_numbers_are_parsed_whole(void **state)
@@ -297,6 +376,8 @@ int main(void)
         cmocka_unit_test(test_mem_refuses_overflow),
         cmocka_unit_test(test_hashes_known_answers),
         cmocka_unit_test(test_sha256_pair),
+        cmocka_unit_test(test_sha256_messages),
+        cmocka_unit_test(test_sha256_message_is_its_bytes),
         cmocka_unit_test(test_numbers_are_parsed_whole),
         cmocka_unit_test(test_numbers_are_written_short),
         cmocka_unit_test(test_choice_suggests),
