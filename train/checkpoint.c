@@ -45,9 +45,8 @@ static const struct state_field state_fields[] = {
     STATE_REAL(best_accuracy),
     STATE_REAL(lowest_loss),
     STATE_INT(stale),
-    STATE_INT(seen),
     STATE_REALS(sum, STEP_VALUES),
-    STATE_INT(values),
+    STATE_INTS(samples, STEP_VALUES),
     STATE_INTS(source_n, VECTORS_SOURCES),
     STATE_INTS(source_right, VECTORS_SOURCES),
     STATE_REALS(source_loss, VECTORS_SOURCES),
@@ -58,9 +57,9 @@ static const struct state_field state_fields[] = {
     STATE_INT(ntk_bytes),
     STATE_INT(ntk_crc),
 };
-enum { N_STATE = sizeof state_fields / sizeof state_fields[0], STATE_ARRAYS = 4 };
+enum { N_STATE = sizeof state_fields / sizeof state_fields[0], STATE_ARRAYS = 5 };
 static_assert(sizeof(struct run_state) ==
-                  (N_STATE - STATE_ARRAYS + STEP_VALUES + 3 * VECTORS_SOURCES) * 8,
+                  (N_STATE - STATE_ARRAYS + 2 * STEP_VALUES + 3 * VECTORS_SOURCES) * 8,
               "every field of the state is saved");
 
 static void state_key(const struct state_field *f, int i, char out[64])
@@ -105,15 +104,17 @@ out:
 typedef enum err_code tensor_fn(void *ctx, const char *name, enum dtype dtype, int rank,
                                 const int64_t *dim, void *data, size_t bytes, struct err *e);
 
-static enum err_code each_moment(const struct param *p, tensor_fn *fn, void *ctx, struct err *e)
+static enum err_code each_moment(struct param *p, tensor_fn *fn, void *ctx, struct err *e)
 {
-    char name[PARAM_NAME_SIZE + 8];
+    char name[PARAM_NAME_SIZE + 16];
     size_t bytes = (size_t)p->count * sizeof(float);
 
     snprintf(name, sizeof name, "opt.m.%s", p->name);
     TRY(fn(ctx, name, DTYPE_F32, p->rank, p->dim, p->m, bytes, e));
     snprintf(name, sizeof name, "opt.v.%s", p->name);
     TRY(fn(ctx, name, DTYPE_F32, p->rank, p->dim, p->v, bytes, e));
+    snprintf(name, sizeof name, "opt.steps.%s", p->name);
+    TRY(fn(ctx, name, DTYPE_I64, 0, NULL, &p->steps, sizeof p->steps, e));
 out:
     return e->code;
 }
@@ -133,7 +134,7 @@ static enum err_code each_tensor(const struct params *ps, const char *prefix, bo
                    (size_t)p->count * sizeof(float), e));
     }
     for (int i = 0; moments && i < params_count(ps); i++) {
-        const struct param *p = params_at(ps, i);
+        struct param *p = params_at(ps, i);
 
         if (p->kind == PARAM_WEIGHT && strncmp(p->name, prefix, strlen(prefix)) == 0)
             TRY(each_moment(p, fn, ctx, e));

@@ -20,9 +20,8 @@ struct run_state {
     double best_accuracy;    /* validation accuracy of best_epoch; R^2 where there are no classes */
     double lowest_loss;      /* validation; of all epochs so far */
     int64_t stale;           /* epochs in a row without improvement */
-    int64_t seen;            /* samples of the current epoch */
-    double sum[STEP_VALUES]; /* and the sums of what their steps reported */
-    int64_t values;          /* bit i: the method reports value i */
+    double sum[STEP_VALUES]; /* of what the current epoch's steps reported, times their samples */
+    int64_t samples[STEP_VALUES]; /* of those steps that reported value i */
     int64_t source_n[VECTORS_SOURCES], source_right[VECTORS_SOURCES]; /* of the current epoch, by */
     double source_loss[VECTORS_SOURCES];                              /* source; [0] without any */
     int64_t metrics_bytes, metrics_crc, epochs_bytes, epochs_crc, ntk_bytes,

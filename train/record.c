@@ -405,7 +405,7 @@ enum err_code record_epoch(struct record *r, const struct run_state *state, doub
     put(&l, "%lld,%lld,%.9g", (long long)state->epoch + 1, (long long)state->step, lr);
     for (int i = 0; i < STEP_VALUES; i++)
         if (step_value_exists((enum step_value)i, model))
-            put_cell(&l, (state->values >> i & 1) != 0 ? state->sum[i] / (double)state->seen : NAN);
+            put_cell(&l, state->samples[i] > 0 ? state->sum[i] / (double)state->samples[i] : NAN);
     put_train(r, &l, state, train);
     put_val(r, &l, val);
     put(&l, ",%d\n", best);

@@ -136,9 +136,8 @@ static void count_step(struct trainer *t, const struct batch *b, const struct st
         if (isnan(report->value[i]))
             continue;
         st->sum[i] += report->value[i] * (double)b->n;
-        st->values |= (int64_t)1 << i;
+        st->samples[i] += b->n;
     }
-    st->seen += b->n;
     if (report->prediction == NULL || t->opt->config.train_pass)
         return;
     t->net.objective->readout(b->n, report->prediction->dim[1], report->prediction->data,
@@ -310,8 +309,9 @@ static void note_epoch(const struct trainer *t, const struct evaluation *ev, boo
 
 static void forget_epoch(struct run_state *st)
 {
-    st->batch = st->seen = 0;
+    st->batch = 0;
     memset(st->sum, 0, sizeof st->sum);
+    memset(st->samples, 0, sizeof st->samples);
     memset(st->source_n, 0, sizeof st->source_n);
     memset(st->source_right, 0, sizeof st->source_right);
     memset(st->source_loss, 0, sizeof st->source_loss);
@@ -460,6 +460,12 @@ static enum err_code load_last(struct trainer *t, struct err *e)
 {
     TRY(record_load(&t->record, &t->state, t->opt->log, e));
     TRY(check_best(t->opt->dir, &t->state, e));
+    if (t->train != NULL && t->state.batch > loader_batches(t->train))
+        FAIL(err_set(
+            e, ERR_DATA,
+            "%s: its checkpoint says batch %lld of an epoch, which has %lld: it is of other "
+            "data: start a new run",
+            t->opt->dir, (long long)t->state.batch, (long long)loader_batches(t->train)));
     t->optim.step = t->saved_step = t->state.step;
 out:
     return e->code;

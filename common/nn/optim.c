@@ -18,49 +18,50 @@ static enum err_code check(const struct optim *o, double lr, struct err *e)
     return ERR_OK;
 }
 
+/* The next run of trained weights from `i` on that one call of the kernel can take: neighbours are
+ * contiguous in the block (the gaps are zero in all four arrays, where Adam keeps them zero) and
+ * have one learning rate and number of steps. Moves `i` past it; NULL: there is none. */
+static struct param *next_run(struct params *ps, int *i, int64_t *count)
+{
+    struct param *first = NULL;
+
+    for (; *i < params_count(ps); ++*i) {
+        struct param *p = params_at(ps, *i);
+
+        if (p->kind != PARAM_WEIGHT)
+            continue;
+        if (first != NULL && (p->frozen || p->lr != first->lr || p->steps != first->steps))
+            break;
+        if (p->frozen)
+            continue;
+        if (first == NULL)
+            first = p;
+        *count = (int64_t)(p->offset - first->offset) + p->count;
+    }
+    return first;
+}
+
 enum err_code optim_step(struct optim *o, struct nn *nn, struct params *ps, double lr,
                          struct err *e)
 {
-    struct adam_step a = {.lr = lr,
-                          .beta1 = o->beta1,
-                          .beta2 = o->beta2,
-                          .eps = o->eps,
-                          .weight_decay = o->weight_decay,
-                          .step = o->step + 1};
-    int n = params_count(ps);
-    enum err_code rc = check(o, lr, e);
+    struct adam_step a = {
+        .beta1 = o->beta1, .beta2 = o->beta2, .eps = o->eps, .weight_decay = o->weight_decay};
+    const struct param *first;
+    int64_t count;
+    int i = 0;
 
-    /* Neighbours are contiguous in the block (the gaps are zero in all four arrays, where Adam
-     * keeps them zero), so runs of trained weights with one learning rate go to the kernel as one.
-     */
-    for (int i = 0; i < n && rc == ERR_OK;) {
-        const struct param *first = params_at(ps, i);
-        const struct param *last = NULL;
-
-        for (; i < n; i++) {
-            const struct param *p = params_at(ps, i);
-
-            if (p->kind != PARAM_WEIGHT)
-                continue;
-            if (p->frozen) {
-                if (last != NULL)
-                    break;
-                continue;
-            }
-            if (last != NULL && p->lr != first->lr)
-                break;
-            if (last == NULL)
-                first = p;
-            last = p;
-        }
+    TRY(check(o, lr, e));
+    while ((first = next_run(ps, &i, &count)) != NULL) {
         a.lr = first->lr > 0 ? first->lr : lr;
-        if (last != NULL)
-            rc = k_adam(nn, &a, (int64_t)(last->offset - first->offset) + last->count, first->data,
-                        first->grad, first->m, first->v, e);
+        a.step = first->steps + 1;
+        TRY(k_adam(nn, &a, count, first->data, first->grad, first->m, first->v, e));
     }
-    if (rc == ERR_OK)
-        o->step++;
-    return rc;
+    for (i = 0; i < params_count(ps); i++)
+        params_at(ps, i)->steps +=
+            params_at(ps, i)->kind == PARAM_WEIGHT && !params_at(ps, i)->frozen;
+    o->step++;
+out:
+    return e->code;
 }
 
 /* Cosine with warm restarts, periods t0, 2 t0, 4 t0, ... from step 0. Integer arithmetic finds the

@@ -7,12 +7,13 @@
 #include "common/nn/param.h"
 
 /* Adam with coupled L2 (weight decay is added to the gradient, for batch norm and biases too), as
- * torch.optim.Adam. R section 5 uses betas (0.9, 0.999) and eps 1e-7. */
+ * torch.optim.Adam: a weight that is frozen for a while keeps its moments and its own number of
+ * steps, by which they are corrected. R section 5 uses betas (0.9, 0.999) and eps 1e-7. */
 struct optim {
     double beta1, beta2; /* in [0, 1) */
     double eps;          /* > 0 */
     double weight_decay; /* >= 0 */
-    int64_t step;        /* steps done; part of a checkpoint, like the moments in params */
+    int64_t step;        /* steps done, for the schedule; part of a checkpoint */
 };
 
 /* One step over all weights that are not frozen, at `lr` or at the weight's own rate. ERR_USAGE for

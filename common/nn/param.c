@@ -220,54 +220,6 @@ void params_freeze(struct params *ps, const char *prefix, bool frozen)
     }
 }
 
-static bool same_shape(const struct param *a, const struct param *b)
-{
-    if (a->kind != b->kind || a->rank != b->rank)
-        return false;
-    for (int i = 0; i < a->rank; i++) {
-        if (a->dim[i] != b->dim[i])
-            return false;
-    }
-    return true;
-}
-
-enum err_code params_copy(struct params *dst, const struct params *src, const char *prefix,
-                          struct err *e)
-{
-    int found = 0;
-
-    if (!dst->built || !src->built)
-        return err_set(e, ERR_INTERNAL, "params_copy before params_build");
-    for (size_t i = 0; i < src->count; i++) {
-        const struct param *from = src->item[i];
-        const struct param *to;
-
-        if (!has_prefix(from, prefix))
-            continue;
-        to = params_find(dst, from->name);
-        if (to == NULL)
-            return err_set(e, ERR_DATA, "%s: the model that takes it has no such parameter",
-                           from->name);
-        if (!same_shape(from, to))
-            return err_set(e, ERR_DATA, "%s: its shape differs between the two models", from->name);
-        found++;
-    }
-    if (found == 0)
-        return err_set(e, ERR_DATA, "%s*: no parameter has such a name", prefix);
-    for (size_t i = 0; i < src->count; i++) {
-        const struct param *from = src->item[i];
-        struct param *to;
-
-        if (!has_prefix(from, prefix))
-            continue;
-        to = params_find(dst, from->name);
-        to->counter = from->counter;
-        if (from->kind != PARAM_COUNTER)
-            memcpy(to->data, from->data, (size_t)from->count * sizeof(float));
-    }
-    return ERR_OK;
-}
-
 enum err_code params_check_gradients(const struct params *ps, struct nn *nn, struct err *e)
 {
     bool finite;
@@ -301,6 +253,12 @@ out:
     return e->code;
 }
 
+/* What of an item is a whole number. */
+static int64_t *count_of(struct param *p)
+{
+    return p->kind == PARAM_COUNTER ? &p->counter : &p->steps;
+}
+
 enum err_code params_snapshot(const struct params *ps, struct param_snapshot **snapshot,
                               struct err *e)
 {
@@ -327,7 +285,7 @@ enum err_code params_snapshot(const struct params *ps, struct param_snapshot **s
     memcpy(s->v, ps->v, block);
     memcpy(s->buffer, ps->buffer, ps->buffer_count * sizeof(float));
     for (size_t i = 0; i < ps->count; i++)
-        s->counter[i] = ps->item[i]->counter;
+        s->counter[i] = *count_of(ps->item[i]);
     return ERR_OK;
 }
 
@@ -340,7 +298,7 @@ void params_restore(struct params *ps, const struct param_snapshot *s)
     memcpy(ps->v, s->v, block);
     memcpy(ps->buffer, s->buffer, ps->buffer_count * sizeof(float));
     for (size_t i = 0; i < ps->count; i++)
-        ps->item[i]->counter = s->counter[i];
+        *count_of(ps->item[i]) = s->counter[i];
 }
 
 void params_snapshot_free(struct param_snapshot *s)

@@ -43,6 +43,7 @@ struct param {
     float *grad;     /* weights: overwritten by tape_gradients, added to by tape_backward */
     bool grad_unset; /* weights, inside tape_gradients: grad still holds anything */
     float *m, *v;    /* weights: Adam's moments */
+    int64_t steps;   /* weights: and how many of its steps they are from */
     int64_t counter; /* counters */
     float fill;      /* buffers: the value they start with */
     size_t offset;   /* of data in its block, in floats */
@@ -81,20 +82,15 @@ void params_zero_grad(struct params *ps);
 /* Sets `frozen` of every weight whose name starts with prefix. */
 void params_freeze(struct params *ps, const char *prefix, bool frozen);
 
-/* Copies data and counters (no gradients, no moments) of everything in src whose name starts with
- * prefix. ERR_DATA, and nothing changed, when dst lacks such a name or its shape differs, or when
- * no name starts with prefix. */
-NODISCARD enum err_code params_copy(struct params *dst, const struct params *src,
-                                    const char *prefix, struct err *e);
-
 /* ERR_NONFINITE naming the first weight whose gradient is not finite. */
 NODISCARD enum err_code params_check_gradients(const struct params *ps, struct nn *nn,
                                                struct err *e);
 /* The same for the values of weights and buffers. */
 NODISCARD enum err_code params_check_values(const struct params *ps, struct nn *nn, struct err *e);
 
-/* A copy of values, buffers, counters and moments, for "best so far" or a trial step. It belongs to
- * the params it was made from. params_snapshot on an existing *s refills it without allocating. */
+/* A copy of values, buffers, counters, moments and their steps, for "best so far" or a trial step.
+ * It belongs to the params it was made from. params_snapshot on an existing *s refills it without
+ * allocating. */
 struct param_snapshot;
 NODISCARD enum err_code params_snapshot(const struct params *ps, struct param_snapshot **s,
                                         struct err *e);

@@ -12,7 +12,7 @@
 
 static void check_state(const struct run_state *s)
 {
-    FUZZ_CHECK(s->epoch >= 0 && s->batch >= 0 && s->step >= 0 && s->seen >= 0);
+    FUZZ_CHECK(s->epoch >= 0 && s->batch >= 0 && s->step >= 0 && s->samples[0] >= 0);
     FUZZ_CHECK(isfinite(s->best_score) && isfinite(s->lowest_loss));
 }
 

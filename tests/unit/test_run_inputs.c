@@ -308,6 +308,9 @@ static void test_resumed(void **state)
     rewrite("last.safetensors", NULL, "synib.machine", NULL);
     fails(0, RESUME, ERR_DATA, "last.safetensors: metadata synib.machine is missing");
     fresh();
+    rewrite("last.safetensors", NULL, "state.batch", "1000000");
+    fails(1, RESUME, ERR_DATA, "its checkpoint says batch 1000000 of an epoch");
+    fresh();
     rewrite("last.safetensors", NULL, "synib.machine", "another");
     make(RESUME); /* with a warning: last bits may differ */
     fresh();
