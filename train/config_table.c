@@ -217,7 +217,7 @@ const struct setting config_settings[] = {
          "weight of the divergences between permuted and intact predictions"),
     REAL("mcr.contrastive", mcr_contrastive, BOTH, SCOPE_MCR, 0, 1000,
          "weight of the supervised contrastive loss"),
-    REAL("mcr.temperature", mcr_temperature, BOTH, SCOPE_MCR, 1e-3, 1000,
+    REAL("mcr.temperature", mcr_temperature, BOTH, SCOPE_MCR, 1e-2, 1000,
          "temperature of the contrastive loss"),
     CHOICE(
         "mcr.game", mcr_game, BOTH, SCOPE_MCR, game_names,

@@ -213,8 +213,8 @@ static enum err_code check_data(const struct eval_options *opt, const struct sco
     data_close(val);
     if (same)
         return ERR_OK;
-    if (why.code == ERR_NOMEM || why.code == ERR_IO) /* says nothing about the data */
-        return err_copy(e, &why);
+    if (why.code == ERR_NOMEM || (why.code == ERR_IO && opt->data == NULL))
+        return err_copy(e, &why); /* says nothing about the data; a named one may hold test alone */
     if (opt->data == NULL)
         return err_set(e, ERR_DATA,
                        "%s: its run.json points at %s, which is not the dataset that it was "

@@ -153,6 +153,28 @@ END
     [[ "$output" == *"source synergistic "*" samples, accuracy "* ]]
 }
 
+@test "eval measures named data that hold a test split and nothing else" {
+    train alone-run pid xor-pid vanilla
+    mkdir alone
+    cp -r pid/test alone/test
+    run --separate-stderr "$BIN/synib-eval" alone-run alone --json
+    [ "$status" -eq 0 ]
+    [[ "$stderr" == *"alone: is not the dataset that alone-run was trained on"* ]]
+    "$BIN/synib-eval" alone-run --json | jq '.accuracy, .loss' >want
+    jq '.accuracy, .loss' <<<"$output" | cmp - want
+}
+
+@test "a step that has no such value does not count in the epoch's mean" {
+    "$BIN/synib-xor" -q pid --mix 0.25,0.25,0.25,0.25 --seed 2 --train 129 --val 60 --test 60 -o odd
+    train odd-run odd xor-pid mcr --set mcr.shuffle=other-sample --set optim.batch=64
+    # batches of 64, 64 and 1, which has nobody else
+    jq -s 'map(select(.epoch == 1 and .loss)) | length == 3 and (map(select(.js_permuted_x1)) | length == 2)' \
+        odd-run/metrics.jsonl | grep -qx true
+    want=$(jq -s 'map(select(.epoch == 1 and .js_permuted_x1).js_permuted_x1) | add / 2' odd-run/metrics.jsonl)
+    awk -F, -v want="$want" 'NR == 1 { for (i = 1; i <= NF; i++) col[$i] = i }
+        NR == 2 { got = $col["js_permuted_x1"]; exit !(got > want * 0.99999 && got < want * 1.00001) }' odd-run/epochs.csv
+}
+
 @test "training numbers: counted in the steps, or measured after the epoch" {
     # with a learning rate of zero the two are the same
     for pass in false true; do

@@ -14,8 +14,11 @@ static void mean_of_probabilities(const float *audio, const float *video, float 
 
     log_softmax_rows(1, N_LABELS, audio, a);
     log_softmax_rows(1, N_LABELS, video, v);
-    for (int k = 0; k < N_LABELS; k++)
-        readout[k] = (float)log((exp((double)a[k]) + exp((double)v[k])) / 2);
+    for (int k = 0; k < N_LABELS; k++) {
+        double most = fmax((double)a[k], (double)v[k]); /* or both might be 0 as probabilities */
+
+        readout[k] = (float)(most + log((exp((double)a[k] - most) + exp((double)v[k] - most)) / 2));
+    }
 }
 
 struct moments {

@@ -14,11 +14,12 @@
  * are several), or nothing (uniform). In latent space only the trunk runs again, in input space the
  * encoder of the corrupted modality too. */
 
-/* Prediction with `which` corrupted, and the log variances of Gaussian logits. */
-static struct fused masked_fusion(const struct method_step *s, int which, struct tensor *z_masked,
-                                  bool detach)
+/* Prediction with `which` corrupted, and the log variances of Gaussian logits. `stream` + name of
+ * `which`: the dropout's, another for each such pass of a step. */
+static struct fused masked_fusion(const struct method_step *s, const char *stream, int which,
+                                  struct tensor *z_masked, bool detach)
 {
-    struct noise_key key = step_key_of(s, "dropout.masked_", which);
+    struct noise_key key = step_key_of(s, stream, which);
     struct tensor *z[MODALITIES_MAX] = {0};
 
     for (int m = 0; m < model_opt(s->model)->modalities; m++)
@@ -84,18 +85,21 @@ static void add_masked_pass(const struct method_step *s, int which, struct loss_
     struct fused masked;
 
     if (c->masked_ce > 0 && c->ce_masks == CE_MASKS_SHUFFLE)
-        add_masked_ce(s, masked_fusion(s, which, shuffled_z(s, which), false).prediction, sum,
-                      report);
+        add_masked_ce(
+            s, masked_fusion(s, "dropout.shuffled_", which, shuffled_z(s, which), false).prediction,
+            sum, report);
     if (c->lambda == 0 && !same_masks)
         return;
-    masked = masked_fusion(s, which, masked_z(s, which, c->detach && !same_masks, sum, report),
+    masked = masked_fusion(s, "dropout.masked_", which,
+                           masked_z(s, which, c->detach && !same_masks, sum, report),
                            c->detach && !same_masks);
     if (same_masks)
         add_masked_ce(s, masked.prediction, sum, report);
     if (c->lambda == 0)
         return;
     if (same_masks && c->detach) /* the same masks again, cut off from the encoders */
-        masked = masked_fusion(s, which, masked_z(s, which, true, NULL, report), true);
+        masked = masked_fusion(s, "dropout.masked_", which, masked_z(s, which, true, NULL, report),
+                               true);
     kl = divergence_of(s, which, masked);
     report->value[VALUE_DIVERGENCE + which] = (double)tape_value(kl);
     loss_add(s, sum, kl, lambda_now(s));
