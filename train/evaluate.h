@@ -15,11 +15,12 @@ struct source_sum {
  */
 struct evaluation {
     int64_t n;
-    int classes;                           /* 0: numbers are predicted */
-    struct confusion confusion;            /* of the method's prediction; with classes */
-    struct calibration calibration;        /* of the predicted classes' probabilities */
-    double loss;                           /* mean over samples of -log p(label or target) */
-    double mse, r2;                        /* numbers: mean squared error, and 1 - mse / variance */
+    int classes;                    /* 0: numbers are predicted */
+    struct confusion confusion;     /* of the method's prediction; with classes */
+    struct calibration calibration; /* of the predicted classes' probabilities */
+    double loss;                    /* mean over samples of -log p(label or target) */
+    double mse, r2; /* numbers: mean squared error over samples and dimensions, and 1 - mse /
+                     * variance, of the values of all dimensions together */
     struct confusion head[MODALITIES_MAX]; /* of the unimodal heads; with classes */
     bool has_head[MODALITIES_MAX];
     int sources; /* 0 = not known */

@@ -7,8 +7,9 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-/* Counts of predictions and what is computed from them. All results are exact functions of the
- * counts, so they do not depend on order or batches.
+/* Counts of predictions and what is computed from them. All results but the calibration error,
+ * which adds up probabilities, are exact functions of the counts: they do not depend on order or
+ * batches.
  *
  * F1 of a class = 2 TP / (2 TP + FP + FN), and 0 where a class is neither present nor predicted
  * (scikit-learn's zero_division=0). Macro F1 is the mean over *all* classes, also those that a

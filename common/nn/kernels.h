@@ -15,7 +15,7 @@
  * nn_block(nn), which every activation inside a convolutional network has; C is a multiple of b.
  * Weights, their gradients and everything else are plain.
  *
- * Determinism: work is cut into pieces that depend on shapes only and partial sums are added in a
+ * Determinism: what is summed in one piece depends on shapes only, and partial sums are added in a
  * fixed order, so bits do not depend on the thread count. Float sums over many elements accumulate
  * in double. Nothing is allocated after the first call with a given shape (primitives and scratch
  * are cached).

@@ -17,6 +17,8 @@
  * the two published settings; the second one's logits are those of the kept set, ours with the sign
  * turned. */
 
+/* torch.optim.Adam's defaults, and the end of the learning rate's cosine as a share of its start,
+ * as the published runs have them (X section 3: 0.1 down to 0.01). */
 static const double BETA1 = 0.9, BETA2 = 0.999, EPS = 1e-8, LAST_LR = 0.1;
 static const double PI = 3.14159265358979323846;
 

@@ -6,8 +6,8 @@
 
 /* Which values of a modality are corrupted (a mask: 1 = corrupted) and with what (a fill), in input
  * or latent space: Eq. 15, x~ = (1 - m) x + m fill. Both are constants of the step. A new kind of
- * mask is one file that defines one struct mask, one line in masks/registry.c and one name of
- * mask.kind in train/config_table.c. */
+ * mask is one file that defines one struct mask, named below and in masks/registry.c, a member of
+ * enum mask_kind in train/config.h and its name in train/config_table.c. */
 
 /* The values of one modality that are to be masked. */
 struct mask_site {
