@@ -8,14 +8,6 @@
 
 /* Operations that set rows against each other. */
 
-static bool is_matrix(struct tape *t, const char *op, const struct tensor *x)
-{
-    if (x->rank == 2 && x->layout == TENSOR_PLAIN)
-        return true;
-    err_set(tape_err(t), ERR_INTERNAL, "%s: the operand is not a plain [B, D]", op);
-    return false;
-}
-
 static void gather_backward(struct tape *t, struct node *n)
 {
     struct tensor *x = n->in[0];
@@ -36,7 +28,7 @@ struct tensor *op_gather_rows(struct tape *t, struct tensor *x, int64_t rows, co
     struct tensor *y;
     struct node *n;
 
-    if (!tape_ready(t, "gather_rows", 1, &x) || !is_matrix(t, "gather_rows", x))
+    if (!tape_ready(t, "gather_rows", 1, &x) || !tape_is_matrix(t, "gather_rows", x))
         return NULL;
     y = tape_result(t, 2, (int64_t[]){rows, x->dim[1]}, TENSOR_PLAIN);
     if (y == NULL)
@@ -76,8 +68,8 @@ struct tensor *op_replace_rows(struct tape *t, struct tensor *x, struct tensor *
     struct node *n;
     int64_t width;
 
-    if (!tape_ready(t, "replace_rows", 2, in) || !is_matrix(t, "replace_rows", x) ||
-        !is_matrix(t, "replace_rows", rows))
+    if (!tape_ready(t, "replace_rows", 2, in) || !tape_is_matrix(t, "replace_rows", x) ||
+        !tape_is_matrix(t, "replace_rows", rows))
         return NULL;
     width = x->dim[1];
     if (rows->dim[1] != width || rows->dim[0] > x->dim[0]) {
@@ -145,7 +137,7 @@ static bool two_buffers(struct tape *t, struct tensor *const in[2], float *d[2])
 static bool same_matrices(struct tape *t, const char *op, const struct tensor *a,
                           const struct tensor *b)
 {
-    if (!is_matrix(t, op, a) || !is_matrix(t, op, b))
+    if (!tape_is_matrix(t, op, a) || !tape_is_matrix(t, op, b))
         return false;
     if (a->dim[0] == b->dim[0] && a->dim[1] == b->dim[1])
         return true;

@@ -7,14 +7,6 @@
 #include <math.h>
 #include <string.h>
 
-static bool is_matrix(struct tape *t, const char *op, const struct tensor *x)
-{
-    if (x->rank == 2 && x->layout == TENSOR_PLAIN)
-        return true;
-    err_set(tape_err(t), ERR_INTERNAL, "%s: the operand is not a plain [B, D]", op);
-    return false;
-}
-
 static bool same_shape(struct tape *t, const char *op, const struct tensor *a,
                        const struct tensor *b)
 {
@@ -60,8 +52,8 @@ struct tensor *op_linear(struct tape *t, struct tensor *x, struct tensor *w, str
     struct tensor *y;
     int64_t rows, width, out;
 
-    if (!tape_ready(t, "linear", b != NULL ? 3 : 2, in) || !is_matrix(t, "linear", x) ||
-        !is_matrix(t, "linear", w))
+    if (!tape_ready(t, "linear", b != NULL ? 3 : 2, in) || !tape_is_matrix(t, "linear", x) ||
+        !tape_is_matrix(t, "linear", w))
         return NULL;
     rows = x->dim[0];
     width = x->dim[1];
@@ -148,7 +140,7 @@ static void layernorm_backward(struct tape *t, struct node *n)
 static bool layernorm_fits(struct tape *t, const struct tensor *x, const struct tensor *gamma,
                            const struct tensor *beta)
 {
-    if (!is_matrix(t, "layernorm", x))
+    if (!tape_is_matrix(t, "layernorm", x))
         return false;
     if (gamma != NULL && (gamma->rank != 1 || gamma->dim[0] != x->dim[1] || beta->rank != 1 ||
                           beta->dim[0] != x->dim[1])) {
@@ -234,7 +226,7 @@ struct tensor *op_concat(struct tape *t, int n, struct tensor *const *x)
         return NULL;
     rows = x[0]->dim[0];
     for (int k = 0; k < n; k++) {
-        if (!is_matrix(t, "concat", x[k]))
+        if (!tape_is_matrix(t, "concat", x[k]))
             return NULL;
         if (x[k]->dim[0] != rows) {
             err_set(tape_err(t), ERR_INTERNAL, "concat: %lld and %lld rows", (long long)rows,
@@ -336,7 +328,7 @@ struct tensor *op_row_affine(struct tape *t, struct tensor *x, const float *scal
     struct node *n;
     int64_t rows, d;
 
-    if (!tape_ready(t, "row_affine", 1, &x) || !is_matrix(t, "row_affine", x))
+    if (!tape_ready(t, "row_affine", 1, &x) || !tape_is_matrix(t, "row_affine", x))
         return NULL;
     y = like(t, x);
     if (y == NULL)
@@ -472,7 +464,7 @@ struct tensor *op_dropout(struct tape *t, struct tensor *x, float p, const struc
     int64_t rows, d;
     float *factor;
 
-    if (!tape_ready(t, "dropout", 1, &x) || !is_matrix(t, "dropout", x))
+    if (!tape_ready(t, "dropout", 1, &x) || !tape_is_matrix(t, "dropout", x))
         return NULL;
     if (!(p >= 0 && p < 1)) {
         err_set(tape_err(t), ERR_USAGE, "dropout: probability %g: must be in [0, 1)", (double)p);

@@ -237,6 +237,14 @@ bool tape_ready(struct tape *t, const char *op, int n, struct tensor *const *in)
     return true;
 }
 
+bool tape_is_matrix(struct tape *t, const char *op, const struct tensor *x)
+{
+    if (x->rank == 2 && x->layout == TENSOR_PLAIN)
+        return true;
+    err_set(tape_err(t), ERR_INTERNAL, "%s: the operand is not a plain [B, D]", op);
+    return false;
+}
+
 struct node *tape_record(struct tape *t, struct tensor *y, int n, struct tensor *const *in,
                          node_backward_fn *backward)
 {

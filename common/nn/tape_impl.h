@@ -52,6 +52,8 @@ struct nn *tape_nn(struct tape *t);
 /* False once the tape holds an error. A NULL among the n inputs then is no new error; a NULL
  * without one is the caller's mistake and becomes ERR_INTERNAL, which names `op`. */
 bool tape_ready(struct tape *t, const char *op, int n, struct tensor *const *in);
+/* Whether x is a plain [B, D]; otherwise ERR_INTERNAL, which names `op`. */
+bool tape_is_matrix(struct tape *t, const char *op, const struct tensor *x);
 
 /* A new tensor with memory of the tape's; NULL on failure. */
 struct tensor *tape_result(struct tape *t, int rank, const int64_t *dim, enum tensor_layout layout);

@@ -8,12 +8,10 @@
 #include "train/sweep/pretrain.h"
 #include "train/sweep/search.h"
 
-#include <errno.h>
 #include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
 /* ---- running ---- */
 
@@ -166,18 +164,6 @@ out:
     return e->code;
 }
 
-static enum err_code remove_file(const char *dir, const char *name, struct err *e)
-{
-    char *path = NULL;
-
-    TRY(path_join(&path, dir, name, e));
-    if (unlink(path) != 0 && errno != ENOENT)
-        err_sys(e, "%s: cannot be removed", path);
-out:
-    free(path);
-    return e->code;
-}
-
 /* What a run left: its folder would be taken for one to go on with, and a table stay where the new
  * run leaves none. */
 static enum err_code forget_run(const struct sweep *s, const struct plan_run *run, struct err *e)
@@ -187,7 +173,7 @@ static enum err_code forget_run(const struct sweep *s, const struct plan_run *ru
 
     for (size_t i = 0; run->synthetic && i < sizeof tables / sizeof tables[0]; i++) {
         snprintf(name, sizeof name, "%s.%s.csv", run->cell[PLAN_RUN], tables[i]);
-        TRY(remove_file(s->runs, name, e));
+        TRY(run_remove(s->runs, name, e));
     }
     if (!run->synthetic) {
         TRY(path_join(&dir, s->runs, run->cell[PLAN_RUN], e));
@@ -204,9 +190,9 @@ static enum err_code forget(const struct sweep *s, struct err *e)
     char name[64];
 
     part_file(&s->opt->part, name, sizeof name);
-    TRY(remove_file(s->opt->out, name, e));
+    TRY(run_remove(s->opt->out, name, e));
     if (s->opt->part.n == 1)
-        TRY(remove_file(s->opt->out, "timing.jsonl", e));
+        TRY(run_remove(s->opt->out, "timing.jsonl", e));
     for (size_t i = 0; i < s->plan.n; i++)
         if (part_has(&s->opt->part, i))
             TRY(forget_run(s, &s->plan.run[i], e));
