@@ -9,7 +9,7 @@
 #   make shortcut  DATA=ROOT: is irony told from emotions or from a foreign voice? (docs/shortcut.md)
 #   make faults    kill every tool at every system call, and fail every one (docs/reliability/kill.md)
 #   make bench     measure beside the peers, which it installs outside; one table (QUICK=1: a look, nine minutes)
-#   make repeat    every product again under 40 circumstances that must not matter: equal bytes (docs/reliability/)
+#   make repeat    every product again under 49 circumstances that must not matter: equal bytes (docs/reliability/)
 #   make asan      the tests under AddressSanitizer and UBSan
 #   make tsan      what threads share, under ThreadSanitizer (docs/reliability/races.md)
 #   make corruption  shards, sets and runs damaged in every way (docs/reliability/corruption.md; half an hour)

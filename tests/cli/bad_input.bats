@@ -187,7 +187,7 @@ END
     [ ! -e out ]
 }
 
-@test "inputs that are folders, FIFOs, devices or loops: named, exit 1, never a wait" {
+@test "inputs that are folders, FIFOs, devices or loops: named, exit 1 or 4, never a wait" {
     make_odd_files
     while IFS='|' read -r words args; do
         for odd in folder fifo device loop; do

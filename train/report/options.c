@@ -48,7 +48,7 @@ static const char doc[] =
     "\n"
     "Exit codes: 0 done; 1 failed, or DIR holds a report and --force was not given; 2 bad command "
     "line; 3 done, but some runs do not count (they are listed); 4 damaged or contradicting "
-    "files, and with --strict runs that do not count: nothing is written.";
+    "files, no run that counts, and with --strict any that does not: nothing is written.";
 
 static error_t parse_option(int key, char *arg, struct argp_state *state)
 {
