@@ -54,9 +54,9 @@ static enum err_code add_seeds(struct search_row *r, size_t *cap, uint64_t from,
         return err_set(e, ERR_DATA, "they do not rise");
     if (to - from >= SEARCH_RUNS - r->seeds)
         return err_set(e, ERR_DATA, "more than %d", SEARCH_RUNS);
-    for (uint64_t seed = from; seed <= to; seed++) {
+    for (uint64_t i = 0; i <= to - from; i++) { /* `to` may be the largest there is */
         TRY(mem_grow(&r->seed, cap, r->seeds + 1, sizeof *r->seed, "search", e));
-        r->seed[r->seeds++] = seed;
+        r->seed[r->seeds++] = from + i;
     }
 out:
     return e->code;
