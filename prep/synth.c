@@ -123,7 +123,18 @@ static enum err_code check_root(const struct corpus *c, struct err *e)
         FAIL(err_set(e, ERR_EXISTS, "%s: exists: use --force to make the corpus again", media));
     TRY(check_folder(c, c->video, ".flv", e));
     TRY(check_folder(c, c->audio, ".wav", e));
-    if (!c->opt->cli.dry_run && unlink(media) != 0 && errno != ENOENT && errno != ENOTDIR)
+out:
+    free(media);
+    return e->code;
+}
+
+/* A corpus without media.tsv is incomplete: right before its clips are written, and no earlier. */
+static enum err_code forget_media(const struct corpus *c, struct err *e)
+{
+    char *media = NULL;
+
+    TRY(path_join(&media, c->opt->root, "media.tsv", e));
+    if (unlink(media) != 0 && errno != ENOENT && errno != ENOTDIR)
         FAIL(err_sys(e, "%s: cannot remove", media));
 out:
     free(media);
@@ -384,6 +395,7 @@ enum err_code synth_run(const struct synth_options *opt, struct synth_summary *s
     TRY(dir_make(c.video, e));
     TRY(dir_make(c.audio, e));
     TRY(open_media(&c, e));
+    TRY(forget_media(&c, e));
     TRY(make_all(&c, e));
     TRY(put_demographics(&c, e));
     if (opt->defects)

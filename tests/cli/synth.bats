@@ -69,6 +69,17 @@ sums() {
     [ "$(jq -r .media_sha256 <<<"$output")" = "$(sha256sum <c/media.tsv | cut -c1-64)" ]
 }
 
+@test "--force that fails before the first clip leaves the corpus complete" {
+    "$BIN/synib-synth" -q -o kept --actors 1 --sentences 1 --seed 7
+    cp kept/media.tsv media.before
+    mkdir lib
+    echo x >lib/libavutil.so.57
+    LD_LIBRARY_PATH=$PWD/lib run "$BIN/synib-synth" -q -o kept --actors 1 --sentences 1 --seed 8 --force
+    [ "$status" -eq 1 ]
+    [[ "$output" == *"FFmpeg's library cannot be loaded"* ]]
+    cmp media.before kept/media.tsv
+}
+
 @test "what an interrupted run left is finished by the same command" {
     "$BIN/synib-synth" -q -o cut --actors 6 --sentences 2 --seed 7 &
     pid=$!
