@@ -68,8 +68,8 @@ struct lane {
     size_t at; /* bytes of it that are hashed */
 };
 
-/* The bytes of the lane's piece at hand, of the next message when this one is done. `left` false:
- * there is none, or no memory. */
+/* Moves the lane to a piece that is not hashed yet, of the next message when this one is done. Its
+ * hash is NULL afterwards when no message is left. *left: `next` has not said so yet. */
 static enum err_code lane_piece(struct lane *l, sha256_next *next, void *ctx, bool *left,
                                 struct err *e)
 {

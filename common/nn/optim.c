@@ -18,9 +18,9 @@ static enum err_code check(const struct optim *o, double lr, struct err *e)
     return ERR_OK;
 }
 
-/* The next run of trained weights from `i` on that one call of the kernel can take: neighbours are
- * contiguous in the block (the gaps are zero in all four arrays, where Adam keeps them zero) and
- * have one learning rate and number of steps. Moves `i` past it; NULL: there is none. */
+/* The next weights from `i` on that the kernel can take in one call: neighbours are contiguous in
+ * the block (the gaps are zero in all four arrays, where Adam keeps them zero) and have one
+ * learning rate and number of steps. Moves `i` past it; NULL: there is none. */
 static struct param *next_run(struct params *ps, int *i, int64_t *count)
 {
     struct param *first = NULL;
