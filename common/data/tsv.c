@@ -4,6 +4,7 @@
 #include "common/base/file.h"
 #include "common/base/hash.h"
 #include "common/base/mem.h"
+#include "common/base/utf8.h"
 
 #include <assert.h>
 #include <ctype.h>
@@ -31,34 +32,6 @@ struct tsv {
     int faults;
 };
 
-/* Length of the UTF-8 character at p, 0 if it is not one: overlong forms, surrogates and values
- * past U+10FFFF are refused (RFC 3629). */
-static size_t utf8_char(const unsigned char *p, size_t left)
-{
-    unsigned char low = 0x80, high = 0xbf;
-    size_t n;
-
-    if (p[0] < 0x80)
-        return 1;
-    if (p[0] < 0xc2 || p[0] > 0xf4)
-        return 0;
-    n = p[0] < 0xe0 ? 2 : p[0] < 0xf0 ? 3 : 4;
-    if (p[0] == 0xe0)
-        low = 0xa0;
-    if (p[0] == 0xed)
-        high = 0x9f;
-    if (p[0] == 0xf0)
-        low = 0x90;
-    if (p[0] == 0xf4)
-        high = 0x8f;
-    if (left < n || p[1] < low || p[1] > high)
-        return 0;
-    for (size_t i = 2; i < n; i++)
-        if (p[i] < 0x80 || p[i] > 0xbf)
-            return 0;
-    return n;
-}
-
 /* What is wrong with a line's bytes, NULL if nothing; *at is the 1-based byte. Tabs are fine here.
  */
 static const char *line_fault(const char *text, size_t len, size_t *at)
@@ -68,7 +41,7 @@ static const char *line_fault(const char *text, size_t len, size_t *at)
 
     for (size_t i = 0; i < len; i += n) {
         *at = i + 1;
-        n = utf8_char(p + i, len - i);
+        n = utf8_length(text + i, len - i);
         if (n == 0)
             return "is not UTF-8";
         if (p[i] == '\r')
@@ -226,7 +199,7 @@ static enum err_code parse_rows(struct tsv *t, char *p, struct err *e)
         n = split(text, t->cell + t->n_rows * columns, t->n_columns);
         if (n != t->n_columns)
             fault(t, line, e, "has %d cells: the header names %d columns", n, t->n_columns);
-        t->n_rows++;
+        t->n_rows += t->faults == 0; /* of a table with faults none is kept */
     }
     if (t->faults > MAX_FAULTS)
         FAIL(err_in(e, "%s: %d faults, the first %d", t->name, t->faults, MAX_FAULTS));
