@@ -61,6 +61,7 @@ static error_t parse_common(int key, char *arg, struct argp_state *state)
 const struct argp cli_argp = {common_options, parse_common, NULL, NULL, NULL, NULL, NULL};
 
 static const char *version_tool;
+static bool stdout_checked; /* by cli_finish */
 
 static void print_version(FILE *stream, struct argp_state *state)
 {
@@ -71,8 +72,10 @@ static void print_version(FILE *stream, struct argp_state *state)
 /* argp prints --help and exits by itself: a full disk must not pass for success there either. */
 static void check_stdout(void)
 {
-    if (fflush(stdout) != 0 || ferror(stdout))
-        _Exit(err_exit_status(ERR_IO));
+    if (stdout_checked || (fflush(stdout) == 0 && !ferror(stdout)))
+        return;
+    fprintf(stderr, "%s: standard output: cannot write: %s\n", version_tool, strerror(errno));
+    _Exit(err_exit_status(ERR_IO));
 }
 
 enum err_code cli_parse(const struct argp *argp, int argc, char **argv, const char *tool,
@@ -104,6 +107,7 @@ int cli_finish(const char *tool, struct err *e)
 {
     if (fflush(stdout) != 0 || ferror(stdout))
         (void)err_sys(e, "standard output: cannot write");
+    stdout_checked = true;
     for (char *line = e->text, *end; e->code != ERR_OK && line != NULL; line = end) {
         end = strchr(line, '\n');
         if (end != NULL)
@@ -151,8 +155,8 @@ enum err_code cli_double(double *out, const char *text, double min, double max, 
 
     errno = 0;
     v = strtod(text, &end);
-    if (end == text || *end != '\0' || strchr(" \t\n\v\f\r", text[0]) != NULL || !isfinite(v) ||
-        v < min || v > max)
+    if (end == text || *end != '\0' || strchr(" \t\n\v\f\r", text[0]) != NULL ||
+        strpbrk(text, "xX") != NULL || !isfinite(v) || v < min || v > max)
         return max == DBL_MAX
                    ? err_set(e, ERR_USAGE, "%s: '%s' is not a number from %g up", what, text, min)
                    : err_set(e, ERR_USAGE, "%s: '%s' is not a number from %g to %g", what, text,

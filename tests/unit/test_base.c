@@ -227,7 +227,8 @@ static void test_numbers_are_parsed_whole(void **state)
 {
     static const char *const bad_int[] = {"",    " 1",  "1 ", "1x", "+1",
                                           "0x1", "1.0", "11", "-1", "99999999999999999999"};
-    static const char *const bad_double[] = {"", " 1", "1x", "nan", "inf", "-0.1", "3", "1,5"};
+    static const char *const bad_double[] = {"",     " 1", "1x",  "nan", "inf",
+                                             "-0.1", "3",  "1,5", "0x1"};
     struct err e = {0};
     int64_t i;
     double d;
