@@ -239,8 +239,8 @@ static enum err_code derive_index(struct shard_index *x, const struct tensorfile
     line.count = tensorfile_info(f, crc)->dim[0];
     line.first = strtoll(first, &end, 10);
     line.bytes = tensorfile_size(f);
-    if (end == first || *end != '\0' || line.first < 0)
-        return bad(f, e, "'" SHARD_META_FIRST "' is not a number");
+    if (end == first || *end != '\0' || line.first < 0 || line.first > INT64_MAX - line.count)
+        return bad(f, e, "'" SHARD_META_FIRST "' is not a sample's number");
     x->samples = line.count;
     x->meta = json_object();
     TRY(derive_fields(x, f, e));

@@ -205,7 +205,7 @@ static void test_alone(void **state)
     write_shard(path, "shard", word, flat);
     refuse_alone(path, "lacks 'crc32c' or 'synib.first': not a shard");
     write_shard(path, "shard", word, fine);
-    refuse_alone(path, "'synib.first' is not a number");
+    refuse_alone(path, "'synib.first' is not a sample's number");
     write_many_fields(path, SHARD_MAX_FIELDS + 1, "n");
     refuse_alone(path, "has too many fields or too long a name");
     write_many_fields(path, 1,

@@ -267,6 +267,9 @@ static int32_t crc[4];
         "crc32c", DTYPE_I32, 2, {2, 2}, crc, 16 \
     }
 
+/* Of two samples the second would have a number past the largest there is. */
+#define LARGEST "9223372036854775806"
+
 static void test_shards(void **state)
 {
     static const int64_t good[4] = {0, 4, 4, 6}, hole[4] = {0, 4, 5, 5}, over[4] = {0, 4, 4, 7},
@@ -281,8 +284,9 @@ static void test_shards(void **state)
     } bad[] = {
         {"checkpoint", "0", {BLOB, OFF(good), LABEL, CRC}, 4, "is a checkpoint, not a shard"},
         {"shard", NULL, {BLOB, OFF(good), LABEL, CRC}, 4, "lacks 'crc32c' or 'synib.first'"},
-        {"shard", "x", {BLOB, OFF(good), LABEL, CRC}, 4, "is not a number"},
-        {"shard", "-1", {BLOB, OFF(good), LABEL, CRC}, 4, "is not a number"},
+        {"shard", "x", {BLOB, OFF(good), LABEL, CRC}, 4, "is not a sample's number"},
+        {"shard", "-1", {BLOB, OFF(good), LABEL, CRC}, 4, "is not a sample's number"},
+        {"shard", LARGEST, {BLOB, OFF(hole), LABEL, CRC}, 4, "is not a sample's number"},
         {"shard", "00", {BLOB, OFF(good), LABEL, CRC}, 4, "its first sample is 00"},
         {"shard", "0", {BLOB, OFF(good), LABEL}, 3, "lacks 'crc32c'"},
         {"shard", "0", {CRC}, 1, "has 0 fields"},
