@@ -328,8 +328,6 @@ out:
 static enum err_code put_media(struct corpus *c, char sha256[SHA256_HEX_SIZE], struct err *e)
 {
     struct atomic_file *f = c->media, *done;
-    struct file_view view = {0};
-    uint8_t digest[SHA256_SIZE];
     char *path = NULL;
 
     c->media = NULL;
@@ -346,11 +344,8 @@ static enum err_code put_media(struct corpus *c, char sha256[SHA256_HEX_SIZE], s
     done = f;
     f = NULL;
     TRY(atomic_file_commit(done, e));
-    TRY(file_map(&view, path, e));
-    TRY(sha256_bytes(view.data, view.len, digest, e));
-    sha256_hex(digest, sha256);
+    TRY(file_sha256(sha256, path, e));
 out:
-    file_view_free(&view);
     atomic_file_abort(f);
     free(path);
     return e->code;

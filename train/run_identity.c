@@ -1,6 +1,5 @@
 /* SPDX-License-Identifier: MIT */
 #include "common/base/file.h"
-#include "common/base/hash.h"
 #include "common/base/mem.h"
 #include "common/base/text_stream.h"
 #include "train/record.h"
@@ -13,16 +12,11 @@
 /* SHA-256 of a unimodal run's best checkpoint, hex. */
 static enum err_code best_digest(const char *dir, char hex[SHA256_HEX_SIZE], struct err *e)
 {
-    struct file_view view = {0};
-    uint8_t digest[SHA256_SIZE];
     char *path = NULL;
 
     TRY(path_join(&path, dir, run_best_name, e));
-    TRY(file_map(&view, path, e));
-    TRY(sha256_bytes(view.data, view.len, digest, e));
-    sha256_hex(digest, hex);
+    TRY(file_sha256(hex, path, e));
 out:
-    file_view_free(&view);
     free(path);
     return e->code;
 }

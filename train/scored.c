@@ -55,19 +55,6 @@ out:
     return e->code;
 }
 
-static enum err_code file_digest(char hex[SHA256_HEX_SIZE], const char *path, struct err *e)
-{
-    struct file_view view = {0};
-    uint8_t digest[SHA256_SIZE];
-
-    TRY(file_map(&view, path, e));
-    TRY(sha256_bytes(view.data, view.len, digest, e));
-    sha256_hex(digest, hex);
-out:
-    file_view_free(&view);
-    return e->code;
-}
-
 enum err_code scored_run(struct scored *s, const char *run, const char *name,
                          const struct data *data, int jobs, struct err *e)
 {
@@ -91,7 +78,7 @@ enum err_code scored_run(struct scored *s, const char *run, const char *name,
     TRY(checkpoint_state(f, &s->state, e));
     s->epoch = best ? s->state.best_epoch : s->state.epoch;
     s->step = best ? s->state.best_step : s->state.step;
-    TRY(file_digest(s->digest, path, e));
+    TRY(file_sha256(s->digest, path, e));
     lo = method_loader(s->method_def, &config, data, false, s->seed, jobs);
     TRY(loader_new(&loader, data, &lo, e));
     TRY(network_init(&net, s->method_def, &config, s->seed, data, jobs, e));

@@ -190,6 +190,19 @@ void file_view_free(struct file_view *v)
     *v = (struct file_view){0};
 }
 
+enum err_code file_sha256(char hex[SHA256_HEX_SIZE], const char *path, struct err *e)
+{
+    struct file_view view = {0};
+    uint8_t digest[SHA256_SIZE];
+
+    TRY(file_map(&view, path, e));
+    TRY(sha256_bytes(view.data, view.len, digest, e));
+    sha256_hex(digest, hex);
+out:
+    file_view_free(&view);
+    return e->code;
+}
+
 static enum err_code make_one(const char *path, struct err *e)
 {
     struct stat st;

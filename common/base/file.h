@@ -3,6 +3,7 @@
 #define COMMON_BASE_FILE_H
 
 #include "common/base/err.h"
+#include "common/base/hash.h"
 
 #include <stddef.h>
 #include <stdint.h>
@@ -30,6 +31,9 @@ NODISCARD enum err_code file_read_beneath(struct file_view *v, const char *root,
  * gone raises SIGBUS: see lost_mapping.h. */
 NODISCARD enum err_code file_map(struct file_view *v, const char *path, struct err *e);
 void file_view_free(struct file_view *v);
+
+/* SHA-256 of a file's bytes, hex. */
+NODISCARD enum err_code file_sha256(char hex[SHA256_HEX_SIZE], const char *path, struct err *e);
 
 /* Makes one folder (and its parents); fine if it exists. */
 NODISCARD enum err_code dir_make(const char *path, struct err *e);
