@@ -40,6 +40,9 @@ static const char *line_fault(const char *text, size_t len, size_t *at)
     size_t n;
 
     for (size_t i = 0; i < len; i += n) {
+        n = 1;
+        if (p[i] >= ' ' && p[i] < 0x7f)
+            continue;
         *at = i + 1;
         n = utf8_length(text + i, len - i);
         if (n == 0)
