@@ -104,10 +104,8 @@ static void mlp_net_make(const struct method_step *s, const struct mask_site *si
     nll = s->objective->nll(s->tape, adversary_predict(s, s->tape, site, mixed), &s->batch->aim);
     nll = op_weighted_sum(s->tape, 2, (struct tensor *[]){nll, op_mean(s->tape, gate)},
                           (double[]){-1, c->sparsity});
-    if (sum != NULL) { /* NULL: the same mask once more */
-        *total = (isnan(*total) ? 0 : *total) + (double)tape_value(nll);
-        loss_add(s, sum, nll, 1);
-    }
+    *total = (isnan(*total) ? 0 : *total) + (double)tape_value(nll);
+    loss_add(s, sum, nll, 1);
     if (!tape_failed(s->tape))
         gates_to_mask(c, s->batch->n * site->width, gate->data, mask);
 }

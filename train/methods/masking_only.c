@@ -36,8 +36,11 @@ static struct tensor *masking_only_loss(const struct method_step *s, struct step
     fusion_base_loss(s, &sum, report);
     sum.weight[0] = weight; /* of the intact batch */
     fill_update(s);
-    for (int m = 0; m < modalities; m++)
-        masked[m] = masked_z(s, m, false, &sum, report);
+    for (int m = 0; m < modalities; m++) {
+        struct corruption c = corruption_make(s, m, &sum, report);
+
+        masked[m] = corrupted_z(s, &c, false);
+    }
     if (together)
         add_copy(s, masked, 0, weight, &sum, report);
     for (int m = 0; m < modalities && !together; m++) {

@@ -82,6 +82,8 @@ static void add_masked_pass(const struct method_step *s, int which, struct loss_
     const struct config *c = s->config;
     bool same_masks = c->masked_ce > 0 && c->ce_masks == CE_MASKS_SAME;
     struct tensor *kl;
+    struct corruption corruption;
+    struct tensor *z;
     struct fused masked;
 
     if (c->masked_ce > 0 && c->ce_masks == CE_MASKS_SHUFFLE)
@@ -90,16 +92,19 @@ static void add_masked_pass(const struct method_step *s, int which, struct loss_
             sum, report);
     if (c->lambda == 0 && !same_masks)
         return;
-    masked = masked_fusion(s, "dropout.masked_", which,
-                           masked_z(s, which, c->detach && !same_masks, sum, report),
-                           c->detach && !same_masks);
+    corruption = corruption_make(s, which, sum, report);
+    z = corrupted_z(s, &corruption, c->detach && !same_masks);
+    masked = masked_fusion(s, "dropout.masked_", which, z, c->detach && !same_masks);
     if (same_masks)
         add_masked_ce(s, masked.prediction, sum, report);
     if (c->lambda == 0)
         return;
-    if (same_masks && c->detach) /* the same masks again, cut off from the encoders */
-        masked = masked_fusion(s, "dropout.masked_", which, masked_z(s, which, true, NULL, report),
-                               true);
+    if (same_masks && c->detach) {
+        /* The same once more, cut off from the encoders. In input space they run again, which moves
+         * a ResNet's running statistics again: what a run gives depends on it. */
+        z = corrupted_z(s, &corruption, true);
+        masked = masked_fusion(s, "dropout.masked_", which, z, true);
+    }
     kl = divergence_of(s, which, masked);
     report->value[VALUE_DIVERGENCE + which] = (double)tape_value(kl);
     loss_add(s, sum, kl, lambda_now(s));
