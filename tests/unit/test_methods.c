@@ -594,6 +594,24 @@ static void test_registry(void **state)
     ASSERT_FAILS(method_find(&m, "vanila", &e), e, ERR_USAGE, "did you mean 'vanilla'");
 }
 
+/* Runs of pictures and sound alone start from the unimodal ones: those that fuse, unless they are
+ * to start from scratch, and those that train nothing. */
+static void test_needs_unimodal(void **state)
+{
+    struct config c = {.kind = KIND_MEDIA, .init = INIT_PRETRAINED};
+
+    (void)state;
+    for (int m = 0; m < MEDIA_MODALITIES; m++)
+        assert_false(method_needs_unimodal(unimodal_methods[m], &c));
+    assert_true(method_needs_unimodal(&method_ensemble, &c));
+    assert_true(method_needs_unimodal(&method_vanilla, &c));
+    c.init = INIT_SCRATCH;
+    assert_true(method_needs_unimodal(&method_ensemble, &c));
+    assert_false(method_needs_unimodal(&method_vanilla, &c));
+    c = (struct config){.kind = KIND_VECTORS, .init = INIT_PRETRAINED};
+    assert_false(method_needs_unimodal(&method_vanilla, &c));
+}
+
 /* Columns: a name each, and only those of modalities that the model has. */
 static void test_value_names(void **state)
 {
@@ -626,6 +644,7 @@ int main(void)
         cmocka_unit_test(test_gradient_paths),
         cmocka_unit_test(test_same_masks_detached),
         cmocka_unit_test(test_registry),
+        cmocka_unit_test(test_needs_unimodal),
         cmocka_unit_test(test_value_names),
     };
 

@@ -119,6 +119,10 @@ struct method {
 
 /* NULL-terminated. */
 extern const struct method *const methods[];
+/* Those of one modality of pictures and sound, by its number. */
+extern const struct method *const unimodal_methods[MEDIA_MODALITIES];
+/* Whether a run starts from finished runs of the unimodal methods. */
+bool method_needs_unimodal(const struct method *m, const struct config *c);
 
 enum { METHODS_MAX = 64 };
 /* Their names, NULL-terminated. */
