@@ -110,15 +110,11 @@ struct corruption corruption_make(const struct method_step *s, int which, struct
 struct tensor *shuffled_z(const struct method_step *s, int which)
 {
     struct noise_key key = step_key_of(s, "mask.ce.", which);
-    float p = (float)s->config->mask_p;
     struct corruption c;
 
-    if (!corruption_begin(s, which, &c) ||
-        k_random_uniform(s->nn, &key, 0, s->batch->n, c.site.width, c.mask->data,
-                         tape_err(s->tape)) != ERR_OK)
+    if (!corruption_begin(s, which, &c))
         return NULL;
-    for (int64_t i = 0; i < s->batch->n * c.site.width; i++)
-        c.mask->data[i] = c.mask->data[i] < p ? 1 : 0;
+    random_mask(s, &c.site, &key, c.mask->data);
     fill_make(s, &c.site, FILL_SHUFFLE, UINT16_MAX, c.fill->data);
     return corrupted_z(s, &c, false);
 }

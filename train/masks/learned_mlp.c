@@ -18,11 +18,6 @@ static void net_name(const struct model *m, int which, char out[PARAM_NAME_SIZE]
     snprintf(out, PARAM_NAME_SIZE, "mask.%s", model_opt(m)->modality[which].name);
 }
 
-static int64_t net_width(const struct config *c, const struct model *m, int which)
-{
-    return c->mask_space == SPACE_INPUT ? model_inputs(m, which) : model_features(m, which);
-}
-
 static enum err_code mlp_net_declare(const struct config *c, const struct model *m,
                                      struct params *ps, struct err *e)
 {
@@ -30,7 +25,7 @@ static enum err_code mlp_net_declare(const struct config *c, const struct model 
     char name[PARAM_NAME_SIZE];
 
     for (int i = 0; i < model_opt(m)->modalities; i++) {
-        int width = (int)net_width(c, m, i);
+        int width = (int)mask_width(c, m, i);
         struct mlp net = {0};
 
         net_name(m, i, name);

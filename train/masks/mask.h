@@ -18,6 +18,8 @@ struct mask_site {
 
 /* The site of a modality by mask.space; x is NULL on an error of the tape. */
 struct mask_site mask_site_of(const struct method_step *s, int which);
+/* Its width, before there are any values. */
+int64_t mask_width(const struct config *c, const struct model *m, int which);
 
 struct mask {
     /* What the loader must add to batches. */
@@ -33,6 +35,10 @@ struct mask {
     void (*make)(const struct method_step *s, const struct mask_site *site, float *mask,
                  struct loss_sum *sum, struct step_report *report);
 };
+
+/* The mask that corrupts each value of each sample with probability mask.p, drawn under `key`. */
+void random_mask(const struct method_step *s, const struct mask_site *site,
+                 const struct noise_key *key, float *mask);
 
 /* By enum mask_kind. */
 extern const struct mask *const masks[MASK_KINDS];
