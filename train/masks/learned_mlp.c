@@ -88,7 +88,6 @@ static void mlp_net_make(const struct method_step *s, const struct mask_site *si
     struct mlp net = find_net(s->model, s->params, site->which);
     struct tensor *x = op_detach(s->tape, site->x), *noise = logistic_noise(s, site);
     struct tensor *logits = mlp_forward(&net, s->tape, x), *gate, *fill, *mixed, *nll;
-    double *total = &report->value[VALUE_MASK_LOSS];
 
     gate = op_sigmoid(s->tape, op_add(s->tape, logits, noise), (float)(1 / c->temperature));
     fill = tape_scratch(s->tape, 2, (int64_t[]){s->batch->n, site->width});
@@ -99,7 +98,7 @@ static void mlp_net_make(const struct method_step *s, const struct mask_site *si
     nll = s->objective->nll(s->tape, adversary_predict(s, s->tape, site, mixed), &s->batch->aim);
     nll = op_weighted_sum(s->tape, 2, (struct tensor *[]){nll, op_mean(s->tape, gate)},
                           (double[]){-1, c->sparsity});
-    *total = (isnan(*total) ? 0 : *total) + (double)tape_value(nll);
+    report_add(report, VALUE_MASK_LOSS, nll);
     loss_add(s, sum, nll, 1);
     if (!tape_failed(s->tape))
         gates_to_mask(c, s->batch->n * site->width, gate->data, mask);
