@@ -68,6 +68,10 @@ struct node *tape_record(struct tape *t, struct tensor *y, int n, struct tensor 
 void node_reads(struct node *n, unsigned what);
 /* y, or NULL if the tape holds an error. */
 struct tensor *tape_done(struct tape *t, struct tensor *y);
+/* A scalar of this value whose gradients towards in[0..n) are d[0..n), tape_buffer memory, which it
+ * takes; n <= NODE_SAVES_MAX. Of ops_loss.c. */
+struct tensor *tape_loss(struct tape *t, int n, struct tensor *const *in, double value,
+                         float *const *d);
 
 /* Memory from the free list, contents undefined; NULL (and a sticky error) on failure. */
 float *tape_buffer(struct tape *t, int64_t count);
