@@ -102,12 +102,7 @@ static bool two_buffers(struct tape *t, struct tensor *const in[2], float *d[2])
 static bool same_matrices(struct tape *t, const char *op, const struct tensor *a,
                           const struct tensor *b)
 {
-    if (!tape_is_matrix(t, op, a) || !tape_is_matrix(t, op, b))
-        return false;
-    if (a->dim[0] == b->dim[0] && a->dim[1] == b->dim[1])
-        return true;
-    err_set(tape_err(t), ERR_INTERNAL, "%s: the operands differ in shape", op);
-    return false;
+    return tape_is_matrix(t, op, a) && tape_is_matrix(t, op, b) && tape_same_shape(t, op, a, b);
 }
 
 /* ---- Jensen-Shannon ---- */

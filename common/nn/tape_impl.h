@@ -54,6 +54,9 @@ struct nn *tape_nn(struct tape *t);
 bool tape_ready(struct tape *t, const char *op, int n, struct tensor *const *in);
 /* Whether x is a plain [B, D]; otherwise ERR_INTERNAL, which names `op`. */
 bool tape_is_matrix(struct tape *t, const char *op, const struct tensor *x);
+/* Whether a and b have the same sizes and layout; otherwise likewise. */
+bool tape_same_shape(struct tape *t, const char *op, const struct tensor *a,
+                     const struct tensor *b);
 
 /* A new tensor with memory of the tape's; NULL on failure. */
 struct tensor *tape_result(struct tape *t, int rank, const int64_t *dim, enum tensor_layout layout);
