@@ -6,8 +6,6 @@
 #include <assert.h>
 #include <math.h>
 
-static const double LOG_2PI = 1.83787706640934548356;
-
 void softmax_rows(int64_t rows, int64_t classes, const float *logits, float *prob)
 {
     for (int64_t i = 0; i < rows; i++) {
@@ -180,7 +178,7 @@ static double gaussian_nll_row(int64_t width, const float *x, const void *aim, i
     for (int64_t k = 0; k < values; k++) {
         double off = (double)x[k] - (double)y[k], v = (double)x[values + k], precision = exp(-v);
 
-        sum += (v + off * off * precision + LOG_2PI) / 2;
+        sum += (v + off * off * precision + scalar_log_2pi) / 2;
         d[k] = (float)(off * precision * scale);
         d[values + k] = (float)((1 - off * off * precision) / 2 * scale);
     }
