@@ -144,7 +144,7 @@ static void count_step(struct trainer *t, const struct batch *b, const struct st
         st->sum[i] += report->value[i] * (double)b->n;
         st->samples[i] += b->n;
     }
-    if (report->prediction == NULL || t->opt->config.train_pass)
+    if (report->prediction == NULL || measures_train(t))
         return;
     t->net.objective->readout(b->n, report->prediction->dim[1], report->prediction->data,
                               t->readout);
