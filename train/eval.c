@@ -123,11 +123,9 @@ out:
 static enum err_code unimodal_folders(char *dir[MEDIA_MODALITIES], const struct eval_options *opt,
                                       const struct run_places *places, struct err *e)
 {
-    const char *names[MEDIA_MODALITIES] = {method_uni_audio.name, method_uni_video.name};
-
     for (int i = 0; i < MEDIA_MODALITIES; i++) {
         if (opt->unimodal != NULL)
-            TRY(path_join(&dir[i], opt->unimodal, names[i], e));
+            TRY(path_join(&dir[i], opt->unimodal, unimodal_methods[i]->name, e));
         else if (places->unimodal[i] != NULL)
             TRY(mem_string(&dir[i], places->unimodal[i], e));
     }

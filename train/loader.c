@@ -129,6 +129,15 @@ static void next_vectors(struct loader *l, struct batch *b)
 
 /* ---- both ---- */
 
+void loader_audio_shape(const struct dataset *data, int pool, int *height, int *width)
+{
+    int bins, frames;
+
+    dataset_spectrogram_shape(data, &bins, &frames);
+    *height = bins / pool;
+    *width = frames / pool;
+}
+
 enum err_code loader_new(struct loader **out, const struct data *data,
                          const struct loader_options *opt, struct err *e)
 {
@@ -185,13 +194,6 @@ int64_t loader_batches(const struct loader *l)
 int64_t loader_batch_size(const struct loader *l)
 {
     return l->opt.batch < l->count ? l->opt.batch : l->count;
-}
-
-void loader_audio_shape(const struct loader *l, int *height, int *width)
-{
-    *height = *width = 0;
-    if (l->media != NULL)
-        media_loader_audio_shape(l->media, height, width);
 }
 
 int64_t loader_waited_ms(const struct loader *l)

@@ -54,6 +54,10 @@ struct batch {
 
 struct loader;
 
+/* Media: H and W of spectrograms in batches with audio_pool = pool; 0 where they are smaller than
+ * one square. */
+void loader_audio_shape(const struct dataset *data, int pool, int *height, int *width);
+
 /* data is borrowed until loader_free. ERR_DATA when the split is empty, a spectrogram is smaller
  * than one square, or an oracle is wanted and not there. */
 NODISCARD enum err_code loader_new(struct loader **l, const struct data *data,
@@ -63,9 +67,6 @@ void loader_free(struct loader *l);
 /* Batches per epoch, and samples of the longest one. */
 int64_t loader_batches(const struct loader *l);
 int64_t loader_batch_size(const struct loader *l);
-/* Media: H and W of spectrograms after pooling. */
-void loader_audio_shape(const struct loader *l, int *height, int *width);
-
 /* Begins (or begins again) an epoch at batch number `first`, 0..loader_batches. */
 void loader_start(struct loader *l, uint32_t epoch, int64_t first);
 /* The next batch, valid until the next call. A sample that cannot be read is the error of its

@@ -218,8 +218,7 @@ static enum err_code check_data(struct media_loader *l, struct err *e)
 {
     l->count = dataset_count(l->data);
     dataset_spectrogram_shape(l->data, &l->bins, &l->frames);
-    l->height = l->bins / l->opt.audio_pool;
-    l->width = l->frames / l->opt.audio_pool;
+    loader_audio_shape(l->data, l->opt.audio_pool, &l->height, &l->width);
     if (l->height < 1 || l->width < 1)
         return err_set(e, ERR_DATA, "audio.pool: %d is more than the spectrogram's %d x %d",
                        l->opt.audio_pool, l->bins, l->frames);
@@ -286,12 +285,6 @@ void media_loader_free(struct media_loader *l)
     }
     free(l->worker);
     free(l);
-}
-
-void media_loader_audio_shape(const struct media_loader *l, int *height, int *width)
-{
-    *height = l->height;
-    *width = l->width;
 }
 
 void media_loader_start(struct media_loader *l, uint32_t epoch, int64_t first,

@@ -18,7 +18,6 @@ NODISCARD enum err_code media_loader_new(struct media_loader **l, const struct d
                                          const struct loader_options *opt, const uint32_t *order,
                                          struct err *e);
 void media_loader_free(struct media_loader *l);
-void media_loader_audio_shape(const struct media_loader *l, int *height, int *width);
 
 /* Stops what is under way, calls reorder(ctx) and begins the epoch at batch `first`. */
 void media_loader_start(struct media_loader *l, uint32_t epoch, int64_t first,

@@ -60,14 +60,10 @@ enum err_code network_fits(const struct method *method, const struct config *c,
 static void add_media(struct model_options *o, const struct config *c, const struct data *data)
 {
     struct modality *audio = &o->modality[MEDIA_AUDIO], *video = &o->modality[MEDIA_VIDEO];
-    int bins, frames;
 
-    dataset_spectrogram_shape(data_media(data), &bins, &frames);
     *audio = model_options_paper.modality[MEDIA_AUDIO];
-    if (c->audio_pool > 0) { /* not there in the settings of a video run */
-        audio->height = bins / (int)c->audio_pool;
-        audio->width = frames / (int)c->audio_pool;
-    }
+    if (c->audio_pool > 0) /* not there in the settings of a video run */
+        loader_audio_shape(data_media(data), (int)c->audio_pool, &audio->height, &audio->width);
     *video = model_options_paper.modality[MEDIA_VIDEO];
     video->height = video->width = (int)c->video_size;
     video->frames = FRAMES_PER_CLIP;

@@ -183,10 +183,9 @@ static enum err_code get_unimodal(struct trainer_options *o, struct run_places *
                                   const struct train_options *opt, struct err *e)
 {
     struct unimodal_request request = {.base = *o, .pretrained = opt->pretrained};
-    const char *names[MEDIA_MODALITIES] = {method_uni_audio.name, method_uni_video.name};
 
     for (int i = 0; i < MEDIA_MODALITIES; i++)
-        TRY(resolve(&request.config[i], opt, names[i], e));
+        TRY(resolve(&request.config[i], opt, unimodal_methods[i]->name, e));
     for (int i = 0; i < MEDIA_MODALITIES; i++) {
         TRY(unimodal_get(&places->unimodal[i], &request, i, e));
         o->unimodal[i] = places->unimodal[i];
@@ -221,8 +220,7 @@ static enum err_code train_locked(const struct train_options *opt, struct traine
     o->places = &places;
     if (!o->force)
         TRY(run_may_match(o->dir, o, e));
-    if (!o->method->trains ||
-        (o->method->fusion && o->config.kind == KIND_MEDIA && o->config.init == INIT_PRETRAINED))
+    if (method_needs_unimodal(o->method, &o->config))
         TRY(get_unimodal(o, &places, opt, e));
     TRY(trainer_run(o, &summary, e));
     report(opt, &summary);

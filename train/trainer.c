@@ -37,6 +37,12 @@ static bool stop_wanted(const struct trainer *t)
     return cli_stop_requested() || (t->opt->steps_left != NULL && *t->opt->steps_left <= 0);
 }
 
+/* True when the training split is evaluated after every epoch. */
+static bool measures_train(const struct trainer *t)
+{
+    return t->opt->method->fusion && t->opt->config.train_pass;
+}
+
 /* ---- saving ---- */
 
 /* True when the end of this epoch (counted by the state already) is to be on disk. */
@@ -138,7 +144,7 @@ static void count_step(struct trainer *t, const struct batch *b, const struct st
         st->sum[i] += report->value[i] * (double)b->n;
         st->samples[i] += b->n;
     }
-    if (report->prediction == NULL || t->opt->config.train_pass)
+    if (report->prediction == NULL || measures_train(t))
         return;
     t->net.objective->readout(b->n, report->prediction->dim[1], report->prediction->data,
                               t->readout);
@@ -346,11 +352,6 @@ out:
     return e->code;
 }
 
-static bool measures_train(const struct trainer *t)
-{
-    return t->opt->method->fusion && t->opt->config.train_pass;
-}
-
 static enum err_code measure(struct trainer *t, struct evaluation *train, struct evaluation *val,
                              struct err *e)
 {
@@ -431,7 +432,7 @@ static enum err_code open_loaders(struct trainer *t, struct err *e)
     }
     opt = method_loader(o->method, c, o->val, false, o->seed, o->jobs);
     TRY(loader_new(&t->val, o->val, &opt, e));
-    if ((o->method->fusion && c->train_pass) || o->method->renew != NULL)
+    if (measures_train(t) || o->method->renew != NULL)
         TRY(loader_new(&t->train_again, o->train, &opt, e));
 out:
     return e->code;

@@ -7,15 +7,12 @@
 #include <stdlib.h>
 #include <string.h>
 
-static const struct method *const unimodal_method[MEDIA_MODALITIES] = {&method_uni_audio,
-                                                                       &method_uni_video};
-
 static struct trainer_options unimodal_options(const struct unimodal_request *r, int which,
                                                const char *dir)
 {
     struct trainer_options o = r->base;
 
-    o.method = unimodal_method[which];
+    o.method = unimodal_methods[which];
     o.config = r->config[which];
     o.dir = dir;
     memset(o.unimodal, 0, sizeof o.unimodal);
@@ -52,7 +49,7 @@ static enum err_code try_sibling(char **dir, const struct unimodal_request *r, i
     struct err why = {0};
 
     TRY(parent_folder(&parent, r->base.dir, e));
-    TRY(path_join(&path, parent, unimodal_method[which]->name, e));
+    TRY(path_join(&path, parent, unimodal_methods[which]->name, e));
     if (!run_has(path, run_last_name))
         goto out;
     o = unimodal_options(r, which, path);
@@ -95,7 +92,7 @@ out:
 
 enum err_code unimodal_get(char **dir, const struct unimodal_request *r, int which, struct err *e)
 {
-    const char *name = unimodal_method[which]->name;
+    const char *name = unimodal_methods[which]->name;
     char *folder = NULL;
 
     *dir = NULL;

@@ -90,42 +90,7 @@ struct tensor *op_replace_rows(struct tape *t, struct tensor *x, struct tensor *
     return tape_done(t, y);
 }
 
-/* ---- losses that compute both gradients along with their value: save[0], save[1] ---- */
-
-static void saved_gradients_backward(struct tape *t, struct node *n)
-{
-    float dy = n->out->grad[0];
-
-    for (int k = 0; k < 2; k++) {
-        struct tensor *x = n->in[k];
-        float *dx = grad_open(t, x);
-        int64_t count = tensor_count(x);
-
-        for (int64_t i = 0; dx != NULL && i < count; i++)
-            dx[i] = dy * n->save[k][i];
-        grad_close(t, x, dx);
-    }
-}
-
-/* A scalar of this value whose gradients towards in[0] and in[1] are d[0] and d[1], which it takes.
- */
-static struct tensor *loss_of_two(struct tape *t, struct tensor *const in[2], double value,
-                                  float *const d[2])
-{
-    struct tensor *y = tape_result(t, 0, NULL, TENSOR_PLAIN);
-    struct node *n;
-
-    if (y == NULL)
-        return NULL;
-    y->data[0] = (float)value;
-    n = tape_record(t, y, 2, in, saved_gradients_backward);
-    for (int k = 0; k < 2; k++)
-        if (n != NULL)
-            n->save[k] = d[k];
-        else
-            tape_buffer_release(t, d[k]);
-    return tape_done(t, y);
-}
+/* ---- losses of two operands ---- */
 
 static bool two_buffers(struct tape *t, struct tensor *const in[2], float *d[2])
 {
@@ -137,12 +102,7 @@ static bool two_buffers(struct tape *t, struct tensor *const in[2], float *d[2])
 static bool same_matrices(struct tape *t, const char *op, const struct tensor *a,
                           const struct tensor *b)
 {
-    if (!tape_is_matrix(t, op, a) || !tape_is_matrix(t, op, b))
-        return false;
-    if (a->dim[0] == b->dim[0] && a->dim[1] == b->dim[1])
-        return true;
-    err_set(tape_err(t), ERR_INTERNAL, "%s: the operands differ in shape", op);
-    return false;
+    return tape_is_matrix(t, op, a) && tape_is_matrix(t, op, b) && tape_same_shape(t, op, a, b);
 }
 
 /* ---- Jensen-Shannon ---- */
@@ -191,7 +151,7 @@ struct tensor *op_js_divergence(struct tape *t, struct tensor *a, struct tensor 
         js_half(classes, y, x, w / (double)rows, &js, d[1] + i * classes);
         sum += w * js;
     }
-    return loss_of_two(t, in, sum / (double)rows, d);
+    return tape_loss(t, 2, in, sum / (double)rows, d);
 }
 
 /* ---- NT-Xent ---- */
@@ -311,5 +271,5 @@ struct tensor *op_nt_xent(struct tape *t, struct tensor *a, struct tensor *b, co
         value = nt_xent(t, in, label, temperature, work, d);
     for (int k = 0; k < 4; k++)
         tape_buffer_release(t, work[k]);
-    return loss_of_two(t, in, value, d);
+    return tape_loss(t, 2, in, value, d);
 }

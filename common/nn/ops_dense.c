@@ -7,18 +7,6 @@
 #include <math.h>
 #include <string.h>
 
-static bool same_shape(struct tape *t, const char *op, const struct tensor *a,
-                       const struct tensor *b)
-{
-    bool same = a->rank == b->rank && a->layout == b->layout;
-
-    for (int i = 0; same && i < a->rank; i++)
-        same = a->dim[i] == b->dim[i];
-    if (!same)
-        err_set(tape_err(t), ERR_INTERNAL, "%s: the operands differ in shape", op);
-    return same;
-}
-
 /* An unsaved result of x's shape. */
 static struct tensor *like(struct tape *t, const struct tensor *x)
 {
@@ -267,7 +255,7 @@ struct tensor *op_add(struct tape *t, struct tensor *a, struct tensor *b)
     struct tensor *in[] = {a, b};
     struct tensor *y;
 
-    if (!tape_ready(t, "add", 2, in) || !same_shape(t, "add", a, b))
+    if (!tape_ready(t, "add", 2, in) || !tape_same_shape(t, "add", a, b))
         return NULL;
     y = like(t, a);
     if (y == NULL)
@@ -525,8 +513,8 @@ struct tensor *op_mix(struct tape *t, struct tensor *z, struct tensor *mask, str
     struct tensor *y;
     int64_t count;
 
-    if (!tape_ready(t, "mix", 3, in) || !same_shape(t, "mix", z, mask) ||
-        !same_shape(t, "mix", z, fill))
+    if (!tape_ready(t, "mix", 3, in) || !tape_same_shape(t, "mix", z, mask) ||
+        !tape_same_shape(t, "mix", z, fill))
         return NULL;
     y = like(t, z);
     if (y == NULL)

@@ -3,9 +3,8 @@
 #include "common/nn/scalar.h"
 #include "common/nn/tape_impl.h"
 
+#include <assert.h>
 #include <math.h>
-
-static const double LOG_2PI = 1.83787706640934548356;
 
 void softmax_rows(int64_t rows, int64_t classes, const float *logits, float *prob)
 {
@@ -18,41 +17,38 @@ void softmax_rows(int64_t rows, int64_t classes, const float *logits, float *pro
     }
 }
 
-static bool is_prediction(struct tape *t, const char *op, const struct tensor *x)
+/* Losses compute their gradients along with their value: save[]. */
+static void saved_gradients_backward(struct tape *t, struct node *n)
 {
-    if (x->rank == 2 && x->layout == TENSOR_PLAIN)
-        return true;
-    err_set(tape_err(t), ERR_INTERNAL, "%s: the prediction is not a plain [B, P]", op);
-    return false;
-}
-
-/* Losses compute d loss / d logits along with their value: save[0]. */
-static void saved_gradient_backward(struct tape *t, struct node *n)
-{
-    struct tensor *x = n->in[0];
-    int64_t count = tensor_count(x);
     float dy = n->out->grad[0];
-    float *dx = grad_open(t, x);
 
-    for (int64_t i = 0; dx != NULL && i < count; i++)
-        dx[i] = dy * n->save[0][i];
-    grad_close(t, x, dx);
+    for (int k = 0; k < n->inputs; k++) {
+        struct tensor *x = n->in[k];
+        int64_t count = tensor_count(x);
+        float *dx = grad_open(t, x);
+
+        for (int64_t i = 0; dx != NULL && i < count; i++)
+            dx[i] = dy * n->save[k][i];
+        grad_close(t, x, dx);
+    }
 }
 
-/* A scalar of this value whose gradient with respect to logits is `gradient`, which it takes. */
-static struct tensor *loss_of(struct tape *t, struct tensor *logits, double value, float *gradient)
+struct tensor *tape_loss(struct tape *t, int n, struct tensor *const *in, double value,
+                         float *const *d)
 {
     struct tensor *y = tape_result(t, 0, NULL, TENSOR_PLAIN);
-    struct node *n;
+    struct node *node;
 
+    assert(n <= NODE_SAVES_MAX);
     if (y == NULL)
         return NULL;
     y->data[0] = (float)value;
-    n = tape_record(t, y, 1, &logits, saved_gradient_backward);
-    if (n != NULL)
-        n->save[0] = gradient;
-    else
-        tape_buffer_release(t, gradient);
+    node = tape_record(t, y, n, in, saved_gradients_backward);
+    for (int k = 0; k < n; k++)
+        if (node != NULL)
+            node->save[k] = d[k];
+        else
+            tape_buffer_release(t, d[k]);
     return tape_done(t, y);
 }
 
@@ -71,7 +67,7 @@ static struct tensor *mean_of_rows(struct tape *t, struct tensor *x, const void 
         return NULL;
     for (int64_t i = 0; i < rows; i++)
         sum += fn(width, x->data + i * width, aim, i, 1 / (double)rows, d + i * width);
-    return loss_of(t, x, sum / (double)rows, d);
+    return tape_loss(t, 1, &x, sum / (double)rows, &d);
 }
 
 static bool labels_fit(struct tape *t, const int32_t *label, int64_t rows, int64_t classes)
@@ -99,7 +95,8 @@ static double cross_entropy_row(int64_t classes, const float *x, const void *aim
 
 struct tensor *op_cross_entropy(struct tape *t, struct tensor *logits, const int32_t *label)
 {
-    if (!tape_ready(t, "cross_entropy", 1, &logits) || !is_prediction(t, "cross_entropy", logits) ||
+    if (!tape_ready(t, "cross_entropy", 1, &logits) ||
+        !tape_is_matrix(t, "cross_entropy", logits) ||
         !labels_fit(t, label, logits->dim[0], logits->dim[1]))
         return NULL;
     return mean_of_rows(t, logits, label, cross_entropy_row);
@@ -125,7 +122,7 @@ struct tensor *op_weighted_cross_entropy(struct tape *t, struct tensor *logits,
     struct weighted_aim aim = {label, weight};
 
     if (!tape_ready(t, "weighted_cross_entropy", 1, &logits) ||
-        !is_prediction(t, "weighted_cross_entropy", logits) ||
+        !tape_is_matrix(t, "weighted_cross_entropy", logits) ||
         !labels_fit(t, label, logits->dim[0], logits->dim[1]))
         return NULL;
     return mean_of_rows(t, logits, &aim, weighted_cross_entropy_row);
@@ -133,7 +130,7 @@ struct tensor *op_weighted_cross_entropy(struct tape *t, struct tensor *logits,
 
 static bool is_bernoulli(struct tape *t, const char *op, const struct tensor *x)
 {
-    if (!is_prediction(t, op, x))
+    if (!tape_is_matrix(t, op, x))
         return false;
     if (x->dim[1] == 1)
         return true;
@@ -162,7 +159,7 @@ struct tensor *op_bernoulli_nll(struct tape *t, struct tensor *logit, const int3
 
 static bool is_gaussian(struct tape *t, const char *op, const struct tensor *x)
 {
-    if (!is_prediction(t, op, x))
+    if (!tape_is_matrix(t, op, x))
         return false;
     if (x->dim[1] % 2 == 0)
         return true;
@@ -181,7 +178,7 @@ static double gaussian_nll_row(int64_t width, const float *x, const void *aim, i
     for (int64_t k = 0; k < values; k++) {
         double off = (double)x[k] - (double)y[k], v = (double)x[values + k], precision = exp(-v);
 
-        sum += (v + off * off * precision + LOG_2PI) / 2;
+        sum += (v + off * off * precision + scalar_log_2pi) / 2;
         d[k] = (float)(off * precision * scale);
         d[values + k] = (float)((1 - off * off * precision) / 2 * scale);
     }
@@ -293,7 +290,7 @@ static struct tensor *divergence(struct tape *t, struct tensor *x, struct tensor
     struct kl_aim aim = {.direction = direction};
 
     if (reference != NULL) {
-        if (!is_prediction(t, "kl", reference) || reference->dim[0] != x->dim[0] ||
+        if (!tape_is_matrix(t, "kl", reference) || reference->dim[0] != x->dim[0] ||
             reference->dim[1] != x->dim[1]) {
             err_set(tape_err(t), ERR_INTERNAL, "kl: the reference has another shape");
             return NULL;
@@ -313,7 +310,7 @@ static bool kl_ready(struct tape *t, const char *op, struct tensor *x, struct te
 struct tensor *op_kl(struct tape *t, struct tensor *logits, struct tensor *reference,
                      enum kl_direction direction)
 {
-    if (!kl_ready(t, "kl", logits, reference) || !is_prediction(t, "kl", logits))
+    if (!kl_ready(t, "kl", logits, reference) || !tape_is_matrix(t, "kl", logits))
         return NULL;
     return divergence(t, logits, reference, direction, kl_row);
 }

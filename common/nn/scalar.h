@@ -7,6 +7,8 @@
 
 /* Functions of one number or of a row, in double, that neither overflow nor lose small results. */
 
+static const double scalar_log_2pi = 1.83787706640934548356; /* log(2 pi) */
+
 /* log(1 + exp(f)). */
 static inline double scalar_softplus(double f)
 {

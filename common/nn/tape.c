@@ -245,6 +245,17 @@ bool tape_is_matrix(struct tape *t, const char *op, const struct tensor *x)
     return false;
 }
 
+bool tape_same_shape(struct tape *t, const char *op, const struct tensor *a, const struct tensor *b)
+{
+    bool same = a->rank == b->rank && a->layout == b->layout;
+
+    for (int i = 0; same && i < a->rank; i++)
+        same = a->dim[i] == b->dim[i];
+    if (!same)
+        err_set(tape_err(t), ERR_INTERNAL, "%s: the operands differ in shape", op);
+    return same;
+}
+
 struct node *tape_record(struct tape *t, struct tensor *y, int n, struct tensor *const *in,
                          node_backward_fn *backward)
 {

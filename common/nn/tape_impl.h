@@ -54,6 +54,9 @@ struct nn *tape_nn(struct tape *t);
 bool tape_ready(struct tape *t, const char *op, int n, struct tensor *const *in);
 /* Whether x is a plain [B, D]; otherwise ERR_INTERNAL, which names `op`. */
 bool tape_is_matrix(struct tape *t, const char *op, const struct tensor *x);
+/* Whether a and b have the same sizes and layout; otherwise likewise. */
+bool tape_same_shape(struct tape *t, const char *op, const struct tensor *a,
+                     const struct tensor *b);
 
 /* A new tensor with memory of the tape's; NULL on failure. */
 struct tensor *tape_result(struct tape *t, int rank, const int64_t *dim, enum tensor_layout layout);
@@ -68,6 +71,10 @@ struct node *tape_record(struct tape *t, struct tensor *y, int n, struct tensor 
 void node_reads(struct node *n, unsigned what);
 /* y, or NULL if the tape holds an error. */
 struct tensor *tape_done(struct tape *t, struct tensor *y);
+/* A scalar of this value whose gradients towards in[0..n) are d[0..n), tape_buffer memory, which it
+ * takes; n <= NODE_SAVES_MAX. Of ops_loss.c. */
+struct tensor *tape_loss(struct tape *t, int n, struct tensor *const *in, double value,
+                         float *const *d);
 
 /* Memory from the free list, contents undefined; NULL (and a sticky error) on failure. */
 float *tape_buffer(struct tape *t, int64_t count);

@@ -86,6 +86,13 @@ END
     ! grep -c "$DIR" runs/*/best.safetensors runs/*/last.safetensors runs/*/metrics.jsonl
 }
 
+@test "a setting that a method has no use for changes nothing" {
+    # shellcheck disable=SC2086
+    "$BIN/synib-train" -q data -m uni-audio $SMALL --set diag.train_pass=true -o unused
+    cmp unused/epochs.csv runs/uni-audio/epochs.csv
+    cmp unused/last.safetensors runs/uni-audio/last.safetensors
+}
+
 @test "fused runs reuse the unimodal runs beside them" {
     [ ! -e runs/synib/pretrain ]
     [ ! -e runs/ensemble/pretrain ]

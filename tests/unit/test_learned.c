@@ -343,9 +343,11 @@ static int64_t search_by_hand(const struct step_rig *r, int which, struct search
 static void make_mask(struct step_rig *r, int which, float *mask)
 {
     struct mask_site site = mask_site_of(&r->step, which);
+    struct step_report ignored = r->report;
+    struct loss_sum sum = {0};
     struct err e = {0};
 
-    masks[r->net.config.mask]->make(&r->step, &site, mask, NULL, &r->report);
+    masks[r->net.config.mask]->make(&r->step, &site, mask, &sum, &ignored);
     ASSERT_OK(tape_error(r->net.tape, &e), e);
 }
 
@@ -452,7 +454,7 @@ static void step_with_constants(struct step_rig *r, float mask[2][N * WIDTH_MAX]
         memcpy(k->data, mask[m], (size_t)(N * site.width) * sizeof(float));
         fill_make(&r->step, &site, (enum fill_kind)r->net.config.fill, 0, fill->data);
         memcpy(z, r->step.features.z, sizeof z);
-        z[m] = corrupted_z(&r->step, &site, k, fill, false);
+        z[m] = corrupted_z(&r->step, &(struct corruption){site, k, fill}, false);
         key = step_key_of(&r->step, "dropout.masked_", m);
         g = model_fuse(r->net.model, r->net.tape, z, &key).prediction;
         loss_add(&r->step, &sum,

@@ -10,7 +10,7 @@
 #include <string.h>
 #include <unistd.h>
 
-enum { CLIPS = 18, BATCH = 5, BATCHES = 4, SIDE = 32 };
+enum { CLIPS = 18, BATCH = 5, BATCHES = 4, SIDE = 32, POOL = 2 };
 
 static struct data *open_train(void **state)
 {
@@ -34,20 +34,21 @@ static struct loader_options options(bool training, int threads)
                                    .augment = training,
                                    .scale_min = 0.3,
                                    .use = {true, true},
-                                   .audio_pool = 2,
+                                   .audio_pool = POOL,
                                    .video_size = SIDE,
                                    .seed = 11,
                                    .threads = threads};
 }
 
 /* CRC32C of every batch from `first` on; returns how many. */
-static int digest_epoch(struct loader *l, uint32_t epoch, int64_t first, uint32_t crc[BATCHES])
+static int digest_epoch(const struct data *d, struct loader *l, uint32_t epoch, int64_t first,
+                        uint32_t crc[BATCHES])
 {
     struct err e = {0};
     struct batch b;
     int n = 0, height, width;
 
-    loader_audio_shape(l, &height, &width);
+    loader_audio_shape(data_media(d), POOL, &height, &width);
     loader_start(l, epoch, first);
     for (;; n++) {
         size_t rows;
@@ -78,23 +79,23 @@ static void test_determinism(void **state)
 
         ASSERT_OK(loader_new(&l, d, &o, &e), e);
         assert_int_equal(loader_batches(l), BATCHES);
-        assert_int_equal(digest_epoch(l, 1, 0, threads == 1 ? want : got), BATCHES);
+        assert_int_equal(digest_epoch(d, l, 1, 0, threads == 1 ? want : got), BATCHES);
         if (threads > 1)
             assert_memory_equal(want, got, sizeof want);
         for (int first = 0; first <= BATCHES; first++) {
-            assert_int_equal(digest_epoch(l, 1, first, got), BATCHES - first);
+            assert_int_equal(digest_epoch(d, l, 1, first, got), BATCHES - first);
             assert_memory_equal(want + first, got, (size_t)(BATCHES - first) * sizeof *want);
         }
-        assert_int_equal(digest_epoch(l, 2, 0, got), BATCHES);
+        assert_int_equal(digest_epoch(d, l, 2, 0, got), BATCHES);
         assert_true(memcmp(want, got, sizeof want) != 0);
         /* an epoch left early does not disturb the next */
         loader_start(l, 5, 0);
-        assert_int_equal(digest_epoch(l, 1, 0, got), BATCHES);
+        assert_int_equal(digest_epoch(d, l, 1, 0, got), BATCHES);
         assert_memory_equal(want, got, sizeof want);
         loader_free(l);
         o.seed++;
         ASSERT_OK(loader_new(&l, d, &o, &e), e);
-        assert_int_equal(digest_epoch(l, 1, 0, got), BATCHES);
+        assert_int_equal(digest_epoch(d, l, 1, 0, got), BATCHES);
         assert_true(memcmp(want, got, sizeof want) != 0);
         loader_free(l);
     }
@@ -154,7 +155,7 @@ static void test_pooling(void **state)
     o.audio_pool = 5;
     o.use[MEDIA_VIDEO] = false;
     ASSERT_OK(loader_new(&l, d, &o, &e), e);
-    loader_audio_shape(l, &height, &width);
+    loader_audio_shape(data_media(d), o.audio_pool, &height, &width);
     assert_int_equal(height, 32 / 5);
     assert_int_equal(width, 24 / 5);
     loader_start(l, 0, 0);

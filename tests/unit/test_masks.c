@@ -37,9 +37,10 @@ static float *aligned_floats(int64_t count)
 static float *mask_of(struct step_rig *r, const struct mask_site *site)
 {
     float *mask = aligned_floats(N * site->width);
+    struct loss_sum sum = {0};
     struct err e = {0};
 
-    masks[r->net.config.mask]->make(&r->step, site, mask, NULL, &r->report);
+    masks[r->net.config.mask]->make(&r->step, site, mask, &sum, &r->report);
     ASSERT_OK(tape_error(r->net.tape, &e), e);
     return mask;
 }
@@ -110,6 +111,8 @@ static void test_masked_prediction_differs(void **state)
     (void)state;
     for (int kind = 0; kind < MASK_KINDS; kind++) {
         struct tensor *z[MODALITIES_MAX], *intact, *masked;
+        struct corruption corruption;
+        struct loss_sum sum = {0};
         struct step_rig r;
         struct config c;
         int differ = 0;
@@ -117,7 +120,8 @@ static void test_masked_prediction_differs(void **state)
         open_pid(&r, &c, config_mask_names[kind], SPACE_INPUT);
         memcpy(z, r.step.features.z, sizeof z);
         intact = model_fuse(r.net.model, r.net.tape, z, NULL).prediction;
-        z[1] = masked_z(&r.step, 1, false, NULL, &r.report);
+        corruption = corruption_make(&r.step, 1, &sum, &r.report);
+        z[1] = corrupted_z(&r.step, &corruption, false);
         masked = model_fuse(r.net.model, r.net.tape, z, NULL).prediction;
         for (int i = 0; i < N; i++)
             differ += intact->data[i] != masked->data[i];

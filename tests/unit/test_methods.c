@@ -39,6 +39,7 @@ static void make_masks(struct step_rig *r, struct by_hand *h)
     for (int m = 0; m < data_modalities(r->data); m++) {
         struct mask_site site = mask_site_of(&r->step, m);
         struct noise_key key = step_key_of(&r->step, "mask.ce.", m);
+        struct loss_sum sum = {0};
         int64_t count = r->batch.n * site.width;
         struct err e = {0};
 
@@ -46,7 +47,7 @@ static void make_masks(struct step_rig *r, struct by_hand *h)
         h->fill[m] = floats(count);
         h->ce_mask[m] = floats(count);
         h->ce_fill[m] = floats(count);
-        masks[c->mask]->make(&r->step, &site, h->mask[m], NULL, &ignored);
+        masks[c->mask]->make(&r->step, &site, h->mask[m], &sum, &ignored);
         fill_make(&r->step, &site, (enum fill_kind)c->fill, 0, h->fill[m]);
         ASSERT_OK(k_random_uniform(r->net.nn, &key, 0, r->batch.n, site.width, h->ce_mask[m], &e),
                   e);
@@ -510,6 +511,76 @@ static void test_gradient_paths(void **state)
     assert_true(encoder[0] != encoder[2] && encoder[1] == encoder[2]);
 }
 
+/* The gradients of a step, [params_block_count]; caller frees. */
+static float *gradients_of(const struct config *c)
+{
+    struct step_rig r;
+    size_t count;
+    float *g;
+
+    rig_open(&r, &method_synib, c, TASKS[0], N);
+    rig_step(&r, 5, 0);
+    count = params_block_count(r.net.params);
+    g = floats((int64_t)count);
+    memcpy(g, params_grad_block(r.net.params), count * sizeof *g);
+    rig_close(&r);
+    return g;
+}
+
+enum { NEITHER, DIVERGENCE, CROSS_ENTROPY, BOTH };
+
+/* Both train what each of them trains alone; a mask network is trained once. */
+static void assert_sum(const struct step_rig *r, float *const g[4], const char *what)
+{
+    double differs = 0;
+
+    for (int i = 0; i < params_count(r->net.params); i++) {
+        const struct param *p = params_at(r->net.params, i);
+        bool network = strncmp(p->name, "mask.", 5) == 0;
+
+        if (p->kind != PARAM_WEIGHT)
+            continue;
+        for (size_t k = p->offset; k < p->offset + (size_t)p->count; k++) {
+            double once = (double)g[DIVERGENCE][k] - (double)g[NEITHER][k];
+            double want = (double)g[CROSS_ENTROPY][k] + (network ? 0 : once);
+
+            differs += fabs(once);
+            if (!(fabs((double)g[BOTH][k] - want) <= 1e-5))
+                fail_msg("%s: %s: gradient %.9g, apart %.9g", what, p->name, (double)g[BOTH][k],
+                         want);
+        }
+    }
+    assert_true(differs > 0);
+}
+
+/* Cross entropy and detached divergence of one corruption. */
+static void test_same_masks_detached(void **state)
+{
+    static const char *const kinds[] = {"random", "learned", "learned-mlp", "all"};
+
+    (void)state;
+    for (int i = 0; i < 2 * 4; i++) {
+        struct step_rig r;
+        struct config c;
+        float *g[4];
+
+        vector_config(&c, "synib", kinds[i / 2]);
+        c.mask_space = i % 2 ? SPACE_LATENT : SPACE_INPUT;
+        c.detach = true;
+        c.ce_masks = CE_MASKS_SAME;
+        for (int k = 0; k < 4; k++) {
+            c.lambda = k == DIVERGENCE || k == BOTH ? 0.6 : 0;
+            c.masked_ce = k == CROSS_ENTROPY || k == BOTH ? 0.4 : 0;
+            g[k] = gradients_of(&c);
+        }
+        rig_open(&r, &method_synib, &c, TASKS[0], N);
+        assert_sum(&r, g, kinds[i / 2]);
+        rig_close(&r);
+        for (int k = 0; k < 4; k++)
+            free(g[k]);
+    }
+}
+
 static void test_registry(void **state)
 {
     const struct method *m = NULL;
@@ -521,6 +592,24 @@ static void test_registry(void **state)
         assert_ptr_equal(m, methods[i]);
     }
     ASSERT_FAILS(method_find(&m, "vanila", &e), e, ERR_USAGE, "did you mean 'vanilla'");
+}
+
+/* Runs of pictures and sound alone start from the unimodal ones: those that fuse, unless they are
+ * to start from scratch, and those that train nothing. */
+static void test_needs_unimodal(void **state)
+{
+    struct config c = {.kind = KIND_MEDIA, .init = INIT_PRETRAINED};
+
+    (void)state;
+    for (int m = 0; m < MEDIA_MODALITIES; m++)
+        assert_false(method_needs_unimodal(unimodal_methods[m], &c));
+    assert_true(method_needs_unimodal(&method_ensemble, &c));
+    assert_true(method_needs_unimodal(&method_vanilla, &c));
+    c.init = INIT_SCRATCH;
+    assert_true(method_needs_unimodal(&method_ensemble, &c));
+    assert_false(method_needs_unimodal(&method_vanilla, &c));
+    c = (struct config){.kind = KIND_VECTORS, .init = INIT_PRETRAINED};
+    assert_false(method_needs_unimodal(&method_vanilla, &c));
 }
 
 /* Columns: a name each, and only those of modalities that the model has. */
@@ -553,7 +642,9 @@ int main(void)
         cmocka_unit_test(test_masking_nothing),
         cmocka_unit_test(test_warmup),
         cmocka_unit_test(test_gradient_paths),
+        cmocka_unit_test(test_same_masks_detached),
         cmocka_unit_test(test_registry),
+        cmocka_unit_test(test_needs_unimodal),
         cmocka_unit_test(test_value_names),
     };
 

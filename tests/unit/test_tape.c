@@ -354,7 +354,7 @@ static void test_shapes_are_checked(void **state)
     REFUSED(op_concat(f->t, 9, NULL), "concat: 9 operands");
     REFUSED(op_mix(f->t, PLAIN(2, 4, 4), PLAIN(2, 4, 4), PLAIN(2, 4, 3)), "mix: the operands");
     REFUSED(op_kl(f->t, PLAIN(2, 4, 4), PLAIN(2, 4, 3), KL_MODEL_REFERENCE), "kl: the reference");
-    REFUSED(op_kl(f->t, PLAIN(3, 4, 4, 1), NULL, KL_MODEL_REFERENCE), "kl: the prediction is not");
+    REFUSED(op_kl(f->t, PLAIN(3, 4, 4, 1), NULL, KL_MODEL_REFERENCE), "kl: the operand is not");
     REFUSED(op_bernoulli_kl(f->t, PLAIN(2, 4, 2), NULL, KL_MODEL_REFERENCE),
             "instead of one logit");
     REFUSED(op_bernoulli_nll(f->t, PLAIN(2, 4, 2), LABELS), "instead of one logit");

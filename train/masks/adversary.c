@@ -4,8 +4,6 @@
 #include <math.h>
 #include <string.h>
 
-static const double LAYERNORM_EPS = 1e-5; /* of model_fusion_input */
-
 static bool undoes_layernorm(const struct method_step *s)
 {
     return s->config->mask_space == SPACE_LATENT && s->config->layernorm &&
@@ -31,7 +29,7 @@ static bool row_moments(const struct method_step *s, struct tape *t, int which, 
         for (int64_t k = 0; k < raw->dim[1]; k++)
             square += ((double)row[k] - sum / n) * ((double)row[k] - sum / n);
         m->data[b] = (float)(sum / n);
-        d->data[b] = (float)sqrt(square / n + LAYERNORM_EPS);
+        d->data[b] = (float)sqrt(square / n + model_layernorm_eps);
     }
     *mean = m->data;
     *deviation = d->data;

@@ -48,18 +48,21 @@ static struct tensor *partly_encoded_z(const struct method_step *s, const struct
     return op_replace_rows(s->tape, intact, encoded_z(s, site->which, x, detach), row);
 }
 
-struct tensor *corrupted_z(const struct method_step *s, const struct mask_site *site,
-                           struct tensor *mask, struct tensor *fill, bool detach)
+struct tensor *corrupted_z(const struct method_step *s, const struct corruption *c, bool detach)
 {
-    struct tensor *x = op_mix(s->tape, site->x, mask, fill);
+    const struct mask_site *site = &c->site;
+    struct tensor *x;
     int32_t *row = NULL;
     int64_t n;
 
+    if (c->mask == NULL)
+        return detach ? op_detach(s->tape, s->features.z[site->which]) : s->features.z[site->which];
+    x = op_mix(s->tape, site->x, c->mask, c->fill);
     if (s->config->mask_space == SPACE_LATENT)
         return detach ? op_detach(s->tape, x) : x;
     if (x == NULL || x->needs_grad || !model_encodes_rows_alone(s->model, s->tape, site->which))
         return encoded_z(s, site->which, x, detach);
-    n = masked_rows(s, site, mask, &row);
+    n = masked_rows(s, site, c->mask, &row);
     return n == s->batch->n ? encoded_z(s, site->which, x, detach)
                             : partly_encoded_z(s, site, x, n, row, detach);
 }
@@ -74,50 +77,44 @@ static double mean_of(const struct tensor *x)
     return sum / (double)count;
 }
 
-struct tensor *masked_z(const struct method_step *s, int which, bool detach, struct loss_sum *sum,
-                        struct step_report *report)
+/* With memory for mask and fill; false on an error of the tape. */
+static bool corruption_begin(const struct method_step *s, int which, struct corruption *c)
+{
+    *c = (struct corruption){.site = mask_site_of(s, which)};
+    if (c->site.x == NULL)
+        return false;
+    c->mask = tape_scratch(s->tape, c->site.x->rank, c->site.x->dim);
+    c->fill = tape_scratch(s->tape, c->site.x->rank, c->site.x->dim);
+    return c->mask != NULL && c->fill != NULL;
+}
+
+struct corruption corruption_make(const struct method_step *s, int which, struct loss_sum *sum,
+                                  struct step_report *report)
 {
     const struct mask *kind = masks[s->config->mask];
-    struct mask_site site = mask_site_of(s, which);
-    struct tensor *mask, *fill;
+    struct corruption c;
 
     if (kind->nothing) {
-        struct tensor *z = s->features.z[which];
-
         report->value[VALUE_MASK_SHARE + which] = 0;
-        return detach ? op_detach(s->tape, z) : z;
+        return (struct corruption){.site = mask_site_of(s, which)};
     }
-    if (site.x == NULL)
-        return NULL;
-    mask = tape_scratch(s->tape, site.x->rank, site.x->dim);
-    fill = tape_scratch(s->tape, site.x->rank, site.x->dim);
-    if (mask == NULL || fill == NULL)
-        return NULL;
-    kind->make(s, &site, mask->data, sum, report);
-    fill_make(s, &site, (enum fill_kind)s->config->fill, 0, fill->data);
-    if (tape_failed(s->tape))
-        return NULL;
-    report->value[VALUE_MASK_SHARE + which] = mean_of(mask);
-    return corrupted_z(s, &site, mask, fill, detach);
+    if (!corruption_begin(s, which, &c))
+        return c;
+    kind->make(s, &c.site, c.mask->data, sum, report);
+    fill_make(s, &c.site, (enum fill_kind)s->config->fill, 0, c.fill->data);
+    if (!tape_failed(s->tape))
+        report->value[VALUE_MASK_SHARE + which] = mean_of(c.mask);
+    return c;
 }
 
 struct tensor *shuffled_z(const struct method_step *s, int which)
 {
-    struct mask_site site = mask_site_of(s, which);
     struct noise_key key = step_key_of(s, "mask.ce.", which);
-    struct tensor *mask, *fill;
-    float p = (float)s->config->mask_p;
+    struct corruption c;
 
-    if (site.x == NULL)
+    if (!corruption_begin(s, which, &c))
         return NULL;
-    mask = tape_scratch(s->tape, site.x->rank, site.x->dim);
-    fill = tape_scratch(s->tape, site.x->rank, site.x->dim);
-    if (mask == NULL || fill == NULL ||
-        k_random_uniform(s->nn, &key, 0, s->batch->n, site.width, mask->data, tape_err(s->tape)) !=
-            ERR_OK)
-        return NULL;
-    for (int64_t i = 0; i < s->batch->n * site.width; i++)
-        mask->data[i] = mask->data[i] < p ? 1 : 0;
-    fill_make(s, &site, FILL_SHUFFLE, UINT16_MAX, fill->data);
-    return corrupted_z(s, &site, mask, fill, false);
+    random_mask(s, &c.site, &key, c.mask->data);
+    fill_make(s, &c.site, FILL_SHUFFLE, UINT16_MAX, c.fill->data);
+    return corrupted_z(s, &c, false);
 }

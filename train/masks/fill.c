@@ -35,11 +35,9 @@ enum err_code masks_declare(const struct config *c, const struct model *m, struc
     if (c->fill != FILL_EMA)
         goto out;
     for (int i = 0; i < model_opt(m)->modalities; i++) {
-        int64_t width = c->mask_space == SPACE_INPUT ? model_inputs(m, i) : model_features(m, i);
-
         for (int k = 0; k < 2; k++) {
             moment_name(m, i, moments[k], name);
-            TRY(params_buffer(ps, &p, name, width, 0, e));
+            TRY(params_buffer(ps, &p, name, mask_width(c, m, i), 0, e));
         }
     }
     TRY(params_counter(ps, &p, updates_name, e));
@@ -53,6 +51,11 @@ void masks_init(const struct config *c, const struct model *m, struct params *ps
         masks[c->mask]->init(c, m, ps, seed);
 }
 
+int64_t mask_width(const struct config *c, const struct model *m, int which)
+{
+    return c->mask_space == SPACE_INPUT ? model_inputs(m, which) : model_features(m, which);
+}
+
 struct mask_site mask_site_of(const struct method_step *s, int which)
 {
     bool input = s->config->mask_space == SPACE_INPUT;
@@ -60,7 +63,7 @@ struct mask_site mask_site_of(const struct method_step *s, int which)
     return (struct mask_site){
         .which = which,
         .x = input ? s->features.input[which] : s->features.z[which],
-        .width = input ? model_inputs(s->model, which) : model_features(s->model, which),
+        .width = mask_width(s->config, s->model, which),
     };
 }
 

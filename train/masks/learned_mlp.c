@@ -18,11 +18,6 @@ static void net_name(const struct model *m, int which, char out[PARAM_NAME_SIZE]
     snprintf(out, PARAM_NAME_SIZE, "mask.%s", model_opt(m)->modality[which].name);
 }
 
-static int64_t net_width(const struct config *c, const struct model *m, int which)
-{
-    return c->mask_space == SPACE_INPUT ? model_inputs(m, which) : model_features(m, which);
-}
-
 static enum err_code mlp_net_declare(const struct config *c, const struct model *m,
                                      struct params *ps, struct err *e)
 {
@@ -30,7 +25,7 @@ static enum err_code mlp_net_declare(const struct config *c, const struct model 
     char name[PARAM_NAME_SIZE];
 
     for (int i = 0; i < model_opt(m)->modalities; i++) {
-        int width = (int)net_width(c, m, i);
+        int width = (int)mask_width(c, m, i);
         struct mlp net = {0};
 
         net_name(m, i, name);
@@ -93,7 +88,6 @@ static void mlp_net_make(const struct method_step *s, const struct mask_site *si
     struct mlp net = find_net(s->model, s->params, site->which);
     struct tensor *x = op_detach(s->tape, site->x), *noise = logistic_noise(s, site);
     struct tensor *logits = mlp_forward(&net, s->tape, x), *gate, *fill, *mixed, *nll;
-    double *total = &report->value[VALUE_MASK_LOSS];
 
     gate = op_sigmoid(s->tape, op_add(s->tape, logits, noise), (float)(1 / c->temperature));
     fill = tape_scratch(s->tape, 2, (int64_t[]){s->batch->n, site->width});
@@ -104,10 +98,8 @@ static void mlp_net_make(const struct method_step *s, const struct mask_site *si
     nll = s->objective->nll(s->tape, adversary_predict(s, s->tape, site, mixed), &s->batch->aim);
     nll = op_weighted_sum(s->tape, 2, (struct tensor *[]){nll, op_mean(s->tape, gate)},
                           (double[]){-1, c->sparsity});
-    if (sum != NULL) { /* NULL: the same mask once more */
-        *total = (isnan(*total) ? 0 : *total) + (double)tape_value(nll);
-        loss_add(s, sum, nll, 1);
-    }
+    report_add(report, VALUE_MASK_LOSS, nll);
+    loss_add(s, sum, nll, 1);
     if (!tape_failed(s->tape))
         gates_to_mask(c, s->batch->n * site->width, gate->data, mask);
 }

@@ -18,6 +18,8 @@ struct mask_site {
 
 /* The site of a modality by mask.space; x is NULL on an error of the tape. */
 struct mask_site mask_site_of(const struct method_step *s, int which);
+/* Its width, before there are any values. */
+int64_t mask_width(const struct config *c, const struct model *m, int which);
 
 struct mask {
     /* What the loader must add to batches. */
@@ -33,6 +35,10 @@ struct mask {
     void (*make)(const struct method_step *s, const struct mask_site *site, float *mask,
                  struct loss_sum *sum, struct step_report *report);
 };
+
+/* The mask that corrupts each value of each sample with probability mask.p, drawn under `key`. */
+void random_mask(const struct method_step *s, const struct mask_site *site,
+                 const struct noise_key *key, float *mask);
 
 /* By enum mask_kind. */
 extern const struct mask *const masks[MASK_KINDS];
@@ -62,16 +68,21 @@ void fill_update(const struct method_step *s);
 void fill_make(const struct method_step *s, const struct mask_site *site, enum fill_kind kind,
                uint32_t draw, float *fill);
 
-/* z of a modality after corruption of its site with mask and fill, which are tape memory. In input
- * space the encoder runs again, over those rows only that have a masked value where the others
- * would come out as they did before (model_encodes_rows_alone). detach: no gradient reaches the
- * encoder. */
-struct tensor *corrupted_z(const struct method_step *s, const struct mask_site *site,
-                           struct tensor *mask, struct tensor *fill, bool detach);
+/* What is done to a modality in a masked pass; mask and fill are tape memory. */
+struct corruption {
+    struct mask_site site;
+    struct tensor *mask, *fill; /* NULL: nothing is corrupted */
+};
 
-/* Makes the mask and fill of the settings and returns corrupted_z; reports the masked share. */
-struct tensor *masked_z(const struct method_step *s, int which, bool detach, struct loss_sum *sum,
-                        struct step_report *report);
+/* Makes the mask and fill of the settings, for as many corrupted_z as are wanted; adds to `sum`
+ * what the mask is trained with and reports the masked share. Errors are the tape's. */
+struct corruption corruption_make(const struct method_step *s, int which, struct loss_sum *sum,
+                                  struct step_report *report);
+
+/* z of a modality after corruption of its site. In input space the encoder runs again, over those
+ * rows only that have a masked value where the others would come out as they did before
+ * (model_encodes_rows_alone). detach: no gradient reaches the encoder. */
+struct tensor *corrupted_z(const struct method_step *s, const struct corruption *c, bool detach);
 
 /* The released code's second corruption (R section 4.2, step 2): a random mask of mask.p, filled by
  * shuffling; draws of its own. */

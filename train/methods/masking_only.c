@@ -2,8 +2,6 @@
 #include "train/masks/mask.h"
 #include "train/methods/method.h"
 
-#include <math.h>
-
 /* The ablation of App. G: masked copies of the batch as augmentation, and the label's loss on all
  * of them; no divergence. masking.copies 3: the batch as it is, and one copy per modality with that
  * one masked; 2: the batch and a copy with every modality masked. The mean runs over all copies, as
@@ -17,12 +15,8 @@ static void add_copy(const struct method_step *s, struct tensor *const z[MODALIT
                      double weight, struct loss_sum *sum, struct step_report *report)
 {
     struct noise_key key = step_key_of(s, "dropout.masked_", which);
-    struct tensor *nll = s->objective->nll(
-        s->tape, model_fuse(s->model, s->tape, z, &key).prediction, &s->batch->aim);
-    double *total = &report->value[VALUE_MASKED_CE];
 
-    *total = (isnan(*total) ? 0 : *total) + (double)tape_value(nll);
-    loss_add(s, sum, nll, weight);
+    add_masked_loss(s, model_fuse(s->model, s->tape, z, &key).prediction, weight, sum, report);
 }
 
 static struct tensor *masking_only_loss(const struct method_step *s, struct step_report *report)
@@ -36,8 +30,11 @@ static struct tensor *masking_only_loss(const struct method_step *s, struct step
     fusion_base_loss(s, &sum, report);
     sum.weight[0] = weight; /* of the intact batch */
     fill_update(s);
-    for (int m = 0; m < modalities; m++)
-        masked[m] = masked_z(s, m, false, &sum, report);
+    for (int m = 0; m < modalities; m++) {
+        struct corruption c = corruption_make(s, m, &sum, report);
+
+        masked[m] = corrupted_z(s, &c, false);
+    }
     if (together)
         add_copy(s, masked, 0, weight, &sum, report);
     for (int m = 0; m < modalities && !together; m++) {

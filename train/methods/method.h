@@ -119,6 +119,10 @@ struct method {
 
 /* NULL-terminated. */
 extern const struct method *const methods[];
+/* Those of one modality of pictures and sound, by its number. */
+extern const struct method *const unimodal_methods[MEDIA_MODALITIES];
+/* Whether a run starts from finished runs of the unimodal methods. */
+bool method_needs_unimodal(const struct method *m, const struct config *c);
 
 enum { METHODS_MAX = 64 };
 /* Their names, NULL-terminated. */
@@ -127,6 +131,9 @@ void method_names(const char *names[METHODS_MAX]);
 NODISCARD enum err_code method_find(const struct method **m, const char *name, struct err *e);
 
 /* ---- what several methods share (methods/shared.c) ---- */
+
+/* Adds a scalar to what a step reports under `value`. */
+void report_add(struct step_report *report, enum step_value value, const struct tensor *scalar);
 
 /* Reads a prediction out; does nothing when it is NULL (an error on the tape). */
 void predict_readout(const struct method_step *s, const struct tensor *prediction, float *readout);
@@ -156,6 +163,9 @@ void fusion_base_loss(const struct method_step *s, struct loss_sum *sum,
 /* The parts of it. */
 struct tensor *fused_loss(const struct method_step *s, struct step_report *report);
 struct tensor *head_loss(const struct method_step *s, int which, struct step_report *report);
+/* Adds the label's loss on a masked prediction, and reports it without the weight. */
+void add_masked_loss(const struct method_step *s, struct tensor *prediction, double weight,
+                     struct loss_sum *sum, struct step_report *report);
 /* The loss of plain fusion: fusion_base_loss alone. */
 struct tensor *fusion_loss(const struct method_step *s, struct step_report *report);
 void fusion_predict(const struct method_step *s, float *readout);

@@ -13,6 +13,16 @@ const struct method *const methods[] = {
 static_assert(sizeof methods / sizeof methods[0] <= METHODS_MAX,
               "arrays of names are large enough");
 
+const struct method *const unimodal_methods[MEDIA_MODALITIES] = {
+    [MEDIA_AUDIO] = &method_uni_audio,
+    [MEDIA_VIDEO] = &method_uni_video,
+};
+
+bool method_needs_unimodal(const struct method *m, const struct config *c)
+{
+    return c->kind == KIND_MEDIA && (!m->trains || (m->fusion && c->init == INIT_PRETRAINED));
+}
+
 void method_names(const char *names[METHODS_MAX])
 {
     int i;

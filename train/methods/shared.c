@@ -48,6 +48,13 @@ const char *step_value_name(enum step_value value, const struct model_options *o
     return out;
 }
 
+void report_add(struct step_report *report, enum step_value value, const struct tensor *scalar)
+{
+    double *total = &report->value[value];
+
+    *total = (isnan(*total) ? 0 : *total) + (double)tape_value(scalar);
+}
+
 void predict_readout(const struct method_step *s, const struct tensor *prediction, float *readout)
 {
     if (prediction != NULL)
@@ -118,6 +125,15 @@ void fusion_base_loss(const struct method_step *s, struct loss_sum *sum, struct 
     loss_add(s, sum, fused_loss(s, report), 1);
     for (int m = 0; m < model_opt(s->model)->modalities; m++)
         loss_add(s, sum, head_loss(s, m, report), s->config->unimodal_weight);
+}
+
+void add_masked_loss(const struct method_step *s, struct tensor *prediction, double weight,
+                     struct loss_sum *sum, struct step_report *report)
+{
+    struct tensor *nll = s->objective->nll(s->tape, prediction, &s->batch->aim);
+
+    report_add(report, VALUE_MASKED_CE, nll);
+    loss_add(s, sum, nll, weight);
 }
 
 struct tensor *fusion_loss(const struct method_step *s, struct step_report *report)

@@ -2,8 +2,6 @@
 #include "train/masks/mask.h"
 #include "train/methods/method.h"
 
-#include <math.h>
-
 /* SynIB, Section 3.6 (R section 4.1, X sections 2 and 3), for any number of modalities:
  *
  *   L = nll(g(z), y) + lambda sum over m of KL(p_m || r_m) + unimodal heads,
@@ -65,41 +63,36 @@ static double lambda_now(const struct method_step *s)
     return c->lambda * (double)(s->epoch + 1) / (double)c->warmup_epochs;
 }
 
-/* The label's loss on a masked prediction: the released code's extra term (R section 4.2). */
-static void add_masked_ce(const struct method_step *s, struct tensor *prediction,
-                          struct loss_sum *sum, struct step_report *report)
-{
-    struct tensor *nll = s->objective->nll(s->tape, prediction, &s->batch->aim);
-    double *total = &report->value[VALUE_MASKED_CE];
-
-    *total = (isnan(*total) ? 0 : *total) + (double)tape_value(nll);
-    loss_add(s, sum, nll, s->config->masked_ce);
-}
-
+/* The label's loss on the masked prediction is the released code's extra term (R section 4.2). */
 static void add_masked_pass(const struct method_step *s, int which, struct loss_sum *sum,
                             struct step_report *report)
 {
     const struct config *c = s->config;
     bool same_masks = c->masked_ce > 0 && c->ce_masks == CE_MASKS_SAME;
     struct tensor *kl;
+    struct corruption corruption;
+    struct tensor *z;
     struct fused masked;
 
     if (c->masked_ce > 0 && c->ce_masks == CE_MASKS_SHUFFLE)
-        add_masked_ce(
+        add_masked_loss(
             s, masked_fusion(s, "dropout.shuffled_", which, shuffled_z(s, which), false).prediction,
-            sum, report);
+            c->masked_ce, sum, report);
     if (c->lambda == 0 && !same_masks)
         return;
-    masked = masked_fusion(s, "dropout.masked_", which,
-                           masked_z(s, which, c->detach && !same_masks, sum, report),
-                           c->detach && !same_masks);
+    corruption = corruption_make(s, which, sum, report);
+    z = corrupted_z(s, &corruption, c->detach && !same_masks);
+    masked = masked_fusion(s, "dropout.masked_", which, z, c->detach && !same_masks);
     if (same_masks)
-        add_masked_ce(s, masked.prediction, sum, report);
+        add_masked_loss(s, masked.prediction, c->masked_ce, sum, report);
     if (c->lambda == 0)
         return;
-    if (same_masks && c->detach) /* the same masks again, cut off from the encoders */
-        masked = masked_fusion(s, "dropout.masked_", which, masked_z(s, which, true, NULL, report),
-                               true);
+    if (same_masks && c->detach) {
+        /* The same once more, cut off from the encoders. In input space they run again, which moves
+         * a ResNet's running statistics again: what a run gives depends on it. */
+        z = corrupted_z(s, &corruption, true);
+        masked = masked_fusion(s, "dropout.masked_", which, z, true);
+    }
     kl = divergence_of(s, which, masked);
     report->value[VALUE_DIVERGENCE + which] = (double)tape_value(kl);
     loss_add(s, sum, kl, lambda_now(s));

@@ -8,7 +8,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-static const float LAYERNORM_EPS = 1e-5f; /* torch's default, R section 3.3 */
+const double model_layernorm_eps = 1e-5;
 
 enum { SIZE_MAX_PIXELS = 4096, UNITS_MAX = 65536, FRAMES_MAX = 1024, INPUTS_MAX = 1 << 24 };
 
@@ -272,7 +272,7 @@ bool model_encodes_rows_alone(const struct model *m, const struct tape *t, int w
 
 struct tensor *model_fusion_input(const struct model *m, struct tape *t, struct tensor *raw)
 {
-    return m->opt.layernorm ? op_layernorm(t, raw, NULL, NULL, LAYERNORM_EPS) : raw;
+    return m->opt.layernorm ? op_layernorm(t, raw, NULL, NULL, (float)model_layernorm_eps) : raw;
 }
 
 struct tensor *model_unimodal(const struct model *m, struct tape *t, int which, struct tensor *raw)

@@ -16,7 +16,7 @@ enum fusion_kind {
  *
  * - raw_m, [B, D]: the encoder of modality m, a ResNet18 (R section 3) or an MLP (X sections 2, 3)
  * - u_m, [B, P]: its unimodal head, an MLP on raw_m
- * - z_m, [B, D]: raw_m, or its layer norm (no affine part, eps 1e-5)
+ * - z_m, [B, D]: raw_m, or its layer norm (no affine part, eps model_layernorm_eps)
  * - g, [B, P]: the fused prediction of all z, by enum fusion_kind
  *
  * A prediction is the P parameters of a distribution over the target (train/objectives): K logits,
@@ -57,6 +57,9 @@ struct model_options {
 /* The paper's model of CREMA-D-Irony (R section 3): modality 0 "audio" of 257 x 188 spectrograms, 1
  * "video" of three 224 x 224 frames, ResNet18 encoders, a trunk of 64, seven classes. */
 extern const struct model_options model_options_paper;
+
+/* 1e-5: torch's default, R section 3.3. */
+extern const double model_layernorm_eps;
 
 struct model; /* keeps loans of the struct params it was declared in */
 

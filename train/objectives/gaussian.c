@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: MIT */
 #include "train/objectives/objective.h"
 
+#include "common/nn/scalar.h"
+
 #include <math.h>
 #include <string.h>
 
 /* Numbers by independent Gaussians; App. C.1. */
-
-static const double LOG_2PI = 1.83787706640934548356;
 
 static int outputs(int k)
 {
@@ -58,7 +58,7 @@ static double sample_nll(int width, const float *row, const struct aim *aim, int
         double off = (double)row[k] - (double)aim->target[i * numbers + k];
         double v = (double)row[numbers + k];
 
-        sum += (v + off * off * exp(-v) + LOG_2PI) / 2;
+        sum += (v + off * off * exp(-v) + scalar_log_2pi) / 2;
     }
     return sum;
 }

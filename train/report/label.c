@@ -7,14 +7,14 @@
 #include <stdlib.h>
 #include <string.h>
 
-static const char *const paper_order[] = {"uni-video", "uni-audio",  "ensemble", "vanilla", "dnr",
-                                          "mmpareto",  "reconboost", "mcr",      "synib"};
+const char *const label_paper_methods[] = {"uni-video", "uni-audio",  "ensemble", "vanilla", "dnr",
+                                           "mmpareto",  "reconboost", "mcr",      "synib",   NULL};
 
 int label_method_rank(const char *method)
 {
-    int n = (int)(sizeof paper_order / sizeof paper_order[0]), i = 0;
+    int i = 0;
 
-    while (i < n && strcmp(paper_order[i], method) != 0)
+    while (label_paper_methods[i] != NULL && strcmp(label_paper_methods[i], method) != 0)
         i++;
     return i;
 }

@@ -19,6 +19,8 @@ NODISCARD enum err_code label_settings(char **out, const char *identity, struct 
 
 /* METHOD, or METHOD (MASK) unless the mask is none or random. */
 void label_method(char *out, size_t size, const char *method, const char *mask);
+/* The methods of the paper's Table 1, in its order; NULL-terminated. */
+extern const char *const label_paper_methods[];
 /* Place of a method in tables: the paper's order, then all others alike. */
 int label_method_rank(const char *method);
 

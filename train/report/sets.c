@@ -41,33 +41,19 @@ static void put_digest(char out[SHA256_HEX_SIZE], const struct shard_set *s)
              is_vectors(s) ? shard_set_digest(s) : meta_or(s, "synib.content", ""));
 }
 
-/* Content digest of DIR/SPLIT as runs record it; "" when there is no such set. */
-static enum err_code find_digest(char out[SHA256_HEX_SIZE], const char *dir, const char *split,
-                                 struct err *e)
+/* Content digest of DIR/SPLIT as runs record it; "" when there is no such set, which is an error if
+ * it is `required`. */
+static enum err_code read_digest(char out[SHA256_HEX_SIZE], const char *dir, const char *split,
+                                 bool required, struct err *e)
 {
     struct shard_set *s = NULL;
     char *path = NULL;
 
     TRY(path_join(&path, dir, split, e));
-    TRY(shard_set_probe(&s, path, e));
+    TRY(required ? shard_set_open(&s, path, e) : shard_set_probe(&s, path, e));
     out[0] = '\0';
     if (s != NULL)
         put_digest(out, s);
-out:
-    shard_set_close(s);
-    free(path);
-    return e->code;
-}
-
-static enum err_code read_digest(char out[SHA256_HEX_SIZE], const char *dir, const char *split,
-                                 struct err *e)
-{
-    struct shard_set *s = NULL;
-    char *path = NULL;
-
-    TRY(path_join(&path, dir, split, e));
-    TRY(shard_set_open(&s, path, e));
-    put_digest(out, s);
 out:
     shard_set_close(s);
     free(path);
@@ -79,8 +65,8 @@ static enum err_code is_of(bool *is, const char *dir, const struct report_run *r
 {
     char train[SHA256_HEX_SIZE], val[SHA256_HEX_SIZE];
 
-    TRY(find_digest(val, dir, "val", e));
-    TRY(find_digest(train, dir, "train", e));
+    TRY(read_digest(val, dir, "val", false, e));
+    TRY(read_digest(train, dir, "train", false, e));
     *is = strcmp(val, r->val) == 0 && strcmp(train, r->train) == 0;
 out:
     return e->code;
@@ -188,7 +174,7 @@ static enum err_code add_set(struct report_set **sets, size_t *n, size_t *cap, c
 
     TRY(mem_string(&d.dir, dir, e));
     for (int s = 0; s < REPORT_SPLITS; s++)
-        TRY(read_digest(d.digest[s], dir, report_split_names[s], e));
+        TRY(read_digest(d.digest[s], dir, report_split_names[s], true, e));
     TRY(describe(&d, e));
     TRY(mem_grow(sets, cap, *n + 1, sizeof **sets, "datasets", e));
     (*sets)[(*n)++] = d;

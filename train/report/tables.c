@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: MIT */
+#include "train/report/label.h"
 #include "train/report/report.h"
 #include "train/report/text.h"
 
@@ -120,14 +121,12 @@ out:
 /* Methods of the paper's table that no run is of. */
 static void tell_absent(const struct report *r, struct doc *d)
 {
-    static const char *const paper[] = {"uni-video", "uni-audio",  "ensemble", "vanilla", "dnr",
-                                        "mmpareto",  "reconboost", "mcr",      "synib"};
     char list[256] = "";
 
-    for (size_t i = 0; i < sizeof paper / sizeof paper[0]; i++)
-        if (report_find_row(r, paper[i]) < 0)
+    for (const char *const *paper = label_paper_methods; *paper != NULL; paper++)
+        if (report_find_row(r, *paper) < 0)
             snprintf(list + strlen(list), sizeof list - strlen(list), "%s%s",
-                     list[0] != '\0' ? ", " : "", paper[i]);
+                     list[0] != '\0' ? ", " : "", *paper);
     if (list[0] != '\0' && r->irony)
         doc_add(d, DOC_TEXT, "Rows of the paper's Table 1 without any run here: %s.", list);
 }

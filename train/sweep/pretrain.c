@@ -9,18 +9,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-static const struct method *const unimodal[MEDIA_MODALITIES] = {&method_uni_audio,
-                                                                &method_uni_video};
-
-/* As synib-train decides it. */
-static bool needs_pretraining(const struct plan_run *run)
-{
-    const struct config *c = &run->config;
-
-    return !run->synthetic && c->kind == KIND_MEDIA &&
-           (!run->method->trains || (run->method->fusion && c->init == INIT_PRETRAINED));
-}
-
 static enum err_code make_key(char key[IDENTITY_SIZE], const struct plan_run *run, const char *task,
                               struct err *e)
 {
@@ -31,8 +19,9 @@ static enum err_code make_key(char key[IDENTITY_SIZE], const struct plan_run *ru
     struct sha256 *h;
 
     for (int m = 0; m < MEDIA_MODALITIES; m++) {
-        TRY(config_resolve(&config, run->cell[PLAN_PRESET], unimodal[m]->name, mask, run->set, e));
-        TRY(config_text(&settings[m], &config, unimodal[m]->scopes, e));
+        TRY(config_resolve(&config, run->cell[PLAN_PRESET], unimodal_methods[m]->name, mask,
+                           run->set, e));
+        TRY(config_text(&settings[m], &config, unimodal_methods[m]->scopes, e));
     }
     h = sha256_new();
     sha256_add(h, run->cell[PLAN_SEED], strlen(run->cell[PLAN_SEED]) + 1);
@@ -71,7 +60,7 @@ enum err_code pretraining_init(struct pretraining *p, const struct plan *plan, c
     for (size_t k = 0; k < count; k++) {
         const struct plan_run *run = &plan->run[todo[k]];
 
-        if (!needs_pretraining(run))
+        if (!method_needs_unimodal(run->method, &run->config))
             continue;
         if (known == NULL || strcmp(known, run->cell[PLAN_TASK]) != 0) {
             free(task);
@@ -108,7 +97,7 @@ enum err_code pretraining_do(const struct pretraining *p, const struct plan *pla
                              int jobs, const struct log *log, struct err *e)
 {
     const struct plan_run *run = p->of[k / MEDIA_MODALITIES];
-    const struct method *method = unimodal[k % MEDIA_MODALITIES];
+    const struct method *method = unimodal_methods[k % MEDIA_MODALITIES];
     struct train_options o = sweep_train_options(run, jobs, log);
     char *folder = NULL, *dir = NULL;
 
