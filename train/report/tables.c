@@ -222,11 +222,13 @@ enum err_code report_add_pairs(const struct report *r, struct doc *d, struct err
         doc_add(d, DOC_TEXT, "No run of vanilla or synib beside others: nothing to compare.");
         goto out;
     }
-    doc_add(d, DOC_TEXT,
-            "Pairs are runs on the same test set with the same seed. In brackets the 95 %% "
-            "bootstrap interval of the mean difference, the same resampled clips for both. An "
-            "interval that covers 0 is no evidence of a difference, in either direction; one that "
-            "does not speaks of these runs on other clips, not of other training runs.");
+    doc_add(
+        d, DOC_TEXT,
+        "Pairs are runs on the same test set with the same seed. In brackets the 95 %% "
+        "bootstrap interval of the mean difference, the same resampled clips for both. An "
+        "interval that covers 0 is no evidence of a difference, in either direction; one that "
+        "does not speaks of these runs on other clips of these speakers, not of other speakers or "
+        "other training runs.");
     for (int column = 0; column < r->columns; column++)
         TRY(add_column_pairs(r, d, pairs, column, e));
 out:
