@@ -338,6 +338,49 @@ static void test_checkpoints(void **state)
     free(npy);
 }
 
+static void write_noted(const char *path, const char *note)
+{
+    const int64_t steps = 7;
+    struct tensorfile_writer *t = NULL;
+    struct err e = {0};
+
+    ASSERT_OK(tensorfile_writer_open(&t, path, "checkpoint", true, &e), e);
+    ASSERT_OK(tensorfile_writer_meta(t, "note", note, &e), e);
+    ASSERT_OK(tensorfile_writer_declare(t, "steps", DTYPE_I64, 0, NULL, &e), e);
+    ASSERT_OK(tensorfile_writer_data(t, &steps, sizeof steps, &e), e);
+    ASSERT_OK(tensorfile_writer_commit(t, NULL, &e), e);
+}
+
+/* Lines are cut at a number of bytes, also inside a character: a difference is one all the same. */
+static void test_diff_cut(void **state)
+{
+    static const char plain[] = "nothing";
+    char *a = scratch_path(*state, "a.safetensors"), *b = scratch_path(*state, "b.safetensors"),
+         note[2048], *text;
+    struct err e = {0};
+    json_t *report;
+
+    for (size_t shift = 0; shift < 4; shift++) { /* characters of four bytes */
+        memset(note, 'x', shift);
+        for (size_t at = shift; at + 4 < sizeof note; at += 4)
+            memcpy(note + at, "\360\237\230\200", 5);
+        write_noted(a, note);
+        write_noted(b, plain);
+        text = run(command(INSPECT_DIFF, a, b), &e);
+        ASSERT_FAILS(e.code, e, ERR_DATA, "differ");
+        assert_non_null(strstr(text, "metadata note: A "));
+        assert_non_null(strstr(text, "...\n"));
+        free(text);
+        report = run_json(command(INSPECT_DIFF, a, b), &e);
+        ASSERT_FAILS(e.code, e, ERR_DATA, "differ");
+        assert_true(json_is_true(json_object_get(report, "differ")));
+        assert_int_equal(json_array_size(json_object_get(report, "differences")), 1);
+        json_decref(report);
+    }
+    free(a);
+    free(b);
+}
+
 static bool is_colour(const struct canvas *c, int x, int y, struct rgb want)
 {
     const uint8_t *p = c->pixel + 3 * (y * c->w + x);
@@ -391,7 +434,7 @@ int main(void)
         IN_SCRATCH(test_ls),           IN_SCRATCH(test_dump),        IN_SCRATCH(test_stat),
         IN_SCRATCH(test_diff),         IN_SCRATCH(test_verify),      IN_SCRATCH(test_export),
         cmocka_unit_test(test_canvas), cmocka_unit_test(test_words), IN_SCRATCH(test_contact_sheet),
-        IN_SCRATCH(test_checkpoints),
+        IN_SCRATCH(test_checkpoints),  IN_SCRATCH(test_diff_cut),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
