@@ -3,6 +3,7 @@
 
 #include "common/base/hash.h"
 #include "common/data/jpeg.h"
+#include "common/data/json.h"
 
 #include <inttypes.h>
 #include <stdlib.h>
@@ -77,7 +78,7 @@ static json_t *show_value(const struct view *view, const struct shard_field *f,
     }
     if (f->dtype == DTYPE_U8 && f->rank == 1 && v->len == CLIP_NAME_SIZE && clip_name_ok(v->data)) {
         snprintf(text, size, "%s", *(const char *)v->data != '\0' ? (const char *)v->data : "-");
-        return json_string(v->data);
+        return json_shown(v->data);
     }
     if (f->dtype == DTYPE_U8 && v->len == SHA256_SIZE && strstr(f->name, "sha256") != NULL) {
         sha256_hex(v->data, hex);
@@ -112,15 +113,15 @@ static enum err_code dump_sample(const struct inspect_options *opt, const struct
 
         TRY(view_get(v, i, f, &value, e));
         shown = show_value(v, &v->field[f], &value, text, sizeof text);
-        (void)json_object_set_new(fields, v->field[f].name, shown);
+        (void)json_set_shown(fields, v->field[f].name, shown);
         field_type_text(&v->field[f], type, sizeof type);
         if (!opt->cli.json)
             fprintf(opt->out, "  %-14s %-16s %s\n", v->field[f].name, type, text);
     }
     if (opt->cli.json)
         TRY(inspect_json(opt->out,
-                         json_pack("{s:s, s:s, s:I, s:O}", "path", t->path, "split", v->name,
-                                   "sample", (json_int_t)i, "fields", fields),
+                         json_pack("{s:o, s:o, s:I, s:O}", "path", json_shown(t->path), "split",
+                                   json_shown(v->name), "sample", (json_int_t)i, "fields", fields),
                          e));
 out:
     json_decref(fields);
@@ -138,19 +139,19 @@ static enum err_code dump_tensors(const struct inspect_options *opt, const struc
         struct number_summary s = summarise(info->dtype, tensorfile_data(t->file, i), info->bytes);
 
         if (opt->cli.json)
-            (void)json_object_set_new(
-                tensors, info->name,
-                json_pack("{s:s, s:I, s:f, s:f, s:f, s:I}", "dtype", dtype_name(info->dtype),
-                          "bytes", (json_int_t)info->bytes, "min", s.min, "mean", s.mean, "max",
-                          s.max, "not_finite", (json_int_t)s.not_finite));
+            (void)json_set_shown(tensors, info->name,
+                                 json_pack("{s:s, s:I, s:f, s:f, s:f, s:I}", "dtype",
+                                           dtype_name(info->dtype), "bytes",
+                                           (json_int_t)info->bytes, "min", s.min, "mean", s.mean,
+                                           "max", s.max, "not_finite", (json_int_t)s.not_finite));
         else
             fprintf(opt->out, "%-44s %-3s %10" PRIu64 " bytes  min %.6g, mean %.6g, max %.6g%s\n",
                     info->name, dtype_name(info->dtype), info->bytes, s.min, s.mean, s.max,
                     s.not_finite > 0 ? ", NOT ALL FINITE" : "");
     }
     if (opt->cli.json)
-        TRY(inspect_json(opt->out, json_pack("{s:s, s:O}", "path", t->path, "tensors", tensors),
-                         e));
+        TRY(inspect_json(
+            opt->out, json_pack("{s:o, s:O}", "path", json_shown(t->path), "tensors", tensors), e));
 out:
     json_decref(tensors);
     return e->code;

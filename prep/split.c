@@ -342,9 +342,10 @@ static enum err_code print_json(const struct split_options *opt, const struct sp
     for (int p = 0; p < N_PARTS; p++)
         json_object_set_new(parts, part_names[p], part_json(&counts[p]));
     for (size_t i = 0; i < dropped->count; i++)
-        json_array_append_new(list, json_pack("{s:s, s:s, s:s}", "clip", dropped->item[i].key,
-                                              "part", part_names[dropped->item[i].part], "reason",
-                                              dropped->item[i].reason));
+        json_array_append_new(list,
+                              json_pack("{s:o, s:s, s:o}", "clip", json_shown(dropped->item[i].key),
+                                        "part", part_names[dropped->item[i].part], "reason",
+                                        json_shown(dropped->item[i].reason)));
     root = json_pack("{s:s, s:i, s:o, s:o}", "scheme", t->scheme, "fold", t->fold, "parts", parts,
                      "dropped", list);
     return json_print(root, opt->out, JSON_INDENT(2), e);

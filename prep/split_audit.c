@@ -77,7 +77,7 @@ static void count_speakers(struct tally *t, json_t *leaks, const struct view *v,
             t->speakers[p] += here[p] > 0;
             parts += here[p] > 0;
             if (here[p] > 0)
-                json_object_set_new(leak, a->part[p], json_integer((json_int_t)here[p]));
+                json_set_shown(leak, a->part[p], json_integer((json_int_t)here[p]));
         }
         if (parts > 1)
             json_array_append(leaks, leak);
@@ -100,8 +100,9 @@ static json_int_t find_shared_clips(json_t *shared, const struct view *v, const 
         if (x->part == y->part)
             repeated++;
         else
-            json_array_append_new(shared, json_pack("{s:s, s:s, s:s}", "clip", x->clip, "a",
-                                                    a->part[x->part], "b", a->part[y->part]));
+            json_array_append_new(shared, json_pack("{s:o, s:o, s:o}", "clip", json_shown(x->clip),
+                                                    "a", json_shown(a->part[x->part]), "b",
+                                                    json_shown(a->part[y->part])));
     }
     return repeated;
 }
@@ -139,9 +140,10 @@ static enum err_code find_equal_sound(json_t *out, const struct view *v, const s
             const struct audit_entry *x = sound[i].entry, *y = sound[j].entry;
 
             if (x->part != y->part && strcmp(x->clip, y->clip) != 0)
-                json_array_append_new(out, json_pack("{s:s, s:s, s:s, s:s}", "a", x->clip, "a_part",
-                                                     a->part[x->part], "b", y->clip, "b_part",
-                                                     a->part[y->part]));
+                json_array_append_new(
+                    out, json_pack("{s:o, s:o, s:o, s:o}", "a", json_shown(x->clip), "a_part",
+                                   json_shown(a->part[x->part]), "b", json_shown(y->clip), "b_part",
+                                   json_shown(a->part[y->part])));
         }
 out:
     free(sound);
@@ -167,16 +169,16 @@ static enum err_code fold_json(json_t **out, const struct audit *a, int fold,
         TRY(find_equal_sound(equal, &v, a, media, e));
     for (int p = 0; p < a->parts; p++)
         if (tally.speakers[p] > 0)
-            json_object_set_new(parts, a->part[p],
-                                json_pack("{s:I, s:I}", "clips", (json_int_t)tally.clips[p],
-                                          "speakers", (json_int_t)tally.speakers[p]));
+            json_set_shown(parts, a->part[p],
+                           json_pack("{s:I, s:I}", "clips", (json_int_t)tally.clips[p], "speakers",
+                                     (json_int_t)tally.speakers[p]));
     for (size_t i = 0; i < a->faults; i++)
         if (a->fault[i].fold == fold)
-            json_array_append_new(faults, json_string(a->fault[i].text));
-    *out = json_pack("{s:s, s:O, s:O, s:O, s:I, s:O, s:O}", "fold", a->fold[fold], "parts", parts,
-                     "speakers_in_several_parts", leaks, "clips_in_several_parts", shared,
-                     "repeated_clips", repeated, "identical_sound_across_parts", equal, "faults",
-                     faults);
+            json_array_append_new(faults, json_shown(a->fault[i].text));
+    *out = json_pack("{s:o, s:O, s:O, s:O, s:I, s:O, s:O}", "fold", json_shown(a->fold[fold]),
+                     "parts", parts, "speakers_in_several_parts", leaks, "clips_in_several_parts",
+                     shared, "repeated_clips", repeated, "identical_sound_across_parts", equal,
+                     "faults", faults);
 out:
     free(v.entry);
     json_decref(parts);
@@ -256,8 +258,9 @@ static enum err_code overlap_json(json_t *out, const struct audit *a, struct err
             view_sort(&v[f], by_clip);
             view_sort(&v[g], by_clip);
             clips = count_common(a, &v[f], &v[g], by_clip, true);
-            json_array_append_new(out, json_pack("{s:s, s:s, s:I, s:I}", "a", a->fold[f], "b",
-                                                 a->fold[g], "speakers", speakers, "clips", clips));
+            json_array_append_new(
+                out, json_pack("{s:o, s:o, s:I, s:I}", "a", json_shown(a->fold[f]), "b",
+                               json_shown(a->fold[g]), "speakers", speakers, "clips", clips));
         }
 out:
     for (int f = 0; v != NULL && f < a->folds; f++)
@@ -420,13 +423,14 @@ out:
 
 enum err_code split_audit_run(const struct split_options *opt, struct err *e)
 {
-    json_t *root = json_pack("{s:[], s:[]}", "folds", "test_overlap");
+    json_t *root = NULL;
     struct tsv_index index = {0};
     struct tsv *media = NULL;
     struct audit a = {0};
     size_t leaking;
 
     json_begin();
+    root = json_pack("{s:[], s:[]}", "folds", "test_overlap");
     a.manifests = opt->manifests;
     for (int i = 0; i < opt->audits; i++)
         TRY(audit_read(&a, opt->audit[i], e));

@@ -171,3 +171,14 @@ TABLE
     [[ "$output" == *"mine.tsv: leaves out 5 accepted clips"* ]]
     [ "$(wc -l <split.tsv)" -eq 8 ]
 }
+
+@test "--json leaves out no clip whose name is cut inside a character" {
+    make_clips
+    long=$(printf 'é%.0s' {1..12}) # 24 bytes
+    { printf '#synib-folds 1\nclip\tpart\n%s\ttest\n' "$long"
+        printf '%s\n' 1001_DFA_NEU_XX$'\t'train 1002_DFA_NEU_XX$'\t'val 1006_DFA_NEU_XX$'\t'test
+    } >mine.tsv
+    run --separate-stderr "$BIN/synib-split" clips.tsv --scheme mine.tsv -o split.tsv --json
+    [ "$status" -eq 3 ]
+    [ "$(jq -r '.dropped[] | .clip + " " + .part' <<<"$output")" = "${long:0:11}? test" ]
+}

@@ -381,6 +381,49 @@ static void test_diff_cut(void **state)
     free(b);
 }
 
+/* A path that is no UTF-8 leaves nothing out of a report. */
+static void test_odd_path(void **state)
+{
+    static const struct {
+        enum inspect_command command;
+        const char *list;
+    } reports[] = {{INSPECT_LS, "targets"}, {INSPECT_STAT, "sets"}};
+    char *odd = scratch_path(*state, "caf\351"), *file = scratch_path(*state, "caf\351/w"),
+         *shown = scratch_path(*state, "caf?");
+    struct err e = {0};
+    json_t *report, *entry;
+
+    ASSERT_OK(dir_make(odd, &e), e);
+    make_data(odd);
+    for (size_t i = 0; i < sizeof reports / sizeof *reports; i++) {
+        report = run_json(command(reports[i].command, odd, NULL), &e);
+        assert_int_equal(e.code, ERR_OK);
+        assert_int_equal(json_array_size(json_object_get(report, reports[i].list)), 2);
+        entry = json_array_get(json_object_get(report, reports[i].list), 0);
+        assert_string_equal(json_string_value(json_object_get(entry, "path")), shown);
+        json_decref(report);
+    }
+    report = run_json(command(INSPECT_DUMP, odd, NULL), &e);
+    assert_int_equal(e.code, ERR_OK);
+    assert_string_equal(json_string_value(json_object_get(report, "path")), shown);
+    json_decref(report);
+    write_noted(file, "\303\251");
+    report = run_json(command(INSPECT_LS, file, NULL), &e);
+    assert_int_equal(e.code, ERR_OK);
+    entry = json_array_get(json_object_get(report, "targets"), 0);
+    entry = json_object_get(entry, "metadata");
+    assert_string_equal(json_string_value(json_object_get(entry, "note")), "\303\251");
+    json_decref(report);
+    scratch_flip(file, 0);
+    report = run_json(command(INSPECT_VERIFY, file, NULL), &e);
+    assert_int_not_equal(e.code, ERR_OK);
+    assert_int_equal(json_array_size(json_object_get(report, "faults")), 1);
+    json_decref(report);
+    free(odd);
+    free(file);
+    free(shown);
+}
+
 static bool is_colour(const struct canvas *c, int x, int y, struct rgb want)
 {
     const uint8_t *p = c->pixel + 3 * (y * c->w + x);
@@ -434,7 +477,7 @@ int main(void)
         IN_SCRATCH(test_ls),           IN_SCRATCH(test_dump),        IN_SCRATCH(test_stat),
         IN_SCRATCH(test_diff),         IN_SCRATCH(test_verify),      IN_SCRATCH(test_export),
         cmocka_unit_test(test_canvas), cmocka_unit_test(test_words), IN_SCRATCH(test_contact_sheet),
-        IN_SCRATCH(test_checkpoints),  IN_SCRATCH(test_diff_cut),
+        IN_SCRATCH(test_checkpoints),  IN_SCRATCH(test_diff_cut),    IN_SCRATCH(test_odd_path),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
