@@ -120,7 +120,13 @@ static int by_sound(const void *a, const void *b)
     return order != 0 ? order : strcmp(x->entry->clip, y->entry->clip);
 }
 
-/* Different clips of different parts whose sound is the same file. */
+static bool same_place(const struct audit_entry *x, const struct audit_entry *y)
+{
+    return x->part == y->part && strcmp(x->clip, y->clip) == 0;
+}
+
+/* Different clips of different parts whose sound is the same file, each pair once, however often a
+ * part lists a clip. v is sorted by clip. */
 static enum err_code find_equal_sound(json_t *out, const struct view *v, const struct audit *a,
                                       const struct tsv_index *media, struct err *e)
 {
@@ -129,7 +135,8 @@ static enum err_code find_equal_sound(json_t *out, const struct view *v, const s
 
     TRY(mem_array(&sound, v->count, sizeof *sound, "audit", e));
     for (size_t i = 0; i < v->count; i++)
-        if (tsv_index_find(media, v->entry[i]->clip, &first) > 0)
+        if ((i == 0 || !same_place(v->entry[i - 1], v->entry[i])) &&
+            tsv_index_find(media, v->entry[i]->clip, &first) > 0)
             sound[n++] = (struct sound){
                 tsv_cell(media->table, media->row[first], tsv_column(media->table, "wav_sha256")),
                 v->entry[i]};

@@ -28,10 +28,11 @@
  *     first line may name a column "part", "split", "subset" or "set".
  * A line without a clip name is an ERR_DATA, except the first, which may be a header.
  *
- * Reports speakers and clips per part, speakers and clips in more than one part, clips with
- * byte-identical sound (by a digest manifest) on both sides, and the overlap of the test parts
- * between folds. Errors: ERR_DATA when a speaker is in more than one part of a fold or a dataset
- * has a fault; the report comes first. */
+ * Reports speakers and clips per part, speakers and clips in more than one part, how many clips are
+ * listed again within a part, pairs of clips with byte-identical sound (by a digest manifest) on
+ * both sides, each pair once, and the overlap of the test parts between folds. Errors: ERR_DATA
+ * when a speaker is in more than one part of a fold or a dataset has a fault; the report comes
+ * first. */
 NODISCARD enum err_code split_audit_run(const struct split_options *opt, struct err *e);
 
 /* One clip (or actor) that a file puts in a part. Exposed for tests. */

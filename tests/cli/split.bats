@@ -94,6 +94,20 @@ make_clips() {
     [ "$(jq -c '[.leak, .folds[0].speakers_in_several_parts[1].actor, .folds[0].parts.test.clips]' <<<"$output")" = "[true,1013,3]" ]
 }
 
+@test "audit: a clip listed often is one clip, and costs no more than its lines" {
+    yes 1013_WSI_DIS_XX | head -2 >train.csv
+    yes 1013_WSI_SAD_XX | head -3 >test.csv
+    run --separate-stderr "$BIN/synib-split" --audit train=train.csv,test=test.csv --json
+    [ "$status" -eq 4 ]
+    [ "$(jq -c '.folds[0] | [.identical_sound_across_parts, .repeated_clips]' <<<"$output")" = \
+        '[[{"a":"1013_WSI_DIS_XX","a_part":"train","b":"1013_WSI_SAD_XX","b_part":"test"}],3]' ]
+    yes 1013_WSI_DIS_XX | head -200000 >>train.csv
+    yes 1013_WSI_SAD_XX | head -200000 >>test.csv
+    run --separate-stderr timeout 60 "$BIN/synib-split" --audit train=train.csv,test=test.csv --json
+    [ "$status" -eq 4 ]
+    [ "$(jq -c '.folds[0] | [(.identical_sound_across_parts | length), .repeated_clips]' <<<"$output")" = "[1,400003]" ]
+}
+
 @test "audit: train.csv and test.csv without a part column, whole and leaking" {
     printf '1001_DFA_NEU_XX.wav,0\n1002_DFA_NEU_XX.wav,0\n' >train.csv
     printf '1003_DFA_NEU_XX\n' >test.csv
