@@ -67,21 +67,20 @@ static void count_speakers(struct tally *t, json_t *leaks, const struct view *v,
         bool clips = v->entry[i]->clip[0] != '\0'; /* a table of actors has none */
         int32_t actor = v->entry[i]->actor;
         int parts = 0;
-        json_t *leak;
+        json_t *of_part = json_object(); /* a part may have any name: in an object of its own */
 
         for (; i < v->count && v->entry[i]->actor == actor; i++)
             here[v->entry[i]->part]++;
-        leak = json_pack("{s:i}", "actor", actor);
         for (int p = 0; p < a->parts; p++) {
             t->clips[p] += clips ? here[p] : 0;
             t->speakers[p] += here[p] > 0;
             parts += here[p] > 0;
             if (here[p] > 0)
-                json_set_shown(leak, a->part[p], json_integer((json_int_t)here[p]));
+                json_set_shown(of_part, a->part[p], json_integer((json_int_t)here[p]));
         }
         if (parts > 1)
-            json_array_append(leaks, leak);
-        json_decref(leak);
+            json_array_append_new(leaks, json_pack("{s:i, s:O}", "actor", actor, "clips", of_part));
+        json_decref(of_part);
     }
 }
 
@@ -327,7 +326,7 @@ static void print_list(FILE *out, const char *what, json_t *list, const char *sh
 static void print_leaks(FILE *out, json_t *leaks)
 {
     json_t *leak, *clips;
-    const char *key;
+    const char *part;
     size_t i;
 
     fprintf(out, "  speakers in more than one part: %zu\n", json_array_size(leaks));
@@ -337,12 +336,10 @@ static void print_leaks(FILE *out, json_t *leaks)
 
         fprintf(out, "    %" JSON_INTEGER_FORMAT ": ",
                 json_integer_value(json_object_get(leak, "actor")));
-        json_object_foreach(leak, key, clips)
+        json_object_foreach(json_object_get(leak, "clips"), part, clips)
         {
-            if (strcmp(key, "actor") == 0)
-                continue;
             fprintf(out, "%s%" JSON_INTEGER_FORMAT " clips in %s", glue, json_integer_value(clips),
-                    key);
+                    part);
             glue = ", ";
         }
         fputc('\n', out);

@@ -94,6 +94,18 @@ make_clips() {
     [ "$(jq -c '[.leak, .folds[0].speakers_in_several_parts[1].actor, .folds[0].parts.test.clips]' <<<"$output")" = "[true,1013,3]" ]
 }
 
+@test "audit: parts may have any name" {
+    printf '1001_DFA_NEU_XX\n1001_DFA_HAP_XX\n' >a.csv
+    echo 1001_ITH_NEU_XX >b.csv
+    run --separate-stderr "$BIN/synib-split" --audit actor=a.csv,clips=b.csv
+    [ "$status" -eq 4 ]
+    [[ "$output" == *"1001: 2 clips in actor, 1 clips in clips"* ]]
+    run --separate-stderr "$BIN/synib-split" --audit actor=a.csv,clips=b.csv --json
+    [ "$status" -eq 4 ]
+    [ "$(jq -c '.folds[0].speakers_in_several_parts' <<<"$output")" = \
+        '[{"actor":1001,"clips":{"actor":2,"clips":1}}]' ]
+}
+
 @test "audit: a clip listed often is one clip, and costs no more than its lines" {
     yes 1013_WSI_DIS_XX | head -2 >train.csv
     yes 1013_WSI_SAD_XX | head -3 >test.csv
