@@ -99,7 +99,7 @@ static double deviation_of(const struct block_sum *b)
 {
     double variance = b->squares / (double)b->values - mean_of(b) * mean_of(b);
 
-    return variance > 0 ? sqrt(variance) : 0;
+    return variance < 0 ? 0 : sqrt(variance); /* no number stays none */
 }
 
 static void print_counts(FILE *out, const struct target *t, const struct view *v,
@@ -131,6 +131,11 @@ static void print_counts(FILE *out, const struct target *t, const struct view *v
     }
 }
 
+static json_t *real_or_null(double x)
+{
+    return isfinite(x) ? json_real(x) : json_null();
+}
+
 static json_t *counts_json(const struct target *t, const struct view *v,
                            const struct vector_counts *c)
 {
@@ -154,9 +159,10 @@ static json_t *counts_json(const struct target *t, const struct view *v,
 
             if (b->values > 0)
                 (void)json_object_set_new(blocks, block_name(k),
-                                          json_pack("{s:I, s:f, s:f, s:f}", "coordinates",
+                                          json_pack("{s:I, s:o, s:o, s:f}", "coordinates",
                                                     (json_int_t)(b->values / v->count), "mean",
-                                                    mean_of(b), "std", deviation_of(b), "oracle",
+                                                    real_or_null(mean_of(b)), "std",
+                                                    real_or_null(deviation_of(b)), "oracle",
                                                     (double)b->corrupted / (double)b->values));
         }
         (void)json_set_shown(modalities,
