@@ -226,19 +226,22 @@ static const char *why_not(const struct corpus *corpus, const char *clip)
     return c->rejected ? c->reason : NULL;
 }
 
-/* Checks every row's part, and drops the rows that no accepted clip used. */
+/* Checks every row's part, all faults in one error, and drops rows that no accepted clip used. */
 static enum err_code check_rows(const struct user_table *u, const struct corpus *corpus,
                                 struct drop_list *dropped, struct err *e)
 {
+    struct err faults = {0};
+
     for (size_t i = 0; i < tsv_rows(u->t); i++) {
         const char *key = tsv_cell(u->t, i, u->index.column), *why;
         enum part part;
 
-        if (!row_part(u, i, &part, e) || u->used[i])
+        if (!row_part(u, i, &part, &faults) || u->used[i])
             continue;
         why = u->by_actor ? NULL : why_not(corpus, key);
         TRY(drop(dropped, key, part, why != NULL ? why : "has no accepted clip", e));
     }
+    (void)err_copy(e, &faults);
 out:
     return e->code;
 }

@@ -198,6 +198,16 @@ TABLE
     [ "$(wc -l <split.tsv)" -eq 8 ]
 }
 
+@test "every wrong part of a table is told, also behind rows that nobody uses" {
+    make_clips
+    printf '#synib-folds 1\nactor\tpart\n1001\ttrian\n1050\ttest\n1002\tvalid\n1006\ttest\n' >mine.tsv
+    run "$BIN/synib-split" clips.tsv --scheme mine.tsv -o split.tsv
+    [ "$status" -eq 4 ]
+    [[ "$output" == *"mine.tsv:3: part 'trian' is not train, val, test or -"* ]]
+    [[ "$output" == *"mine.tsv:5: part 'valid' is not train, val, test or -"* ]]
+    [ ! -e split.tsv ]
+}
+
 @test "--json leaves out no clip whose name is cut inside a character" {
     make_clips
     long=$(printf 'é%.0s' {1..12}) # 24 bytes
