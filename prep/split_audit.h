@@ -66,7 +66,8 @@ void audit_free(struct audit *a);
 NODISCARD enum err_code audit_read(struct audit *a, const char *spec, struct err *e);
 /* The same of a folder, as fold `fold`. */
 NODISCARD enum err_code audit_read_sets(struct audit *a, const char *dir, int fold, struct err *e);
-/* The same of a file in memory; `name` stands for its path. */
+/* The same of a file in memory; data[len] is a NUL, as file_read() leaves it. `name` stands for its
+ * path. */
 NODISCARD enum err_code audit_read_mem(struct audit *a, const char *name, const void *data,
                                        size_t len, struct err *e);
 /* Number of the part of that name, added when it is new; `path` for messages. */

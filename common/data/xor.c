@@ -360,7 +360,7 @@ static int draw_source(struct rng *r, const double mix[PID_SOURCES])
     return last; /* u lies in what rounding left of the last interval */
 }
 
-/* Sample i of v, number `draw` of its stream. */
+/* Sample i of v and of its stream, not yet standardised. */
 static void make_pid_sample(struct vectors *v, const struct xor_options *o,
                             const struct projections *p, uint32_t stream, int64_t i)
 {

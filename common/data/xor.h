@@ -15,8 +15,12 @@
  * - regression: the number to predict is the product of one latent number per modality; modality 1
  *   also carries a shortcut, as in `spurious` (ours, for the Gaussian family of App. C.1).
  *
- * A sample is a function of (task, seed, split, its number): Philox streams "xor.TASK.SPLIT", epoch
- * 0. Random bits of the authors' generators are not followed, but for the projections of `pid`. */
+ * A sample of `spurious` or `regression` is a function of (options, split, its number): Philox
+ * stream "xor.TASK.SPLIT", epoch 0, and "xor.TASK.SPLIT.noise.x1" for the noise of modality 1.
+ * Those of `pid` likewise come from "xor.pid.test" and, for train and val together, "xor.pid.pool",
+ * which "xor.pid.split" deals out; as all are standardised with the mean and deviation of the pool,
+ * they depend on the number of its samples, too. Random bits of the authors' generators are not
+ * followed, but for the projections of `pid`. */
 
 enum xor_task { XOR_SPURIOUS, XOR_PID, XOR_REGRESSION };
 extern const char *const xor_task_name[]; /* by enum xor_task, then NULL */
