@@ -5,16 +5,6 @@
 
 #include <inttypes.h>
 
-static uint64_t set_bytes(const struct shard_set *s)
-{
-    uint64_t bytes = 0;
-    int64_t first, count;
-
-    for (int i = 0; i < shard_set_shards(s); i++)
-        bytes += tensorfile_size(shard_set_shard(s, i, &first, &count));
-    return bytes;
-}
-
 static void print_set(FILE *out, const struct target *t, const struct view *v)
 {
     char type[128];
@@ -22,7 +12,8 @@ static void print_set(FILE *out, const struct target *t, const struct view *v)
 
     fprintf(out, "%s%s%s\n", t->path, v->name[0] != '\0' ? " split " : "", v->name);
     fprintf(out, "  samples  %" PRId64 " in %d shard%s, %" PRIu64 " bytes\n", v->count,
-            shard_set_shards(v->set), shard_set_shards(v->set) > 1 ? "s" : "", set_bytes(v->set));
+            shard_set_shards(v->set), shard_set_shards(v->set) > 1 ? "s" : "",
+            shard_set_bytes(v->set));
     if (shard_set_digest(v->set)[0] != '\0')
         fprintf(out, "  digest   %s\n", shard_set_digest(v->set));
     fprintf(out, "  fields\n");
@@ -78,9 +69,9 @@ static json_t *set_json(const struct target *t, const struct view *v)
         (void)json_set_shown(meta, key, json_shown(shard_set_meta(v->set, key)));
     return json_pack("{s:o, s:s, s:o, s:I, s:i, s:I, s:o, s:o, s:o}", "path", json_shown(t->path),
                      "kind", "set", "split", json_shown(v->name), "samples", (json_int_t)v->count,
-                     "shards", shard_set_shards(v->set), "bytes", (json_int_t)set_bytes(v->set),
-                     "digest", json_shown(shard_set_digest(v->set)), "fields", fields, "metadata",
-                     meta);
+                     "shards", shard_set_shards(v->set), "bytes",
+                     (json_int_t)shard_set_bytes(v->set), "digest",
+                     json_shown(shard_set_digest(v->set)), "fields", fields, "metadata", meta);
 }
 
 static json_t *file_json(const struct target *t)
