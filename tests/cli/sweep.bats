@@ -314,6 +314,34 @@ TABLE
     diff -r before dry
 }
 
+@test "rows of another version or machine are told when a sweep goes on, and when parts are merged" {
+    plan two.tsv <<'END'
+a|spurious:0.6|xor-spurious|vanilla||optim.epochs=1|1
+b|spurious:0.6|xor-spurious|vanilla||optim.epochs=1|2
+END
+    "$BIN/synib-sweep" -q -j 1 two.tsv -o made
+    [ "$(jq -r .made_with made/timing.jsonl | sort -u | wc -l)" -eq 1 ]
+    now=$(jq -r .made_with made/timing.jsonl | head -n 1)
+    [[ "$now" == "$("$BIN/synib-sweep" --version | sed 's/.* //'), "*"oneDNN"* ]]
+    sed -i '/^b\t/d' made/results.tsv
+    run --separate-stderr "$BIN/synib-sweep" -q two.tsv -o made # the same: nothing to say
+    [ "$status" -eq 0 ]
+    [ -z "$stderr" ]
+    sed -i '/^b\t/d' made/results.tsv
+    sed -i '1s/"made_with": ".*"/"made_with": "0, abacus"/; $a {"run": "a", "seco' made/timing.jsonl
+    run --separate-stderr "$BIN/synib-sweep" -q -j 1 two.tsv -o made
+    [ "$status" -eq 0 ]
+    [ "$stderr" = "synib-sweep: warning: made: row 'a' was made with '0, abacus', others with '$now': another machine may change last bits, another version more" ]
+    for i in 1 2; do "$BIN/synib-sweep" -q two.tsv -o merged --part $i/2; done
+    run --separate-stderr "$BIN/synib-sweep" -q two.tsv -o merged --merge
+    [ "$status" -eq 0 ]
+    [ -z "$stderr" ]
+    sed -i '1s/"made_with": ".*"/"made_with": "0, abacus"/' merged/timing.jsonl
+    run --separate-stderr "$BIN/synib-sweep" -q two.tsv -o merged --merge --force
+    [ "$status" -eq 0 ]
+    [[ "$stderr" == *"warning: merged: row '"*"another machine may change last bits"* ]]
+}
+
 @test "two sweeps in one folder: the second is refused" {
     plan long.tsv <<'END'
 a|spurious:0.6|xor-spurious|vanilla||optim.epochs=100000|1

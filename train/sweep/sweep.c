@@ -5,6 +5,7 @@
 #include "common/base/file.h"
 #include "common/base/mem.h"
 #include "common/base/parallel.h"
+#include "train/sweep/makers.h"
 #include "train/sweep/pretrain.h"
 #include "train/sweep/search.h"
 
@@ -20,7 +21,8 @@ struct sweep {
     struct plan plan;
     struct results results;
     struct run_log timing;
-    char *runs; /* DIR/runs */
+    char maker[MAKER_SIZE]; /* of the rows to come */
+    char *runs;             /* DIR/runs */
     size_t *todo;
     size_t count;
     struct pretraining pretraining;
@@ -45,10 +47,9 @@ static enum err_code keep_result(struct sweep *s, size_t i, const struct run_res
                                  int64_t ms, struct err *e)
 {
     const struct plan_run *run = &s->plan.run[i];
-    char line[256];
+    char line[512];
 
-    snprintf(line, sizeof line, "{\"run\": \"%s\", \"seconds\": %.3f}\n", run->cell[PLAN_RUN],
-             (double)ms / 1000);
+    maker_line(line, sizeof line, run->cell[PLAN_RUN], ms, s->maker);
     TRY(results_add(&s->results, i, result, e));
     TRY(run_log_add(&s->timing, line, e));
     log_debug(&s->opt->cli.log, "%s: %.1f s, validation loss %.4f", run->cell[PLAN_RUN],
@@ -148,6 +149,8 @@ static enum err_code run_missing(struct sweep *s, struct err *e)
              s->results.done);
     if (s->opt->cli.dry_run || s->count == 0)
         goto out;
+    TRY(maker_now(s->maker, e));
+    TRY(makers_warn(&s->results, s->maker, &s->opt->cli.log, e));
     TRY(results_start(&s->results, e));
     TRY(run_log_open(&s->timing, s->opt->out, "timing.jsonl", -1, 0, e));
     if (pretrain(s, e) == ERR_OK) {
@@ -226,6 +229,7 @@ static enum err_code sweep_locked(struct sweep *s, struct err *e)
         TRY(forget(s, e));
     if (opt->merge) {
         TRY(results_read_parts(&s->results, e));
+        TRY(makers_warn(&s->results, NULL, &opt->cli.log, e));
     } else {
         TRY(results_read(&s->results, e));
         TRY(run_missing(s, e));
