@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #include "prep/shard_commands.h"
 
+#include "common/base/text.h"
 #include "common/data/json.h"
 
 #include <inttypes.h>
@@ -27,6 +28,7 @@ static void say(struct report *r, const char *fmt, ...)
     if ((size_t)vsnprintf(text + n, sizeof text - n, fmt, ap) >= sizeof text - n)
         memcpy(text + sizeof text - 4, "...", 4); /* it goes on */
     va_end(ap);
+    text_mask_controls(text, "");
     (void)json_array_append_new(r->lines, json_shown(text));
     r->count++;
 }

@@ -1,9 +1,18 @@
 /* SPDX-License-Identifier: MIT */
 #include "prep/shard_commands.h"
 
+#include "common/base/text.h"
 #include "common/data/json.h"
 
 #include <inttypes.h>
+
+/* Values are as anybody may have written them; keys are plain. */
+static void print_meta(FILE *out, const char *key, const char *value)
+{
+    fprintf(out, "    %-20s ", key);
+    text_print(out, value);
+    fputc('\n', out);
+}
 
 static void print_set(FILE *out, const struct target *t, const struct view *v)
 {
@@ -23,7 +32,7 @@ static void print_set(FILE *out, const struct target *t, const struct view *v)
     }
     fprintf(out, "  metadata\n");
     for (int i = 0; (key = shard_set_meta_key(v->set, i)) != NULL; i++)
-        fprintf(out, "    %-20s %s\n", key, shard_set_meta(v->set, key));
+        print_meta(out, key, shard_set_meta(v->set, key));
 }
 
 static void shape_text(const struct tensor_info *info, char *out, size_t size)
@@ -50,7 +59,7 @@ static void print_file(FILE *out, const struct target *t)
     }
     fprintf(out, "  metadata\n");
     for (int i = 0; (key = tensorfile_meta_key(t->file, i)) != NULL; i++)
-        fprintf(out, "    %-20s %s\n", key, tensorfile_meta(t->file, key));
+        print_meta(out, key, tensorfile_meta(t->file, key));
 }
 
 static json_t *set_json(const struct target *t, const struct view *v)

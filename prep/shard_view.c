@@ -3,6 +3,7 @@
 
 #include "common/base/file.h"
 #include "common/base/mem.h"
+#include "common/base/text.h"
 #include "common/data/vectors.h"
 
 #include <inttypes.h>
@@ -305,5 +306,6 @@ const char *view_list_name(const struct view *v, const char *key, int i, char *o
     }
     snprintf(out, size, "%.*s", list != NULL ? (int)strcspn(list, ",") : 1,
              list != NULL ? list : "-");
+    text_mask_controls(out, "");
     return out;
 }

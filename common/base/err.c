@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 #include "common/base/err.h"
 
+#include "common/base/text.h"
+
 #include <errno.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -15,21 +17,6 @@ static void mark_cut(char *text, int wanted)
         memcpy(text + ERR_TEXT_SIZE - 4, "...", 4);
 }
 
-/* Names, cells and keys come from files of any origin and the text goes to a terminal: what could
- * steer it, or look like a line of ours, becomes '?'. */
-static void mask_controls(char *text, bool keep_lines)
-{
-    static const char odd[] = "\1\2\3\4\5\6\7\10\11\12\13\14\15\16\17\20\21\22\23\24\25\26\27"
-                              "\30\31\32\33\34\35\36\37\177\302";
-
-    for (char *p = text; *(p += strcspn(p, odd)) != '\0'; p++) {
-        if (*p != '\302')
-            *p = keep_lines && *p == '\n' ? '\n' : '?';
-        else if ((p[1] & 0xe0) == 0x80) /* U+0080 to U+009F */
-            p[0] = p[1] = '?';
-    }
-}
-
 enum err_code err_set(struct err *e, enum err_code code, const char *fmt, ...)
 {
     va_list ap;
@@ -42,7 +29,7 @@ enum err_code err_set(struct err *e, enum err_code code, const char *fmt, ...)
     va_start(ap, fmt);
     mark_cut(e->text, vsnprintf(e->text, sizeof e->text, fmt, ap));
     va_end(ap);
-    mask_controls(e->text, false);
+    text_mask_controls(e->text, "");
     return code;
 }
 
@@ -78,7 +65,7 @@ enum err_code err_in(struct err *e, const char *fmt, ...)
     va_start(ap, fmt);
     mark_cut(text, vsnprintf(text, sizeof text, fmt, ap));
     va_end(ap);
-    mask_controls(text, false);
+    text_mask_controls(text, "");
     len = strlen(text);
     mark_cut(text, snprintf(text + len, sizeof text - len, ": %s", e->text) + (int)len);
     memcpy(e->text, text, sizeof text);
@@ -102,7 +89,7 @@ enum err_code err_add_line(struct err *e, enum err_code code, const char *fmt, .
     va_start(ap, fmt);
     mark_cut(e->text, vsnprintf(e->text + len, sizeof e->text - len, fmt, ap) + (int)len);
     va_end(ap);
-    mask_controls(e->text + len, true); /* a line may be the list of another err */
+    text_mask_controls(e->text + len, "\n"); /* a line may be the list of another err */
     return e->code;
 }
 

@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 #include "common/base/log.h"
 
+#include "common/base/text.h"
+
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
@@ -9,23 +11,12 @@
 
 enum { LINE_EVERY_MS = 30000, BAR_EVERY_MS = 200, BAR_WIDTH = 30 };
 
-/* A file name may hold terminal escapes; a message never passes them on: neither ASCII's controls
- * nor the second set, U+0080 to U+009F, of which U+009B begins a sequence as ESC [ does. */
-static void mask_controls(char *text)
-{
-    for (unsigned char *p = (unsigned char *)text; *p != '\0'; p++)
-        if ((*p < 0x20 && *p != '\n' && *p != '\t') || *p == 0x7f)
-            *p = '?';
-        else if (*p == 0xc2 && p[1] >= 0x80 && p[1] < 0xa0)
-            p[0] = p[1] = '?';
-}
-
 static void vsay(const struct log *log, const char *kind, const char *fmt, va_list ap)
 {
     char text[ERR_TEXT_SIZE];
 
     vsnprintf(text, sizeof text, fmt, ap);
-    mask_controls(text);
+    text_mask_controls(text, "\n\t");
     fprintf(stderr, "%s: %s%s\n", log->tool, kind, text);
 }
 

@@ -382,6 +382,28 @@ static void test_diff_cut(void **state)
     free(b);
 }
 
+/* What a file says of itself neither steers a terminal nor makes lines. */
+static void test_hostile_values(void **state)
+{
+    static const char shown[] = "?[31mred?  kind     forged??", plain[] = "nothing";
+    char *a = scratch_path(*state, "a.safetensors"), *b = scratch_path(*state, "b.safetensors"),
+         *text;
+    struct err e = {0};
+
+    write_noted(a, "\033[31mred\n  kind     forged\302\233");
+    write_noted(b, plain);
+    text = run(command(INSPECT_LS, a, NULL), &e);
+    ASSERT_OK(e.code, e);
+    assert_non_null(strstr(text, shown));
+    free(text);
+    text = run(command(INSPECT_DIFF, a, b), &e);
+    ASSERT_FAILS(e.code, e, ERR_DATA, "differ");
+    assert_non_null(strstr(text, shown));
+    free(text);
+    free(a);
+    free(b);
+}
+
 /* A path that is no UTF-8 leaves nothing out of a report. */
 static void test_odd_path(void **state)
 {
@@ -569,11 +591,21 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
 #define IN_SCRATCH(test) cmocka_unit_test_setup_teardown(test, scratch_setup, scratch_teardown)
-        IN_SCRATCH(test_ls),           IN_SCRATCH(test_dump),        IN_SCRATCH(test_stat),
-        IN_SCRATCH(test_diff),         IN_SCRATCH(test_verify),      IN_SCRATCH(test_export),
-        cmocka_unit_test(test_canvas), cmocka_unit_test(test_words), IN_SCRATCH(test_contact_sheet),
-        IN_SCRATCH(test_checkpoints),  IN_SCRATCH(test_diff_cut),    IN_SCRATCH(test_odd_path),
-        IN_SCRATCH(test_odd_numbers),  IN_SCRATCH(test_odd_vectors),
+        IN_SCRATCH(test_ls),
+        IN_SCRATCH(test_dump),
+        IN_SCRATCH(test_stat),
+        IN_SCRATCH(test_diff),
+        IN_SCRATCH(test_verify),
+        IN_SCRATCH(test_export),
+        cmocka_unit_test(test_canvas),
+        cmocka_unit_test(test_words),
+        IN_SCRATCH(test_contact_sheet),
+        IN_SCRATCH(test_checkpoints),
+        IN_SCRATCH(test_diff_cut),
+        IN_SCRATCH(test_odd_path),
+        IN_SCRATCH(test_odd_numbers),
+        IN_SCRATCH(test_odd_vectors),
+        IN_SCRATCH(test_hostile_values),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
