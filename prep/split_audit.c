@@ -234,43 +234,46 @@ static json_int_t count_common(const struct audit *a, const struct view *x, cons
     return common;
 }
 
-/* Views of one fold each that hold only its test part, sorted. */
-static void keep_tests(struct view *v, const struct audit *a)
+/* The test part of a fold, in `order`. */
+static enum err_code test_view(struct view *v, const struct audit *a, int fold,
+                               int (*order)(const void *, const void *), struct err *e)
 {
     size_t kept = 0;
 
+    TRY(view_init(v, a, fold, e));
     for (size_t i = 0; i < v->count; i++)
         if (is_test(a, v->entry[i]))
             v->entry[kept++] = v->entry[i];
     v->count = kept;
+    view_sort(v, order);
+out:
+    return e->code;
 }
 
 static enum err_code overlap_json(json_t *out, const struct audit *a, struct err *e)
 {
-    struct view *v = NULL;
+    struct {
+        struct view by_actor, by_clip;
+    } *v = NULL;
 
     TRY(mem_array(&v, (size_t)a->folds, sizeof *v, "audit", e));
     for (int f = 0; f < a->folds; f++) {
-        TRY(view_init(&v[f], a, f, e));
-        keep_tests(&v[f], a);
+        TRY(test_view(&v[f].by_actor, a, f, by_actor, e));
+        TRY(test_view(&v[f].by_clip, a, f, by_clip, e));
     }
     for (int f = 0; f < a->folds; f++)
-        for (int g = f + 1; g < a->folds; g++) {
-            json_int_t speakers, clips;
-
-            view_sort(&v[f], by_actor);
-            view_sort(&v[g], by_actor);
-            speakers = count_common(a, &v[f], &v[g], by_actor, false);
-            view_sort(&v[f], by_clip);
-            view_sort(&v[g], by_clip);
-            clips = count_common(a, &v[f], &v[g], by_clip, true);
+        for (int g = f + 1; g < a->folds; g++)
             json_array_append_new(
-                out, json_pack("{s:o, s:o, s:I, s:I}", "a", json_shown(a->fold[f]), "b",
-                               json_shown(a->fold[g]), "speakers", speakers, "clips", clips));
-        }
+                out,
+                json_pack("{s:o, s:o, s:I, s:I}", "a", json_shown(a->fold[f]), "b",
+                          json_shown(a->fold[g]), "speakers",
+                          count_common(a, &v[f].by_actor, &v[g].by_actor, by_actor, false), "clips",
+                          count_common(a, &v[f].by_clip, &v[g].by_clip, by_clip, true)));
 out:
-    for (int f = 0; v != NULL && f < a->folds; f++)
-        free(v[f].entry);
+    for (int f = 0; v != NULL && f < a->folds; f++) {
+        free(v[f].by_actor.entry);
+        free(v[f].by_clip.entry);
+    }
     free(v);
     return e->code;
 }
