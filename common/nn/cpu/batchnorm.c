@@ -297,6 +297,20 @@ INLINE v8f masked(v8f g, const float *y, v8f centred, const struct plane *c, int
     return g;
 }
 
+/* g and g (x - mean) of one pixel's lanes l.. into their sums; g to dres if there is one. */
+INLINE void pixel_gradients(const float *x, const float *y, const float *dy, float *dres,
+                            const struct plane *c, int l, const enum mask mask, const bool keep,
+                            v8f *sum, v8f *product)
+{
+    v8f centred = V8F_CONST(x) - V8F_CONST(c->mean + l);
+    v8f g = masked(V8F_CONST(dy), y, centred, c, l, mask);
+
+    if (keep)
+        V8F(dres) = g;
+    *sum += g;
+    *product += g * centred;
+}
+
 /* Sums of one segment; writes g to dres if there is one. */
 INLINE void segment_gradients(const float *x, const float *y, const float *dy, float *dres,
                               int64_t pixels, const struct plane *c, const int b,
@@ -304,14 +318,18 @@ INLINE void segment_gradients(const float *x, const float *y, const float *dy, f
 {
     for (int l = 0; l < b; l += LANES) {
         v8f sum[WAYS] = {{0}}, product[WAYS] = {{0}};
-        for (int64_t p = 0; p < pixels; p++) {
+        int64_t p = 0;
+        for (; p + WAYS <= pixels; p += WAYS) {
+            for (int way = 0; way < WAYS; way++) { /* unrolled: the sums stay in registers */
+                int64_t at = (p + way) * b + l;
+                pixel_gradients(x + at, y + at, dy + at, keep ? dres + at : NULL, c, l, mask, keep,
+                                &sum[way], &product[way]);
+            }
+        }
+        for (; p < pixels; p++) {
             int64_t at = p * b + l;
-            v8f centred = V8F_CONST(x + at) - V8F_CONST(c->mean + l);
-            v8f g = masked(V8F_CONST(dy + at), y + at, centred, c, l, mask);
-            if (keep)
-                V8F(dres + at) = g;
-            sum[p % WAYS] += g;
-            product[p % WAYS] += g * centred;
+            pixel_gradients(x + at, y + at, dy + at, keep ? dres + at : NULL, c, l, mask, keep,
+                            &sum[0], &product[0]);
         }
         for (int k = 0; k < LANES; k++) {
             to->a[l + k] += (double)sum[0][k] + sum[1][k];

@@ -3,6 +3,9 @@
 #include "common/nn/cpu/cpu.h"
 
 #include <string.h>
+#ifdef __AVX2__
+#include <immintrin.h>
+#endif
 
 /* Pooling over blocked tensors. A task is one image's block of channels, so that no two tasks write
  * the same place. */
@@ -24,8 +27,8 @@ struct span {
     int64_t begin, end;
 };
 
-/* Taps that are inside the picture. */
-static struct span taps(int64_t start, int k, int64_t size)
+/* Taps of the window from `start` on that are inside the picture. */
+static inline struct span taps(int64_t start, int k, int64_t size)
 {
     struct span t = {start < 0 ? -start : 0, k};
 
@@ -34,23 +37,19 @@ static struct span taps(int64_t start, int k, int64_t size)
     return t;
 }
 
-INLINE void max_pixel(const struct pool_run *r, const float *x, int64_t oy, int64_t ox, float *y,
-                      uint8_t *argmax, const int b)
+/* One window, whose taps inside the picture are ty and tx; row[i] is where the picture's row under
+ * the window's row i begins, ix the window's first column. */
+INLINE void max_pixel(const float *const *row, struct span ty, struct span tx, int64_t ix,
+                      const int k, float *y, uint8_t *argmax, const int b)
 {
-    int64_t iy = oy * r->stride - r->pad;
-    int64_t ix = ox * r->stride - r->pad;
-    struct span ty = taps(iy, r->k, r->s->h);
-    struct span tx = taps(ix, r->k, r->s->w);
-
     for (int l = 0; l < b; l += LANES) {
-        const float *first = x + ((iy + ty.begin) * r->s->w + ix + tx.begin) * b + l;
-        v8f best = V8F_CONST(first);
-        v8i winner = (v8i){0} + (int32_t)(ty.begin * r->k + tx.begin);
+        v8f best = V8F_CONST(row[ty.begin] + (ix + tx.begin) * b + l);
+        v8i winner = (v8i){0} + (int32_t)(ty.begin * k + tx.begin);
         for (int64_t i = ty.begin; i < ty.end; i++) {
             for (int64_t j = tx.begin; j < tx.end; j++) {
-                v8f v = V8F_CONST(x + ((iy + i) * r->s->w + ix + j) * b + l);
-                v8i index = (v8i){0} + (int32_t)(i * r->k + j);
-                v8i take = (v > best) | ((v != v) & (best == best)); /* the first NaN wins */
+                v8f v = V8F_CONST(row[i] + (ix + j) * b + l);
+                v8i index = (v8i){0} + (int32_t)(i * k + j);
+                v8i take = ~(v <= best) & (best == best); /* larger, or the first NaN */
                 best = (v8f)(((v8i)v & take) | ((v8i)best & ~take));
                 winner = (index & take) | (winner & ~take);
             }
@@ -60,6 +59,33 @@ INLINE void max_pixel(const struct pool_run *r, const float *x, int64_t oy, int6
     }
 }
 
+/* A row of windows of k x k; y and argmax are where its results begin. */
+INLINE void max_windows(const struct pool_run *r, const float *const *row, struct span ty,
+                        const int k, float *y, uint8_t *argmax, const int b)
+{
+    const struct span all = {0, k};
+
+    for (int64_t ox = 0; ox < r->ow; ox++) {
+        int64_t ix = ox * r->stride - r->pad;
+        struct span tx = taps(ix, k, r->s->w);
+
+        if (ty.begin == 0 && tx.begin == 0 && ty.end == k && tx.end == k)
+            max_pixel(row, all, all, ix, k, y + ox * b, argmax + ox * b, b);
+        else
+            max_pixel(row, ty, tx, ix, k, y + ox * b, argmax + ox * b, b);
+    }
+}
+
+/* The same of r; a constant k lets the compiler unroll the loops over a window. */
+INLINE void max_row(const struct pool_run *r, const float *const *row, struct span ty, float *y,
+                    uint8_t *argmax, const int b)
+{
+    if (r->k == 3)
+        max_windows(r, row, ty, 3, y, argmax, b);
+    else
+        max_windows(r, row, ty, r->k, y, argmax, b);
+}
+
 static void max_plane(void *ctx, int64_t plane, int worker)
 {
     const struct pool_run *r = ctx;
@@ -67,76 +93,106 @@ static void max_plane(void *ctx, int64_t plane, int worker)
 
     (void)worker;
     for (int64_t oy = 0; oy < r->oh; oy++) {
-        for (int64_t ox = 0; ox < r->ow; ox++) {
-            int64_t at = ((plane * r->oh + oy) * r->ow + ox) * r->block;
-            if (r->block == 16)
-                max_pixel(r, x, oy, ox, r->out + at, r->argmax_out + at, 16);
-            else
-                max_pixel(r, x, oy, ox, r->out + at, r->argmax_out + at, 8);
-        }
+        int64_t iy = oy * r->stride - r->pad, at = (plane * r->oh + oy) * r->ow * r->block;
+        struct span ty = taps(iy, r->k, r->s->h);
+        const float *row[MAX_WINDOW];
+
+        for (int64_t i = ty.begin; i < ty.end; i++)
+            row[i] = x + (iy + i) * r->s->w * r->block;
+        if (r->block == 16)
+            max_row(r, row, ty, r->out + at, r->argmax_out + at, 16);
+        else
+            max_row(r, row, ty, r->out + at, r->argmax_out + at, 8);
     }
 }
 
-/* Moves to the windows that reach position `at` of the padded axis; positions only grow. */
-static void slide(struct span *o, int64_t at, const struct pool_run *r, int64_t outputs)
+/* Windows that reach position `at` of the padded axis. */
+static inline struct span windows_over(int64_t at, int k, int stride, int64_t outputs)
 {
-    while (o->begin * r->stride + r->k <= at)
-        o->begin++;
-    while (o->end < outputs && o->end * r->stride <= at)
-        o->end++;
+    struct span o = {at < k ? 0 : (at - k) / stride + 1, at / stride + 1};
+
+    if (o.end > outputs)
+        o.end = outputs;
+    return o;
 }
 
-/* Lanes whose byte at `winner` is `tap`. Each lane looks at its own byte of four where it lies:
- * gcc 12 widens bytes to words one by one. */
+/* Lanes whose byte at `winner` is `tap`. */
 INLINE v8i won_by(const uint8_t *winner, int64_t tap)
 {
-    static const uint8_t own[4 * LANES]
-        __attribute__((aligned(32))) = {[0] = 0xff,  [5] = 0xff,  [10] = 0xff, [15] = 0xff,
-                                        [16] = 0xff, [21] = 0xff, [26] = 0xff, [31] = 0xff};
-    int32_t taps = (int32_t)(tap * 0x01010101), w[2];
-
-    memcpy(w, winner, sizeof w);
-    return (((v8i){w[0], w[0], w[0], w[0], w[1], w[1], w[1], w[1]} ^ taps) & *(const v8i *)own) ==
-           0;
+#ifdef __AVX2__ /* gcc 12 widens bytes to words one by one */
+    v8i won = (v8i)_mm256_cvtepu8_epi32(_mm_loadl_epi64((const __m128i *)winner));
+#else
+    v8i won = __builtin_convertvector(*(const v8u8 *)winner, v8i);
+#endif
+    return won == (int32_t)tap;
 }
 
-/* Gathers: an input pixel adds up the windows that it won, in window order. */
-INLINE void max_pixel_back(const struct pool_run *r, int64_t plane, int64_t iy, int64_t ix,
-                           struct span wy, struct span wx, float *dx, const int b)
+/* Gathers: an input pixel adds up the windows that it won, in window order. They are ny x nx from
+ * number `first` on, of which it is at `tap`. */
+INLINE void max_pixel_back(const struct pool_run *r, int64_t first, int64_t tap, const int64_t ny,
+                           const int64_t nx, const int k, const int stride, float *dx, const int b)
 {
     for (int l = 0; l < b; l += LANES) {
         v8f sum = {0};
-        for (int64_t oy = wy.begin; oy < wy.end; oy++) {
-            for (int64_t ox = wx.begin; ox < wx.end; ox++) {
-                int64_t at = ((plane * r->oh + oy) * r->ow + ox) * b + l;
-                int64_t tap = (iy + r->pad - oy * r->stride) * r->k + ix + r->pad - ox * r->stride;
-                sum += V8F_KEEP(won_by(r->argmax + at, tap), V8F_CONST(r->in + at));
+        for (int64_t i = 0; i < ny; i++) {
+            for (int64_t j = 0; j < nx; j++) {
+                int64_t at = (first + i * r->ow + j) * b + l;
+                v8i won = won_by(r->argmax + at, tap - (i * k + j) * stride);
+                sum += V8F_KEEP(won, V8F_CONST(r->in + at));
             }
         }
         V8F(dx + l) = sum;
     }
 }
 
+/* Pixels ix of row iy, which ny rows of windows from oy on reach. */
+INLINE void max_pixels_back(const struct pool_run *r, int64_t plane, int64_t iy, struct span ix,
+                            int64_t oy, const int64_t ny, const int k, const int stride, float *dx,
+                            const int b)
+{
+    int64_t windows = (plane * r->oh + oy) * r->ow;
+    int64_t first_tap = (iy + r->pad - oy * stride) * k;
+
+    for (int64_t i = ix.begin; i < ix.end; i++, dx += b) {
+        struct span wx = windows_over(i + r->pad, k, stride, r->ow);
+        int64_t nx = wx.end - wx.begin, tap = first_tap + i + r->pad - wx.begin * stride;
+        if (nx == 1)
+            max_pixel_back(r, windows + wx.begin, tap, ny, 1, k, stride, dx, b);
+        else if (nx == 2)
+            max_pixel_back(r, windows + wx.begin, tap, ny, 2, k, stride, dx, b);
+        else
+            max_pixel_back(r, windows + wx.begin, tap, ny, nx, k, stride, dx, b);
+    }
+}
+
+/* Pixels ix of row iy; dx is where the first of them goes. Constants let the compiler unroll. */
+INLINE void max_row_back(const struct pool_run *r, int64_t plane, int64_t iy, struct span ix,
+                         float *dx, const int b)
+{
+    struct span wy = windows_over(iy + r->pad, r->k, r->stride, r->oh);
+    int64_t ny = wy.end - wy.begin;
+
+    if (r->k == 3 && r->stride == 2 && ny == 1)
+        max_pixels_back(r, plane, iy, ix, wy.begin, 1, 3, 2, dx, b);
+    else if (r->k == 3 && r->stride == 2 && ny == 2)
+        max_pixels_back(r, plane, iy, ix, wy.begin, 2, 3, 2, dx, b);
+    else
+        max_pixels_back(r, plane, iy, ix, wy.begin, ny, r->k, r->stride, dx, b);
+}
+
 static void max_plane_back(void *ctx, int64_t plane, int worker)
 {
     const struct pool_run *r = ctx;
-    float *dx = r->out + plane * r->s->h * r->s->w * r->block;
-    struct span wy = {0};
+    const struct span whole = {0, r->s->w};
 
     (void)worker;
     for (int64_t iy = 0; iy < r->s->h; iy++) {
-        struct span wx = {0};
+        float *dx = r->out + (plane * r->s->h + iy) * r->s->w * r->block;
 
-        slide(&wy, iy + r->pad, r, r->oh);
-        for (int64_t ix = 0; ix < r->s->w; ix++) {
-            float *at = dx + (iy * r->s->w + ix) * r->block;
-
-            slide(&wx, ix + r->pad, r, r->ow);
-            if (r->block == 16)
-                max_pixel_back(r, plane, iy, ix, wy, wx, at, 16);
-            else
-                max_pixel_back(r, plane, iy, ix, wy, wx, at, 8);
-        }
+        if (r->block == 16)
+            max_row_back(r, plane, iy, whole, dx, 16);
+        else
+            max_row_back(r, plane, iy, whole, dx, 8);
     }
 }
 
