@@ -115,6 +115,25 @@ NODISCARD enum err_code k_meanpool_forward(struct nn *nn, const struct bn_shape 
 NODISCARD enum err_code k_meanpool_backward(struct nn *nn, const struct bn_shape *s, int frames,
                                             const float *dy, float *dx, struct err *e);
 
+/* ---- batch norm and the max pool behind it (blocked) ----
+ * What lies between them is not stored; arguments as of the two alone. Bits are those of
+ * k_batchnorm_train or k_batchnorm_eval without residual, then k_maxpool_forward. */
+NODISCARD enum err_code k_batchnorm_maxpool_train(struct nn *nn, const struct bn_shape *s,
+                                                  const struct bn_layer *layer, int k, int stride,
+                                                  int pad, const float *x, float *y,
+                                                  uint8_t *argmax, struct err *e);
+NODISCARD enum err_code k_batchnorm_maxpool_eval(struct nn *nn, const struct bn_shape *s,
+                                                 const struct bn_layer *layer, int k, int stride,
+                                                 int pad, const float *x, float *y, uint8_t *argmax,
+                                                 struct err *e);
+/* Bits of k_maxpool_backward, then k_batchnorm_backward. to->residual is NULL; to->x, of x's size,
+ * overlaps none of the others. */
+NODISCARD enum err_code k_batchnorm_maxpool_backward(struct nn *nn, const struct bn_shape *s,
+                                                     const struct bn_layer *layer, bool constant,
+                                                     int k, int stride, int pad, const float *x,
+                                                     const float *dy, const uint8_t *argmax,
+                                                     const struct bn_gradients *to, struct err *e);
+
 /* ---- dense ---- */
 /* C [m, n] = alpha op(A) op(B) + beta C, row-major, op = transpose if ta / tb. Single module that
  * owns GEMM (P "Decisions" 3); the bits do not depend on the thread count. */

@@ -27,6 +27,10 @@ struct tensor *op_batchnorm(struct tape *t, struct tensor *x, const struct batch
                             struct tensor *residual, bool relu);
 /* k x k windows; padding never wins; of equals the first gets the gradient. */
 struct tensor *op_maxpool(struct tape *t, struct tensor *x, int k, int stride, int pad);
+/* op_maxpool of op_batchnorm without residual, the same bits; what lies between them is never
+ * stored, and takes no part in backward. */
+struct tensor *op_batchnorm_maxpool(struct tape *t, struct tensor *x, const struct batchnorm *bn,
+                                    bool relu, int k, int stride, int pad);
 /* Mean over space and `frames` consecutive images: [N, C, H, W] -> plain [N / frames, C]. */
 struct tensor *op_meanpool(struct tape *t, struct tensor *x, int frames);
 

@@ -77,25 +77,43 @@ struct tensor *op_conv2d(struct tape *t, struct tensor *x, struct tensor *w, int
     return tape_done(t, y);
 }
 
+/* Where the kernel, which always writes both, puts the gradients of gamma and beta. Returns what
+ * takes those that nobody asked for, to be released, or NULL. */
+static float *affine_open(struct tape *t, struct node *n, struct bn_gradients *to)
+{
+    struct tensor *gamma = n->in[1], *beta = n->in[2];
+    float *scratch = NULL;
+
+    to->gamma = grad_accumulator(t, gamma);
+    to->beta = grad_accumulator(t, beta);
+    if (!gamma->needs_grad || !beta->needs_grad)
+        scratch = tape_buffer(t, 2 * gamma->dim[0]);
+    if (!gamma->needs_grad)
+        to->gamma = scratch;
+    if (!beta->needs_grad)
+        to->beta = scratch != NULL ? scratch + gamma->dim[0] : NULL;
+    return scratch;
+}
+
+/* The end of what to->x was got for, by grad_open or, where x needs no gradient, tape_buffer. */
+static void input_close(struct tape *t, struct tensor *x, float *dx)
+{
+    if (x->needs_grad)
+        grad_close(t, x, dx);
+    else
+        tape_buffer_release(t, dx);
+}
+
 static void batchnorm_backward(struct tape *t, struct node *n)
 {
-    struct tensor *x = n->in[0], *gamma = n->in[1], *beta = n->in[2], *residual = n->in[3];
-    struct bn_gradients to = {.gamma = grad_accumulator(t, gamma),
-                              .beta = grad_accumulator(t, beta),
-                              .residual = grad_open(t, residual)};
-    float *scratch = NULL; /* takes what nobody asked for: the kernel always writes all three */
+    struct tensor *x = n->in[0], *residual = n->in[3];
+    struct bn_gradients to = {.residual = grad_open(t, residual)};
+    float *scratch = affine_open(t, n, &to);
     float *unwanted = NULL;
     const float *dy = n->out->grad; /* its buffer may become x's gradient */
 
     if (residual != NULL && !residual->needs_grad)
         to.residual = unwanted = tape_buffer(t, tensor_count(residual));
-    if (!gamma->needs_grad)
-        to.gamma = scratch = tape_buffer(t, 2 * gamma->dim[0]);
-    if (!beta->needs_grad) {
-        if (scratch == NULL)
-            scratch = tape_buffer(t, 2 * gamma->dim[0]);
-        to.beta = scratch != NULL ? scratch + gamma->dim[0] : NULL;
-    }
     to.x = grad_steal(n, x);
     if (to.x == NULL)
         to.x = x->needs_grad ? grad_open(t, x) : tape_buffer(t, tensor_count(x));
@@ -103,10 +121,7 @@ static void batchnorm_backward(struct tape *t, struct node *n)
         k_batchnorm_backward(tape_nn(t), &n->u.bn.shape, &n->u.bn.layer, !n->u.bn.training, x->data,
                              n->out->data, dy, &to, tape_err(t)) != ERR_OK)
         err_in(tape_err(t), "batchnorm");
-    if (x->needs_grad)
-        grad_close(t, x, to.x);
-    else
-        tape_buffer_release(t, to.x);
+    input_close(t, x, to.x);
     if (unwanted != NULL)
         tape_buffer_release(t, unwanted);
     else
@@ -165,12 +180,46 @@ static bool batchnorm_fits(struct tape *t, const struct tensor *x, const struct 
     return true;
 }
 
+/* What a pass over c channels normalises with: weights, and memory for the statistics, 2 c floats
+ * at layer->mean. Outside training they are those of now: a training pass may move the running ones
+ * before backward reads them. False on failure. */
+static bool layer_open(struct tape *t, const struct batchnorm *bn, struct tensor *const *in,
+                       int64_t c, struct bn_layer *layer)
+{
+    layer->mean = tape_buffer(t, 2 * c);
+    if (layer->mean == NULL)
+        return false;
+    layer->var = layer->mean + c;
+    layer->gamma = in[1]->data;
+    layer->beta = in[2]->data;
+    layer->eps = BN_EPS;
+    if (!tape_training(t)) {
+        memcpy(layer->mean, bn->running_mean->data, (size_t)c * sizeof *layer->mean);
+        memcpy(layer->var, bn->running_var->data, (size_t)c * sizeof *layer->var);
+    }
+    return true;
+}
+
+/* Its end: what backward needs goes to n, if there is one. */
+static void layer_close(struct tape *t, struct node *n, const struct bn_shape *s,
+                        const struct bn_layer *layer)
+{
+    if (n == NULL) {
+        tape_buffer_release(t, layer->mean);
+        return;
+    }
+    n->save[0] = layer->mean;
+    n->u.bn.shape = *s;
+    n->u.bn.layer = *layer;
+    n->u.bn.training = tape_training(t);
+}
+
 struct tensor *op_batchnorm(struct tape *t, struct tensor *x, const struct batchnorm *bn,
                             struct tensor *residual, bool relu)
 {
     struct tensor *in[] = {x, tape_param(t, bn->gamma), tape_param(t, bn->beta), residual};
     bool training = tape_training(t);
-    struct bn_layer layer = {.eps = BN_EPS, .relu = relu};
+    struct bn_layer layer = {.relu = relu};
     const float *add = residual != NULL ? residual->data : NULL;
     struct tensor *y;
     struct node *n;
@@ -181,35 +230,40 @@ struct tensor *op_batchnorm(struct tape *t, struct tensor *x, const struct batch
         return NULL;
     s = image_shape(x);
     y = tape_result(t, 4, x->dim, TENSOR_BLOCKED);
-    /* In evaluation mode these are the statistics of now: a training pass may move the running ones
-     * before backward reads them. */
-    layer.mean = tape_buffer(t, 2 * s.c);
-    if (y == NULL || layer.mean == NULL)
-        return NULL;
-    layer.var = layer.mean + s.c;
-    layer.gamma = in[1]->data;
-    layer.beta = in[2]->data;
-    if (!training) {
-        memcpy(layer.mean, bn->running_mean->data, (size_t)s.c * sizeof *layer.mean);
-        memcpy(layer.var, bn->running_var->data, (size_t)s.c * sizeof *layer.var);
-    }
-    if ((training ? k_batchnorm_train : k_batchnorm_eval)(tape_nn(t), &s, &layer, x->data, add,
+    if (y == NULL || !layer_open(t, bn, in, s.c, &layer) ||
+        (training ? k_batchnorm_train : k_batchnorm_eval)(tape_nn(t), &s, &layer, x->data, add,
                                                           y->data, tape_err(t)) != ERR_OK)
         return NULL;
     if (training)
         update_running(bn, &s, layer.mean, layer.var);
     n = tape_record(t, y, 4, in, batchnorm_backward);
-    if (n != NULL) {
-        n->save[0] = layer.mean;
-        n->u.bn.shape = s;
-        n->u.bn.layer = layer;
-        n->u.bn.training = training;
+    layer_close(t, n, &s, &layer);
+    if (n != NULL)
         n->restore = residual == NULL ? batchnorm_restore : NULL;
-        node_reads(n, BN_READS | (residual != NULL && relu ? NODE_RESULT : 0));
-    } else {
-        tape_buffer_release(t, layer.mean);
-    }
+    node_reads(n, BN_READS | (residual != NULL && relu ? NODE_RESULT : 0));
     return tape_done(t, y);
+}
+
+/* Max pool's result, and in *winners a byte for each of its elements; NULL on failure. */
+static struct tensor *pooled_result(struct tape *t, const struct bn_shape *s, int k, int stride,
+                                    int pad, float **winners)
+{
+    struct tensor *y;
+
+    if (k < 1 || k > 15 || stride < 1 || pad < 0 || 2 * pad > k || s->h + 2 * pad < k ||
+        s->w + 2 * pad < k) {
+        err_set(tape_err(t), ERR_INTERNAL, "maxpool: window %d, stride %d, padding %d", k, stride,
+                pad);
+        return NULL;
+    }
+    y = tape_result(t, 4,
+                    (int64_t[]){s->n, s->c, (s->h + 2 * pad - k) / stride + 1,
+                                (s->w + 2 * pad - k) / stride + 1},
+                    TENSOR_BLOCKED);
+    if (y == NULL)
+        return NULL;
+    *winners = tape_buffer(t, (tensor_count(y) + 3) / 4);
+    return *winners != NULL ? y : NULL;
 }
 
 static void maxpool_backward(struct tape *t, struct node *n)
@@ -235,21 +289,9 @@ struct tensor *op_maxpool(struct tape *t, struct tensor *x, int k, int stride, i
     if (!tape_ready(t, "maxpool", 1, in) || !is_blocked(t, "maxpool", x))
         return NULL;
     s = image_shape(x);
-    if (k < 1 || k > 15 || stride < 1 || pad < 0 || 2 * pad > k || s.h + 2 * pad < k ||
-        s.w + 2 * pad < k) {
-        err_set(tape_err(t), ERR_INTERNAL, "maxpool: window %d, stride %d, padding %d", k, stride,
-                pad);
-        return NULL;
-    }
-    y = tape_result(
-        t, 4,
-        (int64_t[]){s.n, s.c, (s.h + 2 * pad - k) / stride + 1, (s.w + 2 * pad - k) / stride + 1},
-        TENSOR_BLOCKED);
-    if (y == NULL)
-        return NULL;
-    winners = tape_buffer(t, (tensor_count(y) + 3) / 4); /* a byte for each output */
-    if (winners == NULL || k_maxpool_forward(tape_nn(t), &s, k, stride, pad, x->data, y->data,
-                                             (uint8_t *)winners, tape_err(t)) != ERR_OK)
+    y = pooled_result(t, &s, k, stride, pad, &winners);
+    if (y == NULL || k_maxpool_forward(tape_nn(t), &s, k, stride, pad, x->data, y->data,
+                                       (uint8_t *)winners, tape_err(t)) != ERR_OK)
         return NULL;
     n = tape_record(t, y, 1, in, maxpool_backward);
     node_reads(n, 0);
@@ -262,6 +304,58 @@ struct tensor *op_maxpool(struct tape *t, struct tensor *x, int k, int stride, i
     } else {
         tape_buffer_release(t, winners);
     }
+    return tape_done(t, y);
+}
+
+static void batchnorm_maxpool_backward(struct tape *t, struct node *n)
+{
+    struct tensor *x = n->in[0];
+    struct bn_gradients to = {0};
+    float *scratch = affine_open(t, n, &to);
+
+    to.x = x->needs_grad ? grad_open(t, x) : tape_buffer(t, tensor_count(x));
+    if (tape_err(t)->code == ERR_OK &&
+        k_batchnorm_maxpool_backward(tape_nn(t), &n->u.bn.shape, &n->u.bn.layer, !n->u.bn.training,
+                                     n->u.bn.k, n->u.bn.stride, n->u.bn.pad, x->data, n->out->grad,
+                                     (const uint8_t *)n->save[1], &to, tape_err(t)) != ERR_OK)
+        err_in(tape_err(t), "batchnorm_maxpool");
+    input_close(t, x, to.x);
+    tape_buffer_release(t, scratch);
+}
+
+struct tensor *op_batchnorm_maxpool(struct tape *t, struct tensor *x, const struct batchnorm *bn,
+                                    bool relu, int k, int stride, int pad)
+{
+    struct tensor *in[] = {x, tape_param(t, bn->gamma), tape_param(t, bn->beta)};
+    bool training = tape_training(t);
+    struct bn_layer layer = {.relu = relu};
+    struct tensor *y;
+    struct node *n;
+    struct bn_shape s;
+    float *winners;
+
+    if (!tape_ready(t, "batchnorm_maxpool", 3, in) || !batchnorm_fits(t, x, bn, NULL))
+        return NULL;
+    s = image_shape(x);
+    y = pooled_result(t, &s, k, stride, pad, &winners);
+    if (y == NULL || !layer_open(t, bn, in, s.c, &layer) ||
+        (training ? k_batchnorm_maxpool_train
+                  : k_batchnorm_maxpool_eval)(tape_nn(t), &s, &layer, k, stride, pad, x->data,
+                                              y->data, (uint8_t *)winners, tape_err(t)) != ERR_OK)
+        return NULL;
+    if (training)
+        update_running(bn, &s, layer.mean, layer.var);
+    n = tape_record(t, y, 3, in, batchnorm_maxpool_backward);
+    layer_close(t, n, &s, &layer);
+    if (n != NULL) {
+        n->save[1] = winners;
+        n->u.bn.k = k;
+        n->u.bn.stride = stride;
+        n->u.bn.pad = pad;
+    } else {
+        tape_buffer_release(t, winners);
+    }
+    node_reads(n, BN_READS);
     return tape_done(t, y);
 }
 

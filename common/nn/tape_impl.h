@@ -35,6 +35,7 @@ struct node {
             struct bn_shape shape;
             struct bn_layer layer;
             bool training;
+            int k, stride, pad; /* of the max pool behind it, if there is one */
         } bn;
         struct {
             struct bn_shape shape;

@@ -101,6 +101,10 @@ static enum err_code every_kernel(struct nn *nn, struct work *k, struct err *e)
     TRY(k_batchnorm_eval(nn, &BN, &layer, k->x, NULL, k->y, e));
     TRY(k_maxpool_forward(nn, &BN, 3, 2, 1, k->x, k->y, k->argmax, e));
     TRY(k_maxpool_backward(nn, &BN, 3, 2, 1, k->dy, k->argmax, k->dx, e));
+    TRY(k_batchnorm_maxpool_train(nn, &BN, &layer, 3, 2, 1, k->x, k->y, k->argmax, e));
+    TRY(k_batchnorm_maxpool_backward(nn, &BN, &layer, false, 3, 2, 1, k->x, k->dy, k->argmax, &to,
+                                     e));
+    TRY(k_batchnorm_maxpool_eval(nn, &BN, &layer, 3, 2, 1, k->x, k->y, k->argmax, e));
     TRY(k_meanpool_forward(nn, &BN, 5, k->x, k->y, e));
     TRY(k_meanpool_backward(nn, &BN, 5, k->dy, k->dx, e));
     TRY(k_gemm(nn, false, true, 16, 7, 512, 1, k->x, 512, k->w, 512, 0, k->y, 7, e));

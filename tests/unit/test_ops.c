@@ -41,8 +41,8 @@ static void ref_conv(const struct op_case *c, double *const *in, double *out)
 /* ---- batch norm; inputs x, gamma, beta [, residual]; args: relu ---- */
 static _Alignas(64) float running[2][16]; /* mean, variance: set by test_operations */
 
-static struct tensor *build_batchnorm(struct tape *t, struct tensor *const *in,
-                                      const struct op_case *c)
+static struct tensor *build_any_batchnorm(struct tape *t, struct tensor *const *in,
+                                          const struct op_case *c, bool pool)
 {
     struct param gamma = {.kind = PARAM_WEIGHT, .rank = 1, .dim = {16}, .count = 16};
     struct param beta = gamma, mean = gamma, var = gamma, batches = {.kind = PARAM_COUNTER};
@@ -57,7 +57,15 @@ static struct tensor *build_batchnorm(struct tape *t, struct tensor *const *in,
     beta.grad = in[2]->grad;
     mean.data = moved[0];
     var.data = moved[1];
+    if (pool)
+        return op_batchnorm_maxpool(t, in[0], &bn, c->arg[3], c->arg[0], c->arg[1], c->arg[2]);
     return op_batchnorm(t, in[0], &bn, c->inputs > 3 ? in[3] : NULL, c->arg[0]);
+}
+
+static struct tensor *build_batchnorm(struct tape *t, struct tensor *const *in,
+                                      const struct op_case *c)
+{
+    return build_any_batchnorm(t, in, c, false);
 }
 
 static void ref_batchnorm(const struct op_case *c, double *const *in, double *out)
@@ -114,6 +122,25 @@ static void ref_maxpool(const struct op_case *c, double *const *in, double *out)
                 out[i] = fmax(out[i], plane[h * x[3] + w]);
         }
     }
+}
+
+/* Batch norm before it; inputs x, gamma, beta; args: k, stride, pad, relu. */
+static struct tensor *build_batchnorm_maxpool(struct tape *t, struct tensor *const *in,
+                                              const struct op_case *c)
+{
+    return build_any_batchnorm(t, in, c, true);
+}
+
+static void ref_batchnorm_maxpool(const struct op_case *c, double *const *in, double *out)
+{
+    double *between = malloc((size_t)op_count(&c->in[0]) * sizeof *between);
+    struct op_case normalise = *c;
+
+    assert_non_null(between);
+    normalise.arg[0] = c->arg[3];
+    ref_batchnorm(&normalise, in, between);
+    ref_maxpool(c, &between, out);
+    free(between);
 }
 
 static struct tensor *build_meanpool(struct tape *t, struct tensor *const *in,
@@ -384,6 +411,22 @@ static const struct op_case CASES[] = {
      {3, 2, 1},
      1e-6,
      TABLE(maxpool)},
+    {"batch norm, ReLU, max pool",
+     3,
+     {IMAGE(3, 16, 7, 6), VECTOR(16, 0), VECTOR(16, -1)},
+     IMAGE(3, 16, 4, 3),
+     TAPE_TRAIN,
+     {3, 2, 1, 1},
+     4e-6,
+     TABLE(batchnorm_maxpool)},
+    {"batch norm, max pool, evaluation",
+     3,
+     {IMAGE(2, 16, 5, 8), VECTOR(16, 0), VECTOR(16, -1)},
+     IMAGE(2, 16, 2, 3),
+     0,
+     {4, 3, 2, 0},
+     4e-6,
+     TABLE(batchnorm_maxpool)},
     {"mean pool", 1, {IMAGE(6, 16, 3, 5)}, MATRIX(2, 16), TAPE_TRAIN, {3}, 1e-6, TABLE(meanpool)},
     {"linear",
      3,

@@ -6,6 +6,7 @@
 #include "tests/support/op_check.h"
 
 #include <math.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -324,8 +325,13 @@ static void test_shapes_are_checked(void **state)
 {
     struct fixture *f = *state;
     float *memory = ref_floats(4 * 16 * 16), *grad = ref_floats(4 * 16 * 16);
+    struct param p = {
+        .kind = PARAM_WEIGHT, .rank = 1, .dim = {16}, .count = 16, .data = memory, .grad = grad};
+    struct param batches = {.kind = PARAM_COUNTER};
+    struct batchnorm bn = {&p, &p, &p, &p, &batches};
     struct err e = {0};
 
+    snprintf(p.name, sizeof p.name, "gamma");
 #define LEAF(layout, rank, ...) \
     tape_leaf(f->t, rank, (int64_t[]){__VA_ARGS__}, layout, memory, grad)
 #define PLAIN(...) LEAF(TENSOR_PLAIN, __VA_ARGS__)
@@ -344,6 +350,14 @@ static void test_shapes_are_checked(void **state)
     REFUSED(op_maxpool(f->t, BLOCKED(4, 1, 16, 1, 4), 4, 2, 1), "maxpool: window 4");
     REFUSED(op_maxpool(f->t, PLAIN(2, 4, 4), 3, 2, 1), "maxpool: the operand is not");
     REFUSED(op_maxpool(f->t, BLOCKED(4, 1, 16, 4, 4), 3, 0, 1), "maxpool: window 3, stride 0");
+    REFUSED(op_batchnorm_maxpool(f->t, BLOCKED(4, 1, 16, 1, 4), &bn, true, 4, 2, 1),
+            "maxpool: window 4");
+    REFUSED(op_batchnorm_maxpool(f->t, BLOCKED(4, 1, 32, 4, 4), &bn, true, 3, 2, 1),
+            "batchnorm: gamma has 16 channels, its input 32");
+    REFUSED(op_batchnorm_maxpool(f->t, PLAIN(2, 4, 4), &bn, true, 3, 2, 1),
+            "batchnorm: the operand is not");
+    REFUSED(op_batchnorm_maxpool(f->t, NULL, &bn, true, 3, 2, 1),
+            "batchnorm_maxpool: operand 0 is missing");
     REFUSED(op_meanpool(f->t, BLOCKED(4, 4, 16, 2, 2), 3), "4 images are not a multiple of 3");
     REFUSED(op_linear(f->t, PLAIN(1, 4), PLAIN(2, 4, 4), NULL), "linear: the operand is not");
     REFUSED(op_linear(f->t, PLAIN(2, 4, 4), PLAIN(2, 4, 4), PLAIN(1, 3)), "linear: ");

@@ -18,7 +18,7 @@ struct small_net {
     struct params *ps;
     struct batchnorm bn;
     struct param *w[3];
-    float *x;
+    float *x, *dx;
     struct tensor *conv, *hidden;
 };
 
@@ -45,6 +45,7 @@ static struct small_net net_new(void)
     param_init_normal(s.bn.gamma, 1, 1, 0.5);
     param_init_normal(s.bn.beta, 1, 0, 0.5);
     s.x = ref_random(IMAGES * CHANNELS * PIXELS, 3);
+    s.dx = ref_floats(IMAGES * CHANNELS * PIXELS);
     return s;
 }
 
@@ -54,6 +55,7 @@ static void net_free(struct small_net *s)
     tape_free(s->t);
     nn_free(s->nn);
     free(s->x);
+    free(s->dx);
 }
 
 /* The loss; hidden is read by two convolutions. */
@@ -137,7 +139,71 @@ static void test_dropped_without_maker(void **state)
     net_free(&s);
 }
 
-enum { WIDTH = 16, PICTURE = 64, BATCH = 4 };
+/* conv - batch norm, ReLU, max pool; together or apart. */
+static struct tensor *pooled_loss(struct small_net *s, bool together)
+{
+    static const int32_t label[IMAGES] = {3, 14};
+    int64_t dim[] = {IMAGES, CHANNELS, SIDE, SIDE};
+    struct tape *t = s->t;
+    struct tensor *x = tape_leaf(t, 4, dim, TENSOR_BLOCKED, s->x, s->dx);
+    struct tensor *y;
+
+    s->conv = op_conv2d(t, x, tape_param(t, s->w[0]), 1, 0);
+    if (together)
+        s->hidden = op_batchnorm_maxpool(t, s->conv, &s->bn, true, 3, 2, 1);
+    else
+        s->hidden = op_maxpool(t, op_batchnorm(t, s->conv, &s->bn, NULL, true), 3, 2, 1);
+    y = op_conv2d(t, s->hidden, tape_param(t, s->w[1]), 1, 0);
+    return op_cross_entropy(t, op_meanpool(t, y, 1), label);
+}
+
+/* The gradients of all weights and of the input, and the running statistics, of one pass over
+ * pooled_loss; frozen: bit 0 gamma, 1 beta, 2 the convolution before them. */
+static float *pooled_pass(struct small_net *s, unsigned flags, unsigned frozen, bool together)
+{
+    size_t weights = params_block_count(s->ps), inputs = IMAGES * CHANNELS * PIXELS;
+    float *got = malloc((weights + inputs + 2 * CHANNELS) * sizeof *got);
+    struct err e = {0};
+
+    assert_non_null(got);
+    for (int c = 0; c < CHANNELS; c++) {
+        s->bn.running_mean->data[c] = 0.1f * (float)c;
+        s->bn.running_var->data[c] = 1 + 0.1f * (float)c;
+    }
+    s->bn.gamma->frozen = (frozen & 1) != 0;
+    s->bn.beta->frozen = (frozen & 2) != 0;
+    s->w[0]->frozen = (frozen & 4) != 0;
+    params_zero_grad(s->ps);
+    memset(s->dx, 0, inputs * sizeof *s->dx);
+    tape_begin(s->t, flags);
+    ASSERT_OK(tape_backward(s->t, pooled_loss(s, together), &e), e);
+    memcpy(got, params_grad_block(s->ps), weights * sizeof *got);
+    memcpy(got + weights, s->dx, inputs * sizeof *got);
+    memcpy(got + weights + inputs, s->bn.running_mean->data, CHANNELS * sizeof *got);
+    memcpy(got + weights + inputs + CHANNELS, s->bn.running_var->data, CHANNELS * sizeof *got);
+    return got;
+}
+
+static void test_together_as_apart(void **state)
+{
+    struct small_net s = net_new();
+    size_t count = params_block_count(s.ps) + IMAGES * CHANNELS * PIXELS + 2 * CHANNELS;
+
+    (void)state;
+    for (unsigned flags = 0; flags <= (TAPE_TRAIN | TAPE_KEEP); flags++) {
+        for (unsigned frozen = 0; frozen < 8; frozen++) {
+            float *want = pooled_pass(&s, flags, frozen, false);
+            float *got = pooled_pass(&s, flags, frozen, true);
+
+            assert_memory_equal(got, want, count * sizeof *got);
+            free(want);
+            free(got);
+        }
+    }
+    net_free(&s);
+}
+
+enum { WIDTH = 16, PICTURE = 64, BATCH = 8 };
 
 /* Floats that backward of the network needs at hand at once: of each convolution its output, of
  * each block its result, of the pooling its result and a byte for each. */
@@ -155,7 +221,7 @@ static size_t kept_floats(void)
 static void test_network_keeps_what_it_needs(void **state)
 {
     struct resnet_options opt = {.channels = 3, .width = WIDTH};
-    static const int32_t label[BATCH] = {0, 5, 2, 90};
+    static const int32_t label[BATCH] = {0, 5, 2, 90, 3, 4, 7, 8};
     float *x = ref_random(BATCH * 3 * PICTURE * PICTURE, 1);
     size_t kept = kept_floats() * sizeof(float);
     uint64_t allocations = 0;
@@ -194,6 +260,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_dropped_is_made_again),
         cmocka_unit_test(test_dropped_without_maker),
+        cmocka_unit_test(test_together_as_apart),
         cmocka_unit_test(test_network_keeps_what_it_needs),
     };
 

@@ -138,14 +138,23 @@ static struct tensor *block_forward(const struct resnet_block *b, struct tape *t
     return y;
 }
 
+/* Convolution, batch norm, ReLU and max pool. */
+static struct tensor *stem_forward(const struct resnet_layer *stem, struct tape *t,
+                                   struct tensor *x)
+{
+    struct tensor *c = op_conv2d(t, x, tape_param(t, stem->conv), 2, 3);
+    struct tensor *y = op_batchnorm_maxpool(t, c, &stem->bn, true, 3, 2, 1);
+
+    tape_drop(t, c);
+    return y;
+}
+
 struct tensor *resnet_forward(const struct resnet *net, struct tape *t, struct tensor *x,
                               int frames)
 {
-    struct tensor *stem = layer_forward(&net->stem, t, x, 2, NULL, true);
-    struct tensor *h = op_maxpool(t, stem, 3, 2, 1);
+    struct tensor *h = stem_forward(&net->stem, t, x);
     struct tensor *y;
 
-    tape_drop(t, stem);
     for (int s = 0; s < RESNET_STAGES; s++) {
         for (int i = 0; i < RESNET_BLOCKS; i++)
             h = block_forward(&net->block[s][i], t, h);

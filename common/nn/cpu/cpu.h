@@ -72,7 +72,7 @@ typedef float v8f __attribute__((vector_size(32), may_alias));
 typedef int32_t v8i __attribute__((vector_size(32), may_alias));
 typedef double v8d __attribute__((vector_size(64), may_alias));
 typedef uint8_t v8u8 __attribute__((vector_size(8), may_alias));
-enum { LANES = 8 };
+enum { LANES = 8, MAX_BLOCK = 16 };
 
 #define V8F(p) (*(v8f *)(p))
 #define V8F_CONST(p) (*(const v8f *)(p))
