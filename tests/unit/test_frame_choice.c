@@ -119,6 +119,21 @@ static void test_ffmpeg_fps_grid(void **state)
     }
 }
 
+/* Half a second is the next one's: at two frames per second the last of each pair that rounds to a
+ * second is taken. */
+static void test_half_seconds(void **state)
+{
+    int64_t ms[8];
+    struct frame_choice c;
+    struct err e = {0};
+
+    (void)state;
+    for (int i = 0; i < 8; i++)
+        ms[i] = 500 * i;
+    assert_int_equal(frames_choose(&c, GRID_FFMPEG_FPS, 2.0, 8, ms, 0, "x", &e), ERR_OK);
+    assert_true(c.index[0] == 0 && c.index[1] == 2 && c.index[2] == 4 && !c.topped_up);
+}
+
 static void test_uniform_grid(void **state)
 {
     (void)state;
@@ -155,7 +170,8 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_reference_grid),    cmocka_unit_test(test_top_up),
         cmocka_unit_test(test_top_up_is_uniform), cmocka_unit_test(test_ffmpeg_fps_grid),
-        cmocka_unit_test(test_uniform_grid),      cmocka_unit_test(test_refused),
+        cmocka_unit_test(test_half_seconds),      cmocka_unit_test(test_uniform_grid),
+        cmocka_unit_test(test_refused),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -140,6 +140,26 @@ static void test_random_crops(void **state)
     assert_true(fabs(y - 0.5) < 0.01);
 }
 
+/* Other smallest areas than the usual one: the least of many
+ * crops has about that share. */
+static void test_smallest_area(void **state)
+{
+    static const double shares[] = {0.08, 0.3, 0.6};
+
+    (void)state;
+    for (size_t k = 0; k < sizeof shares / sizeof shares[0]; k++) {
+        struct rng r = rng_at(SEED, rng_stream("test.areas"), 0, 0);
+        double least = 1;
+
+        for (int i = 0; i < 2000; i++) {
+            struct image_crop c = image_crop_from(&r, 360, 360, shares[k]);
+
+            least = fmin(least, c.rect.w * c.rect.h / (360.0 * 360.0));
+        }
+        assert_true(least > shares[k] - 0.005 && least < shares[k] + 0.01);
+    }
+}
+
 static void test_crops_of_odd_pictures(void **state)
 {
     struct rng r = rng_at(SEED, rng_stream("test.odd"), 0, 0);
@@ -187,6 +207,7 @@ int main(void)
         cmocka_unit_test(test_resize_against_definition),
         cmocka_unit_test(test_jpeg_route_equals_rgb_route),
         cmocka_unit_test(test_random_crops),
+        cmocka_unit_test(test_smallest_area),
         cmocka_unit_test(test_crops_of_odd_pictures),
         cmocka_unit_test(test_draws),
         cmocka_unit_test(test_bad_size),

@@ -1,5 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #include "common/base/hash.h"
+#include "common/base/rng.h"
+#include "common/data/image.h"
 #include "common/data/xor.h"
 #include "tests/support/check.h"
 #include "tests/support/drawn_dataset.h"
@@ -141,6 +143,47 @@ static void test_order(void **state)
     data_close(d);
 }
 
+/* Every clip has crops of its own in every epoch, its three pictures one after another: stream
+ * "loader.crop", by number of the clip. Another epoch is in another order. */
+static void test_epochs(void **state)
+{
+    static _Alignas(64) float want[3 * SIDE * SIDE];
+    struct data *d = open_train(state);
+    struct loader_options o = options(true, 2);
+    struct image_loader *image = NULL;
+    struct loader *l = NULL;
+    uint32_t order[2][BATCH];
+    struct err e = {0};
+
+    ASSERT_OK(image_loader_new(&image, SIDE, &image_norm_imagenet, &e), e);
+    ASSERT_OK(loader_new(&l, d, &o, &e), e);
+    for (uint32_t epoch = 0; epoch < 2; epoch++) {
+        struct batch b;
+
+        loader_start(l, epoch, 0);
+        ASSERT_OK(loader_next(l, &b, &e), e);
+        memcpy(order[epoch], b.sample, sizeof order[epoch]);
+        for (int64_t i = 0; i < 3 * b.n; i++) {
+            struct rng r = rng_at(o.seed, rng_stream("loader.crop"), epoch, b.sample[i / 3]);
+            struct image_crop crop;
+            struct sample s;
+            int w, h;
+
+            ASSERT_OK(dataset_get(data_media(d), b.sample[i / 3], &s, &e), e);
+            for (int64_t f = 0; f <= i % 3; f++) {
+                ASSERT_OK(image_loader_size(image, s.jpeg[f], s.jpeg_len[f], &w, &h, &e), e);
+                crop = image_crop_from(&r, w, h, o.scale_min);
+            }
+            ASSERT_OK(image_load(image, s.jpeg[i % 3], s.jpeg_len[i % 3], &crop, want, &e), e);
+            assert_memory_equal(b.x[MEDIA_VIDEO] + i * 3 * SIDE * SIDE, want, sizeof want);
+        }
+    }
+    assert_true(memcmp(order[0], order[1], sizeof order[0]) != 0);
+    loader_free(l);
+    image_loader_free(image);
+    data_close(d);
+}
+
 /* Squares are averaged, what does not fill one is left out. */
 static void test_pooling(void **state)
 {
@@ -246,6 +289,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(test_determinism, scratch_setup, scratch_teardown),
         cmocka_unit_test_setup_teardown(test_order, scratch_setup, scratch_teardown),
+        cmocka_unit_test_setup_teardown(test_epochs, scratch_setup, scratch_teardown),
         cmocka_unit_test_setup_teardown(test_pooling, scratch_setup, scratch_teardown),
         cmocka_unit_test(test_vectors),
     };

@@ -432,6 +432,81 @@ static void test_fills(void **state)
     rig_close(&r);
 }
 
+/* Eq. 17 to the number: mean + g noise_std sqrt(max(variance, floor)) with the g noise_std that
+ * `normal` draws; also where there is no variance, or less than none by rounding. */
+static void test_ema_fill(void **state)
+{
+    static float fill[N * 32], normal[N * 32];
+    struct mask_site site;
+    struct step_rig r;
+    struct config c;
+    float *mean, *square;
+
+    (void)state;
+    rig_config(&c, "xor-pid", "synib", "random");
+    rig_shrink(&c);
+    c.fill = FILL_EMA;
+    c.noise_std = 0.5;
+    c.ema_var_floor = 0.04;
+    rig_open(&r, &method_synib, &c, "pid:0.25,0.25,0.25,0.25", N);
+    rig_step(&r, 0, 0);
+    site = mask_site_of(&r.step, 1);
+    mean = params_find(r.net.params, "synib.ema.x2.mean")->data;
+    square = params_find(r.net.params, "synib.ema.x2.square")->data;
+    square[3] = mean[3] * mean[3];
+    square[5] = mean[5] * mean[5] - 1e-3f;
+    fill_make(&r.step, &site, FILL_EMA, 0, fill);
+    fill_make(&r.step, &site, FILL_NORMAL, 0, normal);
+    for (int i = 0; i < N * 32; i++) {
+        double m = (double)mean[i % 32], variance = (double)square[i % 32] - m * m;
+
+        assert_float_equal(fill[i], m + (double)normal[i] * sqrt(fmax(variance, 0.04)), 1e-5);
+    }
+    rig_close(&r);
+}
+
+/* donor[b]: the row of a modality's site that row b of a shuffled fill is. */
+static void donors_of(const struct step_rig *r, int which, uint32_t draw, int donor[N])
+{
+    struct mask_site site = mask_site_of(&r->step, which);
+    static float fill[N * 32];
+
+    fill_make(&r->step, &site, FILL_SHUFFLE, draw, fill);
+    for (int b = 0; b < N; b++)
+        for (int from = 0; from < N; from++)
+            if (memcmp(fill + b * 32, site.x->data + from * 32, 32 * sizeof *fill) == 0)
+                donor[b] = from;
+}
+
+/* Modalities, draws and steps have permutations of their own, in which a row may keep its place. */
+static void test_shuffles(void **state)
+{
+    int one[N], other[N], kept = 0;
+    struct step_rig r;
+    struct config c;
+
+    (void)state;
+    open_pid(&r, &c, "random", SPACE_INPUT);
+    donors_of(&r, 0, 0, one);
+    donors_of(&r, 1, 0, other);
+    assert_true(memcmp(one, other, sizeof one) != 0);
+    donors_of(&r, 0, 1, other);
+    assert_true(memcmp(one, other, sizeof one) != 0);
+    r.step.step++;
+    donors_of(&r, 0, 0, other);
+    assert_true(memcmp(one, other, sizeof one) != 0);
+    r.step.step--;
+    donors_of(&r, 0, 0, other);
+    assert_memory_equal(one, other, sizeof one);
+    for (uint32_t draw = 0; draw < 20; draw++) {
+        donors_of(&r, 0, draw, other);
+        for (int b = 0; b < N; b++)
+            kept += other[b] == b;
+    }
+    assert_true(kept > 0 && kept < 60); /* one of N a draw */
+    rig_close(&r);
+}
+
 /* Masks of pictures and sound in input space: values per pixel, and the encoder runs again. */
 static void test_media_input_space(void **state)
 {
@@ -511,6 +586,8 @@ int main(void)
         cmocka_unit_test(test_complement),
         cmocka_unit_test(test_learned_complement),
         cmocka_unit_test(test_fills),
+        cmocka_unit_test(test_ema_fill),
+        cmocka_unit_test(test_shuffles),
         cmocka_unit_test_setup_teardown(test_media_input_space, scratch_setup, scratch_teardown),
         cmocka_unit_test(test_refused),
     };

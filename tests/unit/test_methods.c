@@ -581,6 +581,98 @@ static void test_same_masks_detached(void **state)
     }
 }
 
+static double masked_ce_by_hand(struct step_rig *r, void *ctx)
+{
+    struct by_hand *h = ctx;
+
+    memset(h->value, 0, sizeof h->value);
+    for (int64_t i = 0; i < r->batch.n; i++)
+        add_sample(r, h, i);
+    return h->value[VALUE_FUSED] + r->net.config.masked_ce * h->value[VALUE_MASKED_CE];
+}
+
+/* The label's loss of masked predictions trains all of the model, its encoders by both inputs,
+ * with either kind of masks and whatever synib.detach says of the divergence (R section 4.2,
+ * step 2). */
+static void test_gradient_of_masked_ce(void **state)
+{
+    (void)state;
+    for (int i = 0; i < 4; i++) {
+        double *want;
+        struct step_rig r;
+        struct by_hand h;
+        struct config c;
+
+        vector_config(&c, "synib", "random");
+        c.lambda = c.unimodal_weight = 0;
+        c.detach = i % 2;
+        c.masked_ce = 0.5;
+        c.ce_masks = i / 2 ? CE_MASKS_SHUFFLE : CE_MASKS_SAME;
+        rig_open(&r, &method_synib, &c, TASKS[0], N);
+        rig_step(&r, 0, 0);
+        memset(&h, 0, sizeof h);
+        make_masks(&r, &h);
+        want = ref_gradient(&r, masked_ce_by_hand, &h);
+        rig_assert_gradient(&r, want, i / 2 ? "shuffled" : "same masks");
+        free(want);
+        release(&h);
+        rig_close(&r);
+    }
+}
+
+/* A mask network learns once from a step, however often the step asks for its mask. */
+static void test_mask_network_learns_once(void **state)
+{
+    double norm[2], loss[2];
+    struct step_rig r;
+    struct config c;
+
+    (void)state;
+    for (int i = 0; i < 2; i++) {
+        vector_config(&c, "synib", "learned-mlp");
+        c.detach = true;
+        c.masked_ce = i == 0 ? 0 : 0.5; /* on the same masks: two passes */
+        c.ce_masks = CE_MASKS_SAME;
+        rig_open(&r, &method_synib, &c, TASKS[0], N);
+        rig_step(&r, 0, 0);
+        norm[i] = rig_gradient(&r, "mask.");
+        loss[i] = r.report.value[VALUE_MASK_LOSS];
+        rig_close(&r);
+    }
+    assert_true(norm[0] > 0 && norm[0] == norm[1] && loss[0] == loss[1]);
+}
+
+/* The passes of a step drop other units: where nothing is masked only that tells them apart. */
+static void test_dropout_of_passes(void **state)
+{
+    double value[2][3], fused = 0;
+
+    (void)state;
+    for (int drops = 0; drops < 2; drops++)
+        for (int i = 0; i < 3; i++) {
+            const struct method *m = i < 2 ? &method_synib : &method_masking_only;
+            struct step_rig r;
+            struct config c;
+
+            vector_config(&c, m->name, "random");
+            c.dropout = drops ? 0.5 : 0;
+            c.mask_space = SPACE_LATENT;
+            c.mask_p = 0;
+            c.masked_ce = 0.5;
+            c.ce_masks = i == 1 ? CE_MASKS_SHUFFLE : CE_MASKS_SAME;
+            rig_open(&r, m, &c, TASKS[0], N);
+            rig_step(&r, 0, 0);
+            value[drops][i] = r.report.value[VALUE_MASKED_CE]; /* of both modalities */
+            fused = r.report.value[VALUE_FUSED];
+            rig_close(&r);
+            if (!drops)
+                assert_float_equal(value[0][i], 2 * fused, 1e-6);
+            else
+                assert_true(fabs(value[1][i] - 2 * fused) > 1e-4);
+        }
+    assert_true(fabs(value[1][0] - value[1][1]) > 1e-4 && value[1][0] == value[1][2]);
+}
+
 static void test_registry(void **state)
 {
     const struct method *m = NULL;
@@ -594,8 +686,8 @@ static void test_registry(void **state)
     ASSERT_FAILS(method_find(&m, "vanila", &e), e, ERR_USAGE, "did you mean 'vanilla'");
 }
 
-/* Runs of pictures and sound alone start from the unimodal ones: those that fuse, unless they are
- * to start from scratch, and those that train nothing. */
+/* Runs of pictures and sound alone start from the unimodal ones: those that fuse, unless they
+ * are to start from scratch, and those that train nothing. */
 static void test_needs_unimodal(void **state)
 {
     struct config c = {.kind = KIND_MEDIA, .init = INIT_PRETRAINED};
@@ -643,6 +735,9 @@ int main(void)
         cmocka_unit_test(test_warmup),
         cmocka_unit_test(test_gradient_paths),
         cmocka_unit_test(test_same_masks_detached),
+        cmocka_unit_test(test_gradient_of_masked_ce),
+        cmocka_unit_test(test_mask_network_learns_once),
+        cmocka_unit_test(test_dropout_of_passes),
         cmocka_unit_test(test_registry),
         cmocka_unit_test(test_needs_unimodal),
         cmocka_unit_test(test_value_names),

@@ -4,6 +4,7 @@
 #include "train/report/boot.h"
 #include "train/report/doc.h"
 #include "train/report/label.h"
+#include "train/report/report.h"
 #include "train/report/svg.h"
 #include "train/report/text.h"
 
@@ -268,6 +269,70 @@ static void test_bootstrap_same_set_other_labels(void **state)
     free_runs(r, RUNS);
 }
 
+/* ---- cells and pairs ---- */
+
+enum { METHODS = 2, REPORTED = 6 };
+
+/* Runs of two methods; no accuracies add up to the same, and the last has no macro F1. */
+static void fill_report(struct report *r, struct report_run run[REPORTED])
+{
+    static const struct {
+        int row;
+        uint64_t seed;
+        const char *test;
+    } of[REPORTED] = {{0, 1, first_digest}, {0, 2, first_digest},  {0, 1, second_digest},
+                      {1, 2, first_digest}, {1, 1, second_digest}, {1, 3, first_digest}};
+
+    for (int i = 0; i < REPORTED; i++) {
+        fill_run(&run[i], of[i].test, of[i].test == first_digest ? FIRST_N : SECOND_N, (uint32_t)i,
+                 0.3 + 0.1 * i);
+        run[i].row = of[i].row;
+        run[i].seed = of[i].seed;
+        for (int m = 0; m < REPORT_METRICS; m++)
+            run[i].value[m] = (1 << i) / 64.0;
+    }
+    run[REPORTED - 1].value[METRIC_MACRO_F1] = NAN;
+    r->run = run;
+    r->all = r->n = REPORTED;
+    r->rows = METHODS;
+    r->columns = 1;
+}
+
+/* A cell's mean is of the runs that have a value; its interval is of all of them or not given. A
+ * difference is of runs with one test set and seed, those without a partner left out. */
+static void test_cells_and_pairs(void **state)
+{
+    struct report_options opt = {.cli = {.log = {.tool = "test", .level = LOG_QUIET}, .jobs = 1}};
+    struct report_run run[REPORTED];
+    struct report r = {.opt = &opt};
+    const struct summary *cell;
+    struct summary s, want;
+    struct err e = {0};
+
+    (void)state;
+    fill_report(&r, run);
+    ASSERT_OK(report_measure(&r, &e), e);
+    cell = report_cell(&r, 1, 0, METRIC_ACCURACY);
+    assert_int_equal(cell->n, 3);
+    near(cell->mean, (8 + 16 + 32) / 64.0 / 3);
+    ASSERT_OK(boot_interval(&r.boot, &want, (size_t[]){3, 4, 5}, NULL, 3, METRIC_ACCURACY, &e), e);
+    assert_true(cell->low == want.low && cell->high == want.high);
+    cell = report_cell(&r, 1, 0, METRIC_MACRO_F1);
+    assert_int_equal(cell->n, 2);
+    near(cell->mean, (8 + 16) / 64.0 / 2);
+    assert_true(isnan(cell->low) && isnan(cell->high));
+    ASSERT_OK(report_difference(&r, 1, 0, 0, METRIC_ACCURACY, &s, &e), e);
+    assert_int_equal(s.n, 2);
+    near(s.mean, (8 - 2 + 16 - 4) / 64.0 / 2);
+    ASSERT_OK(
+        boot_interval(&r.boot, &want, (size_t[]){3, 4}, (size_t[]){1, 2}, 2, METRIC_ACCURACY, &e),
+        e);
+    assert_true(s.low == want.low && s.high == want.high);
+    boot_free(&r.boot);
+    free(r.cell);
+    free_runs(run, REPORTED);
+}
+
 /* ---- labels ---- */
 
 static void test_labels(void **state)
@@ -481,6 +546,7 @@ int main(void)
         cmocka_unit_test(test_bootstrap_repeats),
         cmocka_unit_test(test_bootstrap_width),
         cmocka_unit_test(test_bootstrap_same_set_other_labels),
+        cmocka_unit_test(test_cells_and_pairs),
         cmocka_unit_test(test_labels),
         cmocka_unit_test(test_settings),
         cmocka_unit_test(test_escapes),

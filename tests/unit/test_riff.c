@@ -343,6 +343,15 @@ static void test_measure(void **state)
     riff_measure(&stats, &info);
     assert_int_equal(stats.peak, 32768);
     assert_float_equal(stats.clipped_part, 3.0 / 20.0, 1e-12);
+    tiny_wav(&t, 2, 16000, 20); /* two channels of one value each */
+    assert_int_equal(riff_walk(&info, "x.wav", t.data, t.len, &e), ERR_OK);
+    for (int i = 0; i < 40; i++)
+        memcpy(t.data + 44 + 2 * i, i % 2 == 0 ? "\x09\x00" : "\xf0\xff", 2);
+    riff_measure(&stats, &info);
+    assert_true(!stats.silent && stats.constant && stats.peak == 16);
+    t.data[44 + 2 * 39] = 0xf1;
+    riff_measure(&stats, &info);
+    assert_false(stats.constant);
 }
 
 int main(void)

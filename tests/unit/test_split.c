@@ -157,6 +157,30 @@ static void test_kfold_seeds(void **state)
     corpus_free(&c);
 }
 
+/* Three actors come in all six orders, of which fold 0 tests the first and validates on the second.
+ */
+static void test_kfold_orders(void **state)
+{
+    bool seen[3][3] = {{false}};
+    struct corpus c;
+    struct err e = {0};
+
+    read_corpus(&c, *state, 3);
+    for (uint64_t seed = 0; seed < 100; seed++) {
+        int32_t actor[N_PARTS] = {0};
+        struct split_table t;
+
+        ASSERT_OK(split_kfold(&t, &c, seed, 3, 0, &e), e);
+        for (size_t i = 0; i < t.count; i++)
+            actor[t.row[i].part] = t.row[i].actor;
+        seen[actor[PART_TEST] % 3][actor[PART_VAL] % 3] = true;
+        split_table_free(&t);
+    }
+    for (int i = 0; i < 9; i++)
+        assert_true(seen[i / 3][i % 3] == (i / 3 != i % 3));
+    corpus_free(&c);
+}
+
 /* ---- tables ---- */
 
 static void test_user_table(void **state)
@@ -348,6 +372,37 @@ static void test_audit_reads(void **state)
     free(ours);
 }
 
+/* What an audit says of folds that test the same, and of one sound in two parts. */
+static void test_audit_counts(void **state)
+{
+    char *json = put(*state, "s.json",
+                     "{\"1\": {\"train\": [\"1001_DFA_ANG_XX\", \"1001_DFA_SAD_XX\"], \"test\": "
+                     "[\"1003_DFA_ANG_XX\", \"1003_DFA_SAD_XX\", \"1004_DFA_SAD_XX\"]}, \"2\": "
+                     "{\"test\": [\"1003_DFA_ANG_XX\", \"1003_DFA_HAP_XX\"]}}");
+    char *media = put(*state, "media.tsv",
+                      "#synib-media 1\nclip\twav_sha256\n1001_DFA_ANG_XX\ta\n"
+                      "1001_DFA_SAD_XX\ta\n1003_DFA_ANG_XX\ta\n1003_DFA_SAD_XX\tb\n"
+                      "1004_DFA_SAD_XX\tb\n");
+    struct split_options opt = SPLIT_OPTIONS_DEFAULT;
+    char *text = NULL;
+    size_t len;
+    struct err e = {0};
+
+    opt.audit[opt.audits++] = json;
+    opt.media = media;
+    opt.out = open_memstream(&text, &len);
+    assert_non_null(opt.out);
+    ASSERT_OK(split_run(&opt, &e), e);
+    assert_int_equal(fclose(opt.out), 0);
+    assert_non_null(strstr(text, "  identical sound across parts: 2\n"
+                                 "    1001_DFA_ANG_XX (train) = 1003_DFA_ANG_XX (test)\n"
+                                 "    1001_DFA_SAD_XX (train) = 1003_DFA_ANG_XX (test)\n"));
+    assert_non_null(strstr(text, "test overlap of 1 and 2: 1 speakers, 1 clips\n"));
+    free(text);
+    free(json);
+    free(media);
+}
+
 /* Files that say no parts are the parts of one fold. */
 static void test_audit_plain_files(void **state)
 {
@@ -454,9 +509,10 @@ int main(void)
 #define WITH_FOLDER(test) cmocka_unit_test_setup_teardown(test, scratch_setup, scratch_teardown)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_names),          WITH_FOLDER(test_kfold),
-        WITH_FOLDER(test_kfold_seeds),         WITH_FOLDER(test_user_table),
-        WITH_FOLDER(test_round_trip),          WITH_FOLDER(test_bad_splits),
-        cmocka_unit_test(test_leaks),          WITH_FOLDER(test_audit_reads),
+        WITH_FOLDER(test_kfold_seeds),         WITH_FOLDER(test_kfold_orders),
+        WITH_FOLDER(test_user_table),          WITH_FOLDER(test_round_trip),
+        WITH_FOLDER(test_bad_splits),          cmocka_unit_test(test_leaks),
+        WITH_FOLDER(test_audit_reads),         WITH_FOLDER(test_audit_counts),
         WITH_FOLDER(test_audit_plain_files),   WITH_FOLDER(test_audit_refuses),
         WITH_FOLDER(test_audit_random_damage),
     };
