@@ -35,7 +35,7 @@ struct shard_value {
 
 struct shard_options {
     const char *prefix;    /* file name prefix, e.g. "video" */
-    uint64_t target_bytes; /* start a new shard past this size; 0 = 128 MiB */
+    uint64_t target_bytes; /* a shard ends with the sample that reaches it; 0 = 128 MiB */
     bool force;            /* replace an existing set */
 };
 
