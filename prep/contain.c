@@ -5,6 +5,7 @@
 #include "prep/contain_guard.h"
 
 #include <errno.h>
+#include <poll.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
@@ -141,17 +142,38 @@ void contain_close(struct contain *c)
 
 /* ---- a job ---- */
 
+/* recv() gives 0 for an empty message too, which a worker can send. */
+static bool hung_up(int fd)
+{
+    struct pollfd p = {.fd = fd};
+
+    return poll(&p, 1, 0) == 1 && (p.revents & POLLHUP) != 0;
+}
+
+/* The guard has left or was ended: errno is that of recv(), 0 at the end of what was sent. */
+static enum err_code nobody_there(const struct contain_slot *s, struct err *e)
+{
+    int no_fork = __atomic_load_n(&s->clock->no_fork, __ATOMIC_ACQUIRE);
+
+    if (no_fork != 0) {
+        errno = no_fork;
+        return err_sys(e, "worker process: cannot start: use fewer jobs (-j)");
+    }
+    if (errno != 0)
+        return err_sys(e, "worker process: cannot be heard");
+    return err_set(e, ERR_IO, "worker process: the process that guards it was ended");
+}
+
 static enum err_code receive(struct contain_slot *s, struct contain_reply *reply, struct err *e)
 {
     ssize_t n;
 
-    do
+    do {
+        errno = 0;
         n = recv(s->fd, reply, sizeof *reply, 0);
-    while (n < 0 && errno == EINTR);
-    if (n < 0)
-        return err_sys(e, "worker process: cannot be heard");
-    if (n == 0)
-        return err_set(e, ERR_IO, "worker process: the process that guards it was ended");
+    } while (n < 0 && errno == EINTR);
+    if (n < 0 || (n == 0 && hung_up(s->fd)))
+        return nobody_there(s, e);
     if (n != (ssize_t)sizeof *reply)
         reply->number = 0; /* nonsense: no job has this number */
     reply->text[sizeof reply->text - 1] = '\0';
@@ -169,10 +191,6 @@ static enum err_code ask(struct contain_slot *s, struct contain_request *q,
     do
         TRY(receive(s, reply, e));
     while (reply->number != q->number);
-    if (reply->end == END_NO_FORK) {
-        errno = reply->wait_status;
-        (void)err_sys(e, "worker process: cannot start: use fewer jobs (-j)");
-    }
     __atomic_store_n(&s->clock->done, q->number, __ATOMIC_RELEASE);
 out:
     return e->code;
@@ -234,7 +252,9 @@ static void settle(const struct contain *c, const char *name, struct contain_rep
         (void)err_set(fault, ERR_DATA, "%s: gave up: its decoder waited for %g s", name,
                       (double)limits->idle_ms / 1000);
         break;
-    default: how_it_died(c, name, reply->wait_status, fault);
+    case END_DIED: how_it_died(c, name, reply->wait_status, fault); break;
+    default:
+        (void)err_set(fault, ERR_FORMAT, "%s: its decoder answered what no worker answers", name);
     }
 }
 

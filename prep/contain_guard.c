@@ -166,7 +166,7 @@ static void report(const struct contain_slot *slot, enum contain_end end, int st
         .wait_status = status,
     };
 
-    if (end != END_NO_FORK && request_waits(MSG_DONTWAIT))
+    if (request_waits(MSG_DONTWAIT))
         return; /* nobody has taken it up: it is the next worker's */
     (void)send(CHANNEL, &reply, sizeof reply, MSG_NOSIGNAL);
 }
@@ -204,7 +204,7 @@ _Noreturn void contain_guard(const struct contain_options *opt, const struct con
         enum contain_end end;
 
         if (pid < 0) {
-            report(slot, END_NO_FORK, errno);
+            __atomic_store_n(&slot->clock->no_fork, errno, __ATOMIC_RELEASE);
             leave(1);
         }
         end = watch_over(opt, slot, pid, &status);

@@ -17,12 +17,13 @@ struct contain_request {
     bool ping; /* only say whether the worker is confined */
 };
 
+/* Guard and worker hold the same end of the socket, so a worker that was taken over can say any of
+ * these. Each costs the clip at most: what ends the run is not said here. */
 enum contain_end {
-    END_DONE,    /* by the worker: code and text, or out_len */
-    END_DIED,    /* by the guard, as all others: wait_status */
-    END_CPU,     /* used up cpu_ms */
-    END_IDLE,    /* waited for idle_ms */
-    END_NO_FORK, /* no worker could be started; the guard is gone too */
+    END_DONE, /* by the worker: code and text, or out_len */
+    END_DIED, /* by the guard, as all others: wait_status */
+    END_CPU,  /* used up cpu_ms */
+    END_IDLE, /* waited for idle_ms */
 };
 
 struct contain_reply {
@@ -34,10 +35,12 @@ struct contain_reply {
     char text[ERR_TEXT_SIZE];
 };
 
-/* Written by the tool, read by the guard, unknown to the worker: whether a job is running. */
+/* Between tool and guard: whether a job is running, and what the guard alone may say. The worker
+ * gives this memory back before it gets any bytes, and has no way to map it again. */
 struct contain_clock {
-    uint64_t asked; /* atomic: number of the last request, set before it is sent */
-    uint64_t done;  /* atomic: of the last one that is settled */
+    uint64_t asked;  /* atomic, the tool's: number of the last request, set before it is sent */
+    uint64_t done;   /* atomic, the tool's: of the last one that is settled */
+    int32_t no_fork; /* atomic, the guard's: why it could not start a worker (errno), and left */
 };
 
 struct contain_slot {

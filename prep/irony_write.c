@@ -359,21 +359,11 @@ out:
     return e->code;
 }
 
-static uint64_t set_bytes(const struct shard_set *s)
-{
-    uint64_t sum = 0;
-    int64_t first, count;
-
-    for (int i = 0; i < shard_set_shards(s); i++)
-        sum += tensorfile_size(shard_set_shard(s, i, &first, &count));
-    return sum;
-}
-
 /* A self-contained sample takes what the bases take per clip. */
 static enum err_code check_room(const struct job *j, struct err *e)
 {
-    double sample = (double)set_bytes(j->video) / (double)shard_set_count(j->video) +
-                    (double)set_bytes(j->audio) / (double)shard_set_count(j->audio);
+    double sample = (double)shard_set_bytes(j->video) / (double)shard_set_count(j->video) +
+                    (double)shard_set_bytes(j->audio) / (double)shard_set_count(j->audio);
     size_t samples = 0;
 
     for (int p = 0; p < N_PARTS; p++)

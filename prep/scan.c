@@ -74,10 +74,9 @@ out:
     return e->code;
 }
 
-static enum err_code resolve(char **out, const char *path, struct err *e)
+static enum err_code look_for(const char *path, struct err *e)
 {
-    *out = realpath(path, NULL);
-    return *out != NULL
+    return access(path, F_OK) == 0
                ? ERR_OK
                : err_sys(e, "%s: cannot open: a corpus has VideoFlash/ and AudioWAV/", path);
 }
@@ -85,10 +84,10 @@ static enum err_code resolve(char **out, const char *path, struct err *e)
 static enum err_code rules_init(struct scan_rules *r, const struct scan_options *opt, struct err *e)
 {
     *r = (struct scan_rules){.opt = opt};
-    TRY(resolve(&r->real_root, opt->root, e));
+    TRY(look_for(opt->root, e));
     for (int m = 0; m < N_SCAN_MEDIA; m++) {
         TRY(path_join(&r->folder[m], opt->root, scan_media_folders[m], e));
-        TRY(resolve(&r->real[m], r->folder[m], e));
+        TRY(look_for(r->folder[m], e));
     }
     TRY(open_media(r, e));
     TRY(open_issues(r, e));
@@ -102,11 +101,8 @@ static void rules_free(struct scan_rules *r)
     tsv_index_free(&r->issues_index);
     tsv_free(r->media);
     tsv_free(r->issues);
-    free(r->real_root);
-    for (int m = 0; m < N_SCAN_MEDIA; m++) {
+    for (int m = 0; m < N_SCAN_MEDIA; m++)
         free(r->folder[m]);
-        free(r->real[m]);
-    }
 }
 
 /* ---- pairs ---- */

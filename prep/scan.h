@@ -52,9 +52,7 @@ extern const char *const scan_checked_names[]; /* "none" "official" "corpus" "gi
 /* What a clip is compared with, and who walks it. Read-only, shared by all threads. */
 struct scan_rules {
     const struct scan_options *opt;
-    char *folder[N_SCAN_MEDIA]; /* as given: ROOT/VideoFlash, ROOT/AudioWAV */
-    char *real[N_SCAN_MEDIA];   /* the same, resolved */
-    char *real_root;
+    char *folder[N_SCAN_MEDIA]; /* ROOT/VideoFlash, ROOT/AudioWAV */
     enum scan_checked checked;
     struct tsv *media; /* NULL with CHECKED_NONE */
     struct tsv_index media_index;

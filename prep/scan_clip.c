@@ -6,7 +6,6 @@
 #include "prep/riff.h"
 #include "prep/scan_walk.h"
 
-#include <errno.h>
 #include <inttypes.h>
 #include <stdarg.h>
 #include <stdlib.h>
@@ -54,35 +53,19 @@ void scan_clip_path(char out[SCAN_PATH_SIZE], const struct scan_clip *c, enum sc
 
 /* ---- reading ---- */
 
-static bool beneath(const char *path, const char *folder)
+/* Of an error that begins with a path, what follows it: reasons name files relative to ROOT, as
+ * manifests hold no machine paths. */
+static const char *without_path(const struct err *fault, const char *path)
 {
-    size_t n = strlen(folder);
+    struct err masked = {0};
+    size_t n;
 
-    return strncmp(path, folder, n) == 0 && (path[n] == '/' || (n > 0 && folder[n - 1] == '/'));
+    (void)err_set(&masked, ERR_IO, "%s", path); /* without control characters, as fault is */
+    n = strlen(masked.text);
+    return strncmp(fault->text, masked.text, n) == 0 ? fault->text + n : ": cannot be read";
 }
 
-/* A link may point anywhere in ROOT or in its media folder (which may itself be a link), no
- * further: a corpus from elsewhere must not make us read other files. */
-static bool path_ok(struct scan_clip *c, const struct scan_rules *r, enum scan_media m,
-                    const char *path, const char *shown, struct err *e)
-{
-    char *real = realpath(path, NULL);
-    bool ok = real != NULL && (beneath(real, r->real_root) || beneath(real, r->real[m]));
-
-    if (real == NULL && errno == ENOMEM) {
-        (void)err_sys(e, "%s", path);
-    } else if (real == NULL) {
-        c->rejected = true;
-        scan_clip_say(c, "%s: cannot be opened: %s", shown, strerror(errno));
-    } else if (!ok) {
-        c->rejected = true;
-        scan_clip_say(c, "%s: is a link that leaves the corpus", shown);
-    }
-    free(real);
-    return ok;
-}
-
-/* Reads one half; a half that cannot be read rejects the clip. */
+/* Reads one half; a half that cannot be read, or is a link out of the corpus, rejects the clip. */
 static enum err_code read_half(struct file_view *v, struct scan_clip *c, const struct scan_rules *r,
                                enum scan_media m, const char *shown, struct err *e)
 {
@@ -93,16 +76,11 @@ static enum err_code read_half(struct file_view *v, struct scan_clip *c, const s
 
     *v = (struct file_view){0};
     TRY(path_join(&path, r->opt->root, shown, e));
-    if (!path_ok(c, r, m, path, shown, e))
-        goto out;
     if (file_read_beneath(v, r->opt->root, shown, SCAN_MEDIA_MAX_BYTES, &fault) != ERR_OK) {
         if (fault.code == ERR_NOMEM)
             FAIL(err_copy(e, &fault));
         c->rejected = true;
-        /* Reasons name files relative to ROOT: manifests hold no machine paths. */
-        scan_clip_say(c, "%s%s", shown,
-                      strncmp(fault.text, path, strlen(path)) == 0 ? fault.text + strlen(path)
-                                                                   : ": cannot be read");
+        scan_clip_say(c, "%s%s", shown, without_path(&fault, path));
         goto out;
     }
     TRY(sha256_bytes(v->data, v->len, digest, e));

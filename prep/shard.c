@@ -12,19 +12,25 @@ enum err_code inspect_json(FILE *out, json_t *object, struct err *e)
     return json_print(object, out, JSON_INDENT(2) | JSON_REAL_PRECISION(9), e);
 }
 
-static double number_at(enum dtype dtype, const uint8_t *p)
+static int64_t whole_at(enum dtype dtype, const uint8_t *p)
 {
+    int64_t i64 = *p;
     int32_t i32;
-    int64_t i64;
+
+    if (dtype == DTYPE_I64)
+        memcpy(&i64, p, sizeof i64);
+    if (dtype != DTYPE_I32)
+        return i64;
+    memcpy(&i32, p, sizeof i32);
+    return i32;
+}
+
+static double real_at(const uint8_t *p)
+{
     float f32;
 
-    switch (dtype) {
-    case DTYPE_U8: return *p;
-    case DTYPE_I32: memcpy(&i32, p, sizeof i32); return i32;
-    case DTYPE_I64: memcpy(&i64, p, sizeof i64); return (double)i64;
-    case DTYPE_F32: memcpy(&f32, p, sizeof f32); return (double)f32;
-    }
-    return 0;
+    memcpy(&f32, p, sizeof f32);
+    return (double)f32;
 }
 
 struct number_summary summarise(enum dtype dtype, const void *data, size_t bytes)
@@ -34,7 +40,8 @@ struct number_summary summarise(enum dtype dtype, const void *data, size_t bytes
     double sum = 0;
 
     for (size_t at = 0; at < bytes; at += dtype_size(dtype)) {
-        double v = number_at(dtype, p + at);
+        int64_t whole = dtype != DTYPE_F32 ? whole_at(dtype, p + at) : 0;
+        double v = dtype != DTYPE_F32 ? (double)whole : real_at(p + at);
 
         if (!isfinite(v)) {
             s.not_finite++;
@@ -44,6 +51,8 @@ struct number_summary summarise(enum dtype dtype, const void *data, size_t bytes
             s.min = v;
         if (s.count == 0 || v > s.max)
             s.max = v;
+        s.least = s.count == 0 || whole < s.least ? whole : s.least;
+        s.most = s.count == 0 || whole > s.most ? whole : s.most;
         sum += v;
         s.count++;
     }

@@ -27,10 +27,12 @@ NODISCARD enum err_code inspect_stat_vectors(const struct inspect_options *opt,
 /* Writes the object and a line end, and drops it; NULL is an ERR_NOMEM. */
 NODISCARD enum err_code inspect_json(FILE *out, json_t *object, struct err *e);
 
-/* Smallest, mean and largest of a tensor's numbers, and how many are not finite (left out). */
+/* Smallest, mean and largest of a tensor's numbers, and how many are not finite (left out). Doubles
+ * round large I64; least and most, of whole numbers only, are exact. */
 struct number_summary {
     double min, mean, max;
-    uint64_t count, not_finite;
+    int64_t least, most;
+    uint64_t count, not_finite; /* no count: no min, mean and max */
 };
 struct number_summary summarise(enum dtype dtype, const void *data, size_t bytes);
 

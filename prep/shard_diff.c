@@ -1,14 +1,17 @@
 /* SPDX-License-Identifier: MIT */
 #include "prep/shard_commands.h"
 
+#include "common/data/json.h"
+
 #include <inttypes.h>
 #include <stdarg.h>
 #include <stdlib.h>
 #include <string.h>
 
-/* Differences found so far, one line each. */
+/* Differences found so far, one line each. Counted apart: a line that was lost is still one. */
 struct report {
     json_t *lines;
+    size_t count;
     const char *split; /* which one is being compared, "" outside datasets */
 };
 
@@ -21,9 +24,11 @@ static void say(struct report *r, const char *fmt, ...)
     va_list ap;
 
     va_start(ap, fmt);
-    vsnprintf(text + n, sizeof text - n, fmt, ap);
+    if ((size_t)vsnprintf(text + n, sizeof text - n, fmt, ap) >= sizeof text - n)
+        memcpy(text + sizeof text - 4, "...", 4); /* it goes on */
     va_end(ap);
-    (void)json_array_append_new(r->lines, json_string(text));
+    (void)json_array_append_new(r->lines, json_shown(text));
+    r->count++;
 }
 
 static void diff_meta(struct report *r, const struct shard_set *a, const struct shard_set *b)
@@ -238,14 +243,17 @@ enum err_code inspect_diff(const struct inspect_options *opt, struct err *e)
     TRY(target_open(&a, opt->target[0], opt->split, opt->base, e));
     TRY(target_open(&b, opt->target[1], opt->split, opt->base, e));
     TRY(diff_targets(&r, &a, &b, e));
+    if (json_lost())
+        FAIL(err_set(e, ERR_NOMEM, "diff: no memory for what was found"));
     if (opt->cli.json)
         TRY(inspect_json(opt->out,
-                         json_pack("{s:s, s:s, s:b, s:O}", "a", a.path, "b", b.path, "differ",
-                                   json_array_size(r.lines) > 0, "differences", r.lines),
+                         json_pack("{s:o, s:o, s:b, s:O}", "a", json_shown(a.path), "b",
+                                   json_shown(b.path), "differ", r.count > 0, "differences",
+                                   r.lines),
                          e));
     else
         json_array_foreach(r.lines, i, line) fprintf(opt->out, "%s\n", json_string_value(line));
-    if (json_array_size(r.lines) > 0)
+    if (r.count > 0)
         FAIL(err_set(e, ERR_DATA, "%s and %s differ", a.path, b.path));
 out:
     json_decref(r.lines);

@@ -3,6 +3,7 @@
 
 #include "common/base/hash.h"
 #include "common/data/jpeg.h"
+#include "common/data/json.h"
 
 #include <inttypes.h>
 #include <stdlib.h>
@@ -25,6 +26,33 @@ static void bytes_text(const struct shard_value *v, char *out, size_t size)
     jpeg_decoder_free(d);
 }
 
+/* A number that a summary found; null when it found none, as JSON has none that are not finite. */
+static json_t *number_json(enum dtype dtype, const struct number_summary *s, double real,
+                           int64_t whole)
+{
+    if (s->count == 0)
+        return json_null();
+    return dtype == DTYPE_F32 ? json_real(real) : json_integer(whole);
+}
+
+/* {"min": ..., "mean": ..., "max": ..., "not_finite": ...} */
+static json_t *summary_json(enum dtype dtype, const struct number_summary *s)
+{
+    return json_pack("{s:o, s:o, s:o, s:I}", "min", number_json(dtype, s, s->min, s->least), "mean",
+                     number_json(DTYPE_F32, s, s->mean, 0), "max",
+                     number_json(dtype, s, s->max, s->most), "not_finite",
+                     (json_int_t)s->not_finite);
+}
+
+static void summary_text(const struct number_summary *s, char *out, size_t size)
+{
+    if (s->count == 0)
+        snprintf(out, size, s->not_finite > 0 ? "NONE IS FINITE" : "no numbers");
+    else
+        snprintf(out, size, "min %.6g, mean %.6g, max %.6g%s", s->min, s->mean, s->max,
+                 s->not_finite > 0 ? ", NOT ALL FINITE" : "");
+}
+
 /* The first numbers of an array, or all of a short one. */
 static json_t *numbers_json(const struct shard_field *f, const struct shard_value *v)
 {
@@ -36,8 +64,7 @@ static json_t *numbers_json(const struct shard_field *f, const struct shard_valu
                                   dtype_size(f->dtype)};
         struct number_summary s = summarise(f->dtype, one.data, one.len);
 
-        (void)json_array_append_new(list, f->dtype == DTYPE_F32 ? json_real(s.mean)
-                                                                : json_integer((json_int_t)s.mean));
+        (void)json_array_append_new(list, number_json(f->dtype, &s, s.mean, s.least));
     }
     return list;
 }
@@ -69,6 +96,7 @@ static json_t *show_value(const struct view *view, const struct shard_field *f,
 {
     char hex[SHA256_HEX_SIZE], words[256];
     struct number_summary s;
+    json_t *shown;
     int32_t number;
 
     if (f->ragged) {
@@ -77,7 +105,7 @@ static json_t *show_value(const struct view *view, const struct shard_field *f,
     }
     if (f->dtype == DTYPE_U8 && f->rank == 1 && v->len == CLIP_NAME_SIZE && clip_name_ok(v->data)) {
         snprintf(text, size, "%s", *(const char *)v->data != '\0' ? (const char *)v->data : "-");
-        return json_string(v->data);
+        return json_shown(v->data);
     }
     if (f->dtype == DTYPE_U8 && v->len == SHA256_SIZE && strstr(f->name, "sha256") != NULL) {
         sha256_hex(v->data, hex);
@@ -91,10 +119,10 @@ static json_t *show_value(const struct view *view, const struct shard_field *f,
         return json_integer(number);
     }
     s = summarise(f->dtype, v->data, v->len);
-    snprintf(text, size, "min %.6g, mean %.6g, max %.6g%s", s.min, s.mean, s.max,
-             s.not_finite > 0 ? ", NOT ALL FINITE" : "");
-    return json_pack("{s:f, s:f, s:f, s:I, s:o}", "min", s.min, "mean", s.mean, "max", s.max,
-                     "not_finite", (json_int_t)s.not_finite, "first", numbers_json(f, v));
+    summary_text(&s, text, size);
+    shown = summary_json(f->dtype, &s);
+    (void)json_object_set_new(shown, "first", numbers_json(f, v));
+    return shown;
 }
 
 static enum err_code dump_sample(const struct inspect_options *opt, const struct target *t,
@@ -112,15 +140,15 @@ static enum err_code dump_sample(const struct inspect_options *opt, const struct
 
         TRY(view_get(v, i, f, &value, e));
         shown = show_value(v, &v->field[f], &value, text, sizeof text);
-        (void)json_object_set_new(fields, v->field[f].name, shown);
+        (void)json_set_shown(fields, v->field[f].name, shown);
         field_type_text(&v->field[f], type, sizeof type);
         if (!opt->cli.json)
             fprintf(opt->out, "  %-14s %-16s %s\n", v->field[f].name, type, text);
     }
     if (opt->cli.json)
         TRY(inspect_json(opt->out,
-                         json_pack("{s:s, s:s, s:I, s:O}", "path", t->path, "split", v->name,
-                                   "sample", (json_int_t)i, "fields", fields),
+                         json_pack("{s:o, s:o, s:I, s:O}", "path", json_shown(t->path), "split",
+                                   json_shown(v->name), "sample", (json_int_t)i, "fields", fields),
                          e));
 out:
     json_decref(fields);
@@ -131,26 +159,28 @@ static enum err_code dump_tensors(const struct inspect_options *opt, const struc
                                   struct err *e)
 {
     json_t *tensors = json_object();
+    char text[128];
 
     TRY(tensorfile_verify_all(t->file, e));
     for (int i = 0; i < tensorfile_count(t->file); i++) {
         const struct tensor_info *info = tensorfile_info(t->file, i);
         struct number_summary s = summarise(info->dtype, tensorfile_data(t->file, i), info->bytes);
 
-        if (opt->cli.json)
-            (void)json_object_set_new(
-                tensors, info->name,
-                json_pack("{s:s, s:I, s:f, s:f, s:f, s:I}", "dtype", dtype_name(info->dtype),
-                          "bytes", (json_int_t)info->bytes, "min", s.min, "mean", s.mean, "max",
-                          s.max, "not_finite", (json_int_t)s.not_finite));
-        else
-            fprintf(opt->out, "%-44s %-3s %10" PRIu64 " bytes  min %.6g, mean %.6g, max %.6g%s\n",
-                    info->name, dtype_name(info->dtype), info->bytes, s.min, s.mean, s.max,
-                    s.not_finite > 0 ? ", NOT ALL FINITE" : "");
+        if (opt->cli.json) {
+            json_t *one = summary_json(info->dtype, &s);
+
+            (void)json_object_set_new(one, "dtype", json_string(dtype_name(info->dtype)));
+            (void)json_object_set_new(one, "bytes", json_integer((json_int_t)info->bytes));
+            (void)json_set_shown(tensors, info->name, one);
+            continue;
+        }
+        summary_text(&s, text, sizeof text);
+        fprintf(opt->out, "%-44s %-3s %10" PRIu64 " bytes  %s\n", info->name,
+                dtype_name(info->dtype), info->bytes, text);
     }
     if (opt->cli.json)
-        TRY(inspect_json(opt->out, json_pack("{s:s, s:O}", "path", t->path, "tensors", tensors),
-                         e));
+        TRY(inspect_json(
+            opt->out, json_pack("{s:o, s:O}", "path", json_shown(t->path), "tensors", tensors), e));
 out:
     json_decref(tensors);
     return e->code;

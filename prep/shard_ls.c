@@ -1,17 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 #include "prep/shard_commands.h"
 
+#include "common/data/json.h"
+
 #include <inttypes.h>
-
-static uint64_t set_bytes(const struct shard_set *s)
-{
-    uint64_t bytes = 0;
-    int64_t first, count;
-
-    for (int i = 0; i < shard_set_shards(s); i++)
-        bytes += tensorfile_size(shard_set_shard(s, i, &first, &count));
-    return bytes;
-}
 
 static void print_set(FILE *out, const struct target *t, const struct view *v)
 {
@@ -20,7 +12,8 @@ static void print_set(FILE *out, const struct target *t, const struct view *v)
 
     fprintf(out, "%s%s%s\n", t->path, v->name[0] != '\0' ? " split " : "", v->name);
     fprintf(out, "  samples  %" PRId64 " in %d shard%s, %" PRIu64 " bytes\n", v->count,
-            shard_set_shards(v->set), shard_set_shards(v->set) > 1 ? "s" : "", set_bytes(v->set));
+            shard_set_shards(v->set), shard_set_shards(v->set) > 1 ? "s" : "",
+            shard_set_bytes(v->set));
     if (shard_set_digest(v->set)[0] != '\0')
         fprintf(out, "  digest   %s\n", shard_set_digest(v->set));
     fprintf(out, "  fields\n");
@@ -68,16 +61,17 @@ static json_t *set_json(const struct target *t, const struct view *v)
 
     for (int f = 0; f < shard_set_field_count(v->set); f++) {
         field_type_text(shard_set_field(v->set, f), type, sizeof type);
-        (void)json_array_append_new(
-            fields,
-            json_pack("{s:s, s:s}", "name", shard_set_field(v->set, f)->name, "type", type));
+        (void)json_array_append_new(fields, json_pack("{s:o, s:s}", "name",
+                                                      json_shown(shard_set_field(v->set, f)->name),
+                                                      "type", type));
     }
     for (int i = 0; (key = shard_set_meta_key(v->set, i)) != NULL; i++)
-        (void)json_object_set_new(meta, key, json_string(shard_set_meta(v->set, key)));
-    return json_pack("{s:s, s:s, s:s, s:I, s:i, s:I, s:s, s:o, s:o}", "path", t->path, "kind",
-                     "set", "split", v->name, "samples", (json_int_t)v->count, "shards",
-                     shard_set_shards(v->set), "bytes", (json_int_t)set_bytes(v->set), "digest",
-                     shard_set_digest(v->set), "fields", fields, "metadata", meta);
+        (void)json_set_shown(meta, key, json_shown(shard_set_meta(v->set, key)));
+    return json_pack("{s:o, s:s, s:o, s:I, s:i, s:I, s:o, s:o, s:o}", "path", json_shown(t->path),
+                     "kind", "set", "split", json_shown(v->name), "samples", (json_int_t)v->count,
+                     "shards", shard_set_shards(v->set), "bytes",
+                     (json_int_t)shard_set_bytes(v->set), "digest",
+                     json_shown(shard_set_digest(v->set)), "fields", fields, "metadata", meta);
 }
 
 static json_t *file_json(const struct target *t)
@@ -92,14 +86,14 @@ static json_t *file_json(const struct target *t)
         for (int d = 0; d < info->rank; d++)
             (void)json_array_append_new(shape, json_integer(info->dim[d]));
         (void)json_array_append_new(tensors,
-                                    json_pack("{s:s, s:s, s:o}", "name", info->name, "dtype",
-                                              dtype_name(info->dtype), "shape", shape));
+                                    json_pack("{s:o, s:s, s:o}", "name", json_shown(info->name),
+                                              "dtype", dtype_name(info->dtype), "shape", shape));
     }
     for (int i = 0; (key = tensorfile_meta_key(t->file, i)) != NULL; i++)
-        (void)json_object_set_new(meta, key, json_string(tensorfile_meta(t->file, key)));
-    return json_pack("{s:s, s:s, s:I, s:o, s:o}", "path", t->path, "kind", tensorfile_kind(t->file),
-                     "bytes", (json_int_t)tensorfile_size(t->file), "tensors", tensors, "metadata",
-                     meta);
+        (void)json_set_shown(meta, key, json_shown(tensorfile_meta(t->file, key)));
+    return json_pack("{s:o, s:o, s:I, s:o, s:o}", "path", json_shown(t->path), "kind",
+                     json_shown(tensorfile_kind(t->file)), "bytes",
+                     (json_int_t)tensorfile_size(t->file), "tensors", tensors, "metadata", meta);
 }
 
 enum err_code inspect_ls(const struct inspect_options *opt, struct err *e)

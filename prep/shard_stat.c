@@ -2,6 +2,7 @@
 #include "prep/shard_commands.h"
 
 #include "common/base/mem.h"
+#include "common/data/json.h"
 
 #include <inttypes.h>
 #include <stdlib.h>
@@ -138,12 +139,12 @@ static json_t *counts_json(const struct target *t, const struct view *v, const s
             (void)json_object_set_new(row, label_names[d], json_integer(c->moved[b][d]));
         (void)json_object_set_new(moved, label_names[b], row);
     }
-    return json_pack("{s:s, s:s, s:I, s:o, s:I, s:I, s:I, s:I, s:o, s:o, s:o}", "path", t->path,
-                     "split", v->name, "samples", (json_int_t)c->samples, "classes", classes,
-                     "mutated", (json_int_t)c->mutated, "same_actor_donors",
-                     (json_int_t)c->same_actor_donors, "matched", (json_int_t)c->matched,
-                     "same_actor_matched", (json_int_t)c->same_actor_matched, "face_voice", moved,
-                     "flags", flags, "actors", actors);
+    return json_pack(
+        "{s:o, s:o, s:I, s:o, s:I, s:I, s:I, s:I, s:o, s:o, s:o}", "path", json_shown(t->path),
+        "split", json_shown(v->name), "samples", (json_int_t)c->samples, "classes", classes,
+        "mutated", (json_int_t)c->mutated, "same_actor_donors", (json_int_t)c->same_actor_donors,
+        "matched", (json_int_t)c->matched, "same_actor_matched", (json_int_t)c->same_actor_matched,
+        "face_voice", moved, "flags", flags, "actors", actors);
 }
 
 enum err_code inspect_stat(const struct inspect_options *opt, struct err *e)

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #include "prep/shard_commands.h"
 
+#include "common/data/json.h"
 #include "common/data/vectors.h"
 
 #include <inttypes.h>
@@ -98,7 +99,7 @@ static double deviation_of(const struct block_sum *b)
 {
     double variance = b->squares / (double)b->values - mean_of(b) * mean_of(b);
 
-    return variance > 0 ? sqrt(variance) : 0;
+    return variance < 0 ? 0 : sqrt(variance); /* no number stays none */
 }
 
 static void print_counts(FILE *out, const struct target *t, const struct view *v,
@@ -130,6 +131,11 @@ static void print_counts(FILE *out, const struct target *t, const struct view *v
     }
 }
 
+static json_t *real_or_null(double x)
+{
+    return isfinite(x) ? json_real(x) : json_null();
+}
+
 static json_t *counts_json(const struct target *t, const struct view *v,
                            const struct vector_counts *c)
 {
@@ -140,10 +146,10 @@ static json_t *counts_json(const struct target *t, const struct view *v,
         json_t *row = json_object();
 
         for (int k = 0; k < c->classes; k++)
-            (void)json_object_set_new(row, view_list_name(v, "synib.classes", k, name, sizeof name),
-                                      json_integer(c->label[k][s]));
-        (void)json_object_set_new(sources, view_list_name(v, "synib.sources", s, name, sizeof name),
-                                  row);
+            (void)json_set_shown(row, view_list_name(v, "synib.classes", k, name, sizeof name),
+                                 json_integer(c->label[k][s]));
+        (void)json_set_shown(sources, view_list_name(v, "synib.sources", s, name, sizeof name),
+                             row);
     }
     for (int m = 0; m < c->modalities; m++) {
         json_t *blocks = json_object();
@@ -153,16 +159,18 @@ static json_t *counts_json(const struct target *t, const struct view *v,
 
             if (b->values > 0)
                 (void)json_object_set_new(blocks, block_name(k),
-                                          json_pack("{s:I, s:f, s:f, s:f}", "coordinates",
+                                          json_pack("{s:I, s:o, s:o, s:f}", "coordinates",
                                                     (json_int_t)(b->values / v->count), "mean",
-                                                    mean_of(b), "std", deviation_of(b), "oracle",
+                                                    real_or_null(mean_of(b)), "std",
+                                                    real_or_null(deviation_of(b)), "oracle",
                                                     (double)b->corrupted / (double)b->values));
         }
-        (void)json_object_set_new(
-            modalities, view_list_name(v, "synib.modalities", m, name, sizeof name), blocks);
+        (void)json_set_shown(modalities,
+                             view_list_name(v, "synib.modalities", m, name, sizeof name), blocks);
     }
-    return json_pack("{s:s, s:s, s:I, s:o, s:o}", "path", t->path, "split", v->name, "samples",
-                     (json_int_t)v->count, "sources", sources, "modalities", modalities);
+    return json_pack("{s:o, s:o, s:I, s:o, s:o}", "path", json_shown(t->path), "split",
+                     json_shown(v->name), "samples", (json_int_t)v->count, "sources", sources,
+                     "modalities", modalities);
 }
 
 enum err_code inspect_stat_vectors(const struct inspect_options *opt, const struct target *t,

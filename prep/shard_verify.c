@@ -2,6 +2,7 @@
 #include "prep/shard_commands.h"
 
 #include "common/base/file.h"
+#include "common/data/json.h"
 
 #include <inttypes.h>
 #include <string.h>
@@ -77,7 +78,7 @@ enum err_code inspect_verify(const struct inspect_options *opt, struct err *e)
                 fprintf(opt->out, "%s: every byte is as written\n", opt->target[i]);
         } else {
             sum.damaged++;
-            (void)json_array_append_new(faults, json_string(one.text));
+            (void)json_array_append_new(faults, json_shown(one.text));
             (void)err_add_line(e, one.code, "%s", one.text);
         }
         target_close(&t);

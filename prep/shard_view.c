@@ -170,7 +170,7 @@ enum err_code target_open(struct target *t, const char *path, const char *split,
 
     *t = (struct target){.path = path};
     if (stat(path, &st) != 0)
-        FAIL(err_sys(e, "%s", path));
+        FAIL(err_sys(e, "%s: cannot open as a dataset, a shard set or a container file", path));
     if (S_ISDIR(st.st_mode))
         TRY(has_index(&is_set, path, ".", e));
     if (!S_ISDIR(st.st_mode) && split != NULL)

@@ -226,19 +226,22 @@ static const char *why_not(const struct corpus *corpus, const char *clip)
     return c->rejected ? c->reason : NULL;
 }
 
-/* Checks every row's part, and drops the rows that no accepted clip used. */
+/* Checks every row's part, all faults in one error, and drops rows that no accepted clip used. */
 static enum err_code check_rows(const struct user_table *u, const struct corpus *corpus,
                                 struct drop_list *dropped, struct err *e)
 {
+    struct err faults = {0};
+
     for (size_t i = 0; i < tsv_rows(u->t); i++) {
         const char *key = tsv_cell(u->t, i, u->index.column), *why;
         enum part part;
 
-        if (!row_part(u, i, &part, e) || u->used[i])
+        if (!row_part(u, i, &part, &faults) || u->used[i])
             continue;
         why = u->by_actor ? NULL : why_not(corpus, key);
         TRY(drop(dropped, key, part, why != NULL ? why : "has no accepted clip", e));
     }
+    (void)err_copy(e, &faults);
 out:
     return e->code;
 }
@@ -342,9 +345,10 @@ static enum err_code print_json(const struct split_options *opt, const struct sp
     for (int p = 0; p < N_PARTS; p++)
         json_object_set_new(parts, part_names[p], part_json(&counts[p]));
     for (size_t i = 0; i < dropped->count; i++)
-        json_array_append_new(list, json_pack("{s:s, s:s, s:s}", "clip", dropped->item[i].key,
-                                              "part", part_names[dropped->item[i].part], "reason",
-                                              dropped->item[i].reason));
+        json_array_append_new(list,
+                              json_pack("{s:o, s:s, s:o}", "clip", json_shown(dropped->item[i].key),
+                                        "part", part_names[dropped->item[i].part], "reason",
+                                        json_shown(dropped->item[i].reason)));
     root = json_pack("{s:s, s:i, s:o, s:o}", "scheme", t->scheme, "fold", t->fold, "parts", parts,
                      "dropped", list);
     return json_print(root, opt->out, JSON_INDENT(2), e);

@@ -67,21 +67,20 @@ static void count_speakers(struct tally *t, json_t *leaks, const struct view *v,
         bool clips = v->entry[i]->clip[0] != '\0'; /* a table of actors has none */
         int32_t actor = v->entry[i]->actor;
         int parts = 0;
-        json_t *leak;
+        json_t *of_part = json_object(); /* a part may have any name: in an object of its own */
 
         for (; i < v->count && v->entry[i]->actor == actor; i++)
             here[v->entry[i]->part]++;
-        leak = json_pack("{s:i}", "actor", actor);
         for (int p = 0; p < a->parts; p++) {
             t->clips[p] += clips ? here[p] : 0;
             t->speakers[p] += here[p] > 0;
             parts += here[p] > 0;
             if (here[p] > 0)
-                json_object_set_new(leak, a->part[p], json_integer((json_int_t)here[p]));
+                json_set_shown(of_part, a->part[p], json_integer((json_int_t)here[p]));
         }
         if (parts > 1)
-            json_array_append(leaks, leak);
-        json_decref(leak);
+            json_array_append_new(leaks, json_pack("{s:i, s:O}", "actor", actor, "clips", of_part));
+        json_decref(of_part);
     }
 }
 
@@ -100,8 +99,9 @@ static json_int_t find_shared_clips(json_t *shared, const struct view *v, const 
         if (x->part == y->part)
             repeated++;
         else
-            json_array_append_new(shared, json_pack("{s:s, s:s, s:s}", "clip", x->clip, "a",
-                                                    a->part[x->part], "b", a->part[y->part]));
+            json_array_append_new(shared, json_pack("{s:o, s:o, s:o}", "clip", json_shown(x->clip),
+                                                    "a", json_shown(a->part[x->part]), "b",
+                                                    json_shown(a->part[y->part])));
     }
     return repeated;
 }
@@ -119,7 +119,13 @@ static int by_sound(const void *a, const void *b)
     return order != 0 ? order : strcmp(x->entry->clip, y->entry->clip);
 }
 
-/* Different clips of different parts whose sound is the same file. */
+static bool same_place(const struct audit_entry *x, const struct audit_entry *y)
+{
+    return x->part == y->part && strcmp(x->clip, y->clip) == 0;
+}
+
+/* Different clips of different parts whose sound is the same file, each pair once, however often a
+ * part lists a clip. v is sorted by clip. */
 static enum err_code find_equal_sound(json_t *out, const struct view *v, const struct audit *a,
                                       const struct tsv_index *media, struct err *e)
 {
@@ -128,7 +134,8 @@ static enum err_code find_equal_sound(json_t *out, const struct view *v, const s
 
     TRY(mem_array(&sound, v->count, sizeof *sound, "audit", e));
     for (size_t i = 0; i < v->count; i++)
-        if (tsv_index_find(media, v->entry[i]->clip, &first) > 0)
+        if ((i == 0 || !same_place(v->entry[i - 1], v->entry[i])) &&
+            tsv_index_find(media, v->entry[i]->clip, &first) > 0)
             sound[n++] = (struct sound){
                 tsv_cell(media->table, media->row[first], tsv_column(media->table, "wav_sha256")),
                 v->entry[i]};
@@ -139,9 +146,10 @@ static enum err_code find_equal_sound(json_t *out, const struct view *v, const s
             const struct audit_entry *x = sound[i].entry, *y = sound[j].entry;
 
             if (x->part != y->part && strcmp(x->clip, y->clip) != 0)
-                json_array_append_new(out, json_pack("{s:s, s:s, s:s, s:s}", "a", x->clip, "a_part",
-                                                     a->part[x->part], "b", y->clip, "b_part",
-                                                     a->part[y->part]));
+                json_array_append_new(
+                    out, json_pack("{s:o, s:o, s:o, s:o}", "a", json_shown(x->clip), "a_part",
+                                   json_shown(a->part[x->part]), "b", json_shown(y->clip), "b_part",
+                                   json_shown(a->part[y->part])));
         }
 out:
     free(sound);
@@ -167,16 +175,16 @@ static enum err_code fold_json(json_t **out, const struct audit *a, int fold,
         TRY(find_equal_sound(equal, &v, a, media, e));
     for (int p = 0; p < a->parts; p++)
         if (tally.speakers[p] > 0)
-            json_object_set_new(parts, a->part[p],
-                                json_pack("{s:I, s:I}", "clips", (json_int_t)tally.clips[p],
-                                          "speakers", (json_int_t)tally.speakers[p]));
+            json_set_shown(parts, a->part[p],
+                           json_pack("{s:I, s:I}", "clips", (json_int_t)tally.clips[p], "speakers",
+                                     (json_int_t)tally.speakers[p]));
     for (size_t i = 0; i < a->faults; i++)
         if (a->fault[i].fold == fold)
-            json_array_append_new(faults, json_string(a->fault[i].text));
-    *out = json_pack("{s:s, s:O, s:O, s:O, s:I, s:O, s:O}", "fold", a->fold[fold], "parts", parts,
-                     "speakers_in_several_parts", leaks, "clips_in_several_parts", shared,
-                     "repeated_clips", repeated, "identical_sound_across_parts", equal, "faults",
-                     faults);
+            json_array_append_new(faults, json_shown(a->fault[i].text));
+    *out = json_pack("{s:o, s:O, s:O, s:O, s:I, s:O, s:O}", "fold", json_shown(a->fold[fold]),
+                     "parts", parts, "speakers_in_several_parts", leaks, "clips_in_several_parts",
+                     shared, "repeated_clips", repeated, "identical_sound_across_parts", equal,
+                     "faults", faults);
 out:
     free(v.entry);
     json_decref(parts);
@@ -256,8 +264,9 @@ static enum err_code overlap_json(json_t *out, const struct audit *a, struct err
             view_sort(&v[f], by_clip);
             view_sort(&v[g], by_clip);
             clips = count_common(a, &v[f], &v[g], by_clip, true);
-            json_array_append_new(out, json_pack("{s:s, s:s, s:I, s:I}", "a", a->fold[f], "b",
-                                                 a->fold[g], "speakers", speakers, "clips", clips));
+            json_array_append_new(
+                out, json_pack("{s:o, s:o, s:I, s:I}", "a", json_shown(a->fold[f]), "b",
+                               json_shown(a->fold[g]), "speakers", speakers, "clips", clips));
         }
 out:
     for (int f = 0; v != NULL && f < a->folds; f++)
@@ -317,7 +326,7 @@ static void print_list(FILE *out, const char *what, json_t *list, const char *sh
 static void print_leaks(FILE *out, json_t *leaks)
 {
     json_t *leak, *clips;
-    const char *key;
+    const char *part;
     size_t i;
 
     fprintf(out, "  speakers in more than one part: %zu\n", json_array_size(leaks));
@@ -327,12 +336,10 @@ static void print_leaks(FILE *out, json_t *leaks)
 
         fprintf(out, "    %" JSON_INTEGER_FORMAT ": ",
                 json_integer_value(json_object_get(leak, "actor")));
-        json_object_foreach(leak, key, clips)
+        json_object_foreach(json_object_get(leak, "clips"), part, clips)
         {
-            if (strcmp(key, "actor") == 0)
-                continue;
             fprintf(out, "%s%" JSON_INTEGER_FORMAT " clips in %s", glue, json_integer_value(clips),
-                    key);
+                    part);
             glue = ", ";
         }
         fputc('\n', out);
@@ -420,13 +427,14 @@ out:
 
 enum err_code split_audit_run(const struct split_options *opt, struct err *e)
 {
-    json_t *root = json_pack("{s:[], s:[]}", "folds", "test_overlap");
+    json_t *root = NULL;
     struct tsv_index index = {0};
     struct tsv *media = NULL;
     struct audit a = {0};
     size_t leaking;
 
     json_begin();
+    root = json_pack("{s:[], s:[]}", "folds", "test_overlap");
     a.manifests = opt->manifests;
     for (int i = 0; i < opt->audits; i++)
         TRY(audit_read(&a, opt->audit[i], e));

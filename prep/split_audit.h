@@ -28,10 +28,11 @@
  *     first line may name a column "part", "split", "subset" or "set".
  * A line without a clip name is an ERR_DATA, except the first, which may be a header.
  *
- * Reports speakers and clips per part, speakers and clips in more than one part, clips with
- * byte-identical sound (by a digest manifest) on both sides, and the overlap of the test parts
- * between folds. Errors: ERR_DATA when a speaker is in more than one part of a fold or a dataset
- * has a fault; the report comes first. */
+ * Reports speakers and clips per part, speakers and clips in more than one part, how many clips are
+ * listed again within a part, pairs of clips with byte-identical sound (by a digest manifest) on
+ * both sides, each pair once, and the overlap of the test parts between folds. Errors: ERR_DATA
+ * when a speaker is in more than one part of a fold or a dataset has a fault; the report comes
+ * first. */
 NODISCARD enum err_code split_audit_run(const struct split_options *opt, struct err *e);
 
 /* One clip (or actor) that a file puts in a part. Exposed for tests. */
@@ -65,7 +66,8 @@ void audit_free(struct audit *a);
 NODISCARD enum err_code audit_read(struct audit *a, const char *spec, struct err *e);
 /* The same of a folder, as fold `fold`. */
 NODISCARD enum err_code audit_read_sets(struct audit *a, const char *dir, int fold, struct err *e);
-/* The same of a file in memory; `name` stands for its path. */
+/* The same of a file in memory; data[len] is a NUL, as file_read() leaves it. `name` stands for its
+ * path. */
 NODISCARD enum err_code audit_read_mem(struct audit *a, const char *name, const void *data,
                                        size_t len, struct err *e);
 /* Number of the part of that name, added when it is new; `path` for messages. */

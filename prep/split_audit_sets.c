@@ -38,8 +38,8 @@ static void add_fault(struct audit *a, int fold, struct err *e, const char *fmt,
 
 struct part_set {
     struct audit *a;
-    int fold;
-    const char *part;
+    int fold, which;  /* enum part */
+    const char *part; /* its name */
     const struct dataset *d;
     struct clip_index *index;
     struct sample *sample; /* [n] without media */
@@ -167,7 +167,7 @@ out:
 struct source {
     uint8_t sha256[32];
     char clip[CLIP_NAME_SIZE];
-    const char *part;
+    int part; /* enum part */
 };
 struct sources {
     struct source *item;
@@ -212,7 +212,7 @@ static enum err_code add_sources(struct sources *s, const struct part_set *p, bo
         TRY(shard_set_get(base, at, sha, &v, e));
         memcpy(item->sha256, v.data, sizeof item->sha256);
         memcpy(item->clip, x->clip, CLIP_NAME_SIZE);
-        item->part = p->part;
+        item->part = p->which;
         s->count++;
     }
 out:
@@ -226,22 +226,31 @@ static void compare_sources(struct audit *a, int fold, struct sources *s, const 
                             struct err *e)
 {
     const struct source *first = NULL, *other = NULL;
-    size_t count = 0;
+    size_t begin = 0, count = 0, of_part[N_PARTS] = {0}; /* of one file, which begins at `begin` */
 
     if (s->count > 0)
         qsort(s->item, s->count, sizeof *s->item, by_sha256);
-    for (size_t i = 0; i + 1 < s->count; i++)
-        for (size_t j = i + 1;
-             j < s->count && memcmp(s->item[i].sha256, s->item[j].sha256, 32) == 0; j++)
-            if (strcmp(s->item[i].part, s->item[j].part) != 0 && count++ == 0) {
-                first = &s->item[i];
-                other = &s->item[j];
-            }
+    for (size_t i = 0; i < s->count; i++) {
+        const struct source *x = &s->item[i];
+        size_t elsewhere;
+
+        if (memcmp(x->sha256, s->item[begin].sha256, sizeof x->sha256) != 0) {
+            memset(of_part, 0, sizeof of_part);
+            begin = i;
+        }
+        elsewhere = i - begin - of_part[x->part]++; /* of those before */
+        if (elsewhere > 0 && count == 0) {
+            first = &s->item[begin];
+            other = x;
+        }
+        count += elsewhere;
+    }
     if (count > 0)
         add_fault(a, fold, e,
                   "%zu pairs of clips of different parts are the same %s file (first: %s in %s and "
                   "%s in %s)",
-                  count, what, first->clip, first->part, other->clip, other->part);
+                  count, what, first->clip, part_names[first->part], other->clip,
+                  part_names[other->part]);
 }
 
 /* ---- a dataset ---- */
@@ -270,7 +279,8 @@ out:
 
 static enum err_code audit_split(struct audited *x, int which, struct err *e)
 {
-    struct part_set p = {.a = x->a, .fold = x->fold, .part = part_names[which], .map = &x->map};
+    struct part_set p = {
+        .a = x->a, .fold = x->fold, .which = which, .part = part_names[which], .map = &x->map};
     struct dataset *d = NULL;
 
     TRY(dataset_open(&d, x->dir, p.part, x->bases, e));

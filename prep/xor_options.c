@@ -2,7 +2,6 @@
 #include "prep/xor.h"
 
 #include <errno.h>
-#include <float.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -19,7 +18,7 @@ enum {
 static const struct argp_option options[] = {
     {"output", 'o', "DIR", 0, "Folder for the sets train, val and test", 0},
     {"strength", KEY_STRENGTH, "K", 0,
-     "spurious, regression: strength of the shortcut in train and val, from 0 (required)", 0},
+     "spurious, regression: strength of the shortcut in train and val, 0 to 1e6 (required)", 0},
     {"mix", KEY_MIX, "pU1,pU2,pR,pS", 0,
      "pid: probabilities of the sources unique1, unique2, redundant, synergistic (required)", 0},
     {"modalities", KEY_MODALITIES, "N", 0, "spurious: 2 to 4 (default 2)", 0},
@@ -113,7 +112,7 @@ static enum err_code take_strength(struct xor_options *o, const struct given *g,
     TRY(refuse(g, KEY_MIX, "--mix", e));
     TRY(refuse(g, KEY_PROJECTION, "--projection", e));
     TRY(need(g, KEY_STRENGTH, "--strength", &text, e));
-    TRY(cli_double(&o->strength, text, 0, DBL_MAX, "--strength", e));
+    TRY(cli_double(&o->strength, text, 0, XOR_STRENGTH_MAX, "--strength", e));
     if (o->task != XOR_SPURIOUS)
         TRY(refuse(g, KEY_MODALITIES, "--modalities", e));
     text = g->value[KEY_MODALITIES - KEY_STRENGTH];

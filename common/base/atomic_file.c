@@ -251,13 +251,16 @@ static enum err_code publish(struct atomic_file *f, struct err *e)
 
 enum err_code atomic_file_commit(struct atomic_file *f, struct err *e)
 {
+    bool published = false; /* .partial is then nobody's, or already the next writer's */
+
     TRY(flush(f, e));
     if (TEMP_FAILURE_RETRY(fsync(f->fd)) != 0)
         FAIL(err_sys(e, "%s: cannot sync", f->path));
     TRY(publish(f, e));
+    published = true;
     TRY(sync_dir(f->dir, e));
 out:
-    if (e->code != ERR_OK)
+    if (!published)
         (void)unlink(f->partial);
     if (close(f->fd) != 0 && e->code == ERR_OK)
         (void)err_sys(e, "%s: cannot close", f->path);

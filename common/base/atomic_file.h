@@ -36,7 +36,9 @@ NODISCARD enum err_code atomic_file_printf(struct atomic_file *f, struct err *e,
                                            ...) PRINTF_LIKE(3, 4);
 /* Bytes written so far. */
 uint64_t atomic_file_size(const struct atomic_file *f);
-/* Publishes the file and frees f, on failure too (then nothing is published). */
+/* Publishes the file and frees f, on failure too. Then nothing is published, but for one case: when
+ * the file has its name and only the folder cannot be synced or the file be closed (ERR_IO), it is
+ * there, whole, and a crash of the machine may undo it. */
 NODISCARD enum err_code atomic_file_commit(struct atomic_file *f, struct err *e);
 /* Removes the partial file and frees f; NULL is fine. */
 void atomic_file_abort(struct atomic_file *f);

@@ -11,7 +11,7 @@ enum { LINE_EVERY_MS = 30000, BAR_EVERY_MS = 200, BAR_WIDTH = 30 };
 
 /* A file name may hold terminal escapes; a message never passes them on: neither ASCII's controls
  * nor the second set, U+0080 to U+009F, of which U+009B begins a sequence as ESC [ does. */
-static void escape_controls(char *text)
+static void mask_controls(char *text)
 {
     for (unsigned char *p = (unsigned char *)text; *p != '\0'; p++)
         if ((*p < 0x20 && *p != '\n' && *p != '\t') || *p == 0x7f)
@@ -25,7 +25,7 @@ static void vsay(const struct log *log, const char *kind, const char *fmt, va_li
     char text[ERR_TEXT_SIZE];
 
     vsnprintf(text, sizeof text, fmt, ap);
-    escape_controls(text);
+    mask_controls(text);
     fprintf(stderr, "%s: %s%s\n", log->tool, kind, text);
 }
 

@@ -7,7 +7,8 @@
 #include <stdint.h>
 
 /* Talk for a person, on stderr: one line per message, "tool: text". Products never go through here.
- * A NULL log is silent. Control characters in messages are shown escaped. Threads: any. */
+ * A NULL log is silent. Control characters in messages become '?', but for tabs and line ends: the
+ * text of an err may hold several lines. Threads: any. */
 
 enum log_level { LOG_QUIET, LOG_NORMAL, LOG_VERBOSE };
 

@@ -326,7 +326,9 @@ enum err_code dataset_verify(const struct dataset *d, int jobs, struct err *e)
     TRY(e->code);
     TRY(irony_content_digest(j.digests, n, d->bins, d->frames, hex, e));
     if (strcmp(hex, dataset_digest(d)) != 0)
-        FAIL(err_set(e, ERR_CHECKSUM, "%s: content digest differs from the index",
+        FAIL(err_set(e, ERR_CHECKSUM,
+                     "%s: content digest differs from the index: it or its base sets have other "
+                     "contents: restore them or make it again",
                      shard_set_dir(d->set)));
 out:
     free(j.digests);

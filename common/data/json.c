@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 #include "common/data/json.h"
 
+#include "common/base/utf8.h"
+
 #include <errno.h>
 #include <stdint.h>
 #include <stdlib.h>
@@ -108,6 +110,47 @@ json_t *json_text(const char *value, bool *no_memory)
     text = json_string(value);
     *no_memory = text == NULL && errno == ENOMEM;
     return text;
+}
+
+/* A copy, to be given to release(). */
+static char *shown(const char *text)
+{
+    size_t len = strlen(text);
+    char *copy = take(len + 1);
+
+    if (copy == NULL)
+        return NULL;
+    memcpy(copy, text, len + 1);
+    for (size_t at = 0, n; at < len; at += n) {
+        n = utf8_length(text + at, len - at);
+        if (n == 0) {
+            copy[at] = '?';
+            n = 1;
+        }
+    }
+    return copy;
+}
+
+json_t *json_shown(const char *text)
+{
+    char *copy = shown(text);
+    json_t *value = copy != NULL ? json_string(copy) : NULL;
+
+    release(copy);
+    return value;
+}
+
+int json_set_shown(json_t *object, const char *key, json_t *value)
+{
+    char *copy = shown(key);
+    int rc = -1;
+
+    if (copy != NULL)
+        rc = json_object_set_new(object, copy, value);
+    else
+        json_decref(value);
+    release(copy);
+    return rc;
 }
 
 void json_begin(void)

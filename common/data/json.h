@@ -16,6 +16,15 @@ json_t *json_parse(const char *text, size_t len, json_error_t *why, bool *no_mem
 /* A JSON string. NULL: not UTF-8, or *no_memory is true. Caller decrefs. */
 json_t *json_text(const char *value, bool *no_memory);
 
+/* The same of a text for people: each byte that is no UTF-8 becomes '?', so that nothing is left
+ * out of a report because of a path, a name or a text that was cut. NULL without memory, which
+ * json_lost() tells too. Caller decrefs. */
+json_t *json_shown(const char *text);
+
+/* Takes value and puts it under the key as json_shown() shows it. As json_object_set_new(): -1 only
+ * without memory, or when value is NULL, and value is gone then too. */
+int json_set_shown(json_t *object, const char *key, json_t *value);
+
 /* What goes before building a value whose steps are not all checked: json_write() then fails when
  * jansson lacked memory in between, in this thread, and may have left something out. */
 void json_begin(void);

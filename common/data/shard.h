@@ -98,6 +98,16 @@ const char *shard_set_digest(const struct shard_set *s);
 int shard_set_shards(const struct shard_set *s);
 const struct tensorfile *shard_set_shard(const struct shard_set *s, int shard, int64_t *first,
                                          int64_t *count);
+/* Bytes of all its files but the index. */
+static inline uint64_t shard_set_bytes(const struct shard_set *s)
+{
+    uint64_t bytes = 0;
+    int64_t first, count;
+
+    for (int i = 0; i < shard_set_shards(s); i++)
+        bytes += tensorfile_size(shard_set_shard(s, i, &first, &count));
+    return bytes;
+}
 
 /* Bytes of a fixed field's value: the product of its dims times its dtype's size. */
 size_t shard_field_bytes(const struct shard_field *f);

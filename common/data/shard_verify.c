@@ -180,7 +180,10 @@ static enum err_code verify_content(const struct job *j, struct err *e)
     TRY(sha256_end(h, digest, e));
     sha256_hex(digest, hex);
     if (s->index.content[0] != '\0' && strcmp(hex, s->index.content) != 0)
-        FAIL(err_set(e, ERR_CHECKSUM, "%s: content digest differs from the index", s->dir));
+        FAIL(err_set(e, ERR_CHECKSUM,
+                     "%s: content digest differs from the index: its shards are not those of this "
+                     "index: restore the set or make it again",
+                     s->dir));
 out:
     return e->code;
 }

@@ -6,7 +6,6 @@
 #include "common/base/rng.h"
 
 #include <assert.h>
-#include <float.h>
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -59,8 +58,8 @@ enum err_code xor_check(const struct xor_options *o, struct err *e)
         if (o->count[s] < 1 || o->count[s] > MOST_SAMPLES)
             return err_set(e, ERR_USAGE, "%s: %lld samples: must be 1 to %d", xor_split_name[s],
                            (long long)o->count[s], MOST_SAMPLES);
-    if (o->task != XOR_PID && !(o->strength >= 0 && o->strength <= DBL_MAX))
-        return err_set(e, ERR_USAGE, "strength %g: must not be negative", o->strength);
+    if (o->task != XOR_PID && !(o->strength >= 0 && o->strength <= XOR_STRENGTH_MAX))
+        return err_set(e, ERR_USAGE, "strength %g: must be 0 to %d", o->strength, XOR_STRENGTH_MAX);
     if (o->modalities < 2 || o->modalities > VECTORS_MODALITIES)
         return err_set(e, ERR_USAGE, "modalities %d: must be 2 to %d", o->modalities,
                        VECTORS_MODALITIES);
@@ -144,7 +143,7 @@ enum err_code xor_parse(struct xor_options *o, const char *text, struct err *e)
     if (o->task == XOR_PID)
         TRY(xor_parse_mix(o->mix, text, e));
     else
-        TRY(cli_double(&o->strength, text, 0, DBL_MAX, "strength", e));
+        TRY(cli_double(&o->strength, text, 0, XOR_STRENGTH_MAX, "strength", e));
     TRY(xor_check(o, e));
 out:
     return e->code;
@@ -361,7 +360,7 @@ static int draw_source(struct rng *r, const double mix[PID_SOURCES])
     return last; /* u lies in what rounding left of the last interval */
 }
 
-/* Sample i of v, number `draw` of its stream. */
+/* Sample i of v and of its stream, not yet standardised. */
 static void make_pid_sample(struct vectors *v, const struct xor_options *o,
                             const struct projections *p, uint32_t stream, int64_t i)
 {

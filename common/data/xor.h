@@ -15,8 +15,12 @@
  * - regression: the number to predict is the product of one latent number per modality; modality 1
  *   also carries a shortcut, as in `spurious` (ours, for the Gaussian family of App. C.1).
  *
- * A sample is a function of (task, seed, split, its number): Philox streams "xor.TASK.SPLIT", epoch
- * 0. Random bits of the authors' generators are not followed, but for the projections of `pid`. */
+ * A sample of `spurious` or `regression` is a function of (options, split, its number): Philox
+ * stream "xor.TASK.SPLIT", epoch 0, and "xor.TASK.SPLIT.noise.x1" for the noise of modality 1.
+ * Those of `pid` likewise come from "xor.pid.test" and, for train and val together, "xor.pid.pool",
+ * which "xor.pid.split" deals out; as all are standardised with the mean and deviation of the pool,
+ * they depend on the number of its samples, too. Random bits of the authors' generators are not
+ * followed, but for the projections of `pid`. */
 
 enum xor_task { XOR_SPURIOUS, XOR_PID, XOR_REGRESSION };
 extern const char *const xor_task_name[]; /* by enum xor_task, then NULL */
@@ -25,13 +29,17 @@ enum xor_split { XOR_TRAIN, XOR_VAL, XOR_TEST };
 enum { XOR_SPLITS = 3 };
 extern const char *const xor_split_name[]; /* "train", "val", "test", NULL */
 
+/* Far above any use, far below what a float cannot hold: products of normals, times this. */
+enum { XOR_STRENGTH_MAX = 1000000 };
+
 enum { PID_UNIQUE1, PID_UNIQUE2, PID_REDUNDANT, PID_SYNERGISTIC, PID_SOURCES };
 
 struct xor_options {
     enum xor_task task;
     uint64_t seed;
     int64_t count[XOR_SPLITS]; /* samples */
-    double strength; /* spurious, regression: kappa >= 0 of the shortcut in train, val (Eq. 20) */
+    double strength; /* spurious, regression: kappa, 0 to XOR_STRENGTH_MAX, of the shortcut in
+                        train and val (Eq. 20) */
     int modalities;  /* spurious: 2 to 4 */
     double mix[PID_SOURCES]; /* pid: probabilities of the sources */
     uint64_t projection;     /* pid: seed of the projections; 0 to 2^32 - 1 */
@@ -40,8 +48,8 @@ struct xor_options {
  */
 struct xor_options xor_defaults(enum xor_task task);
 
-/* ERR_USAGE: a negative strength, probabilities that are negative or do not sum to one within 1e-6,
- * a number of modalities or samples out of range. */
+/* ERR_USAGE: a strength out of range, probabilities that are negative or do not sum to one within
+ * 1e-6, a number of modalities or samples out of range. */
 NODISCARD enum err_code xor_check(const struct xor_options *opt, struct err *e);
 
 /* Names of the task's sources of information, in order; returns how many. */

@@ -203,6 +203,12 @@ TABLE
     run "$BIN/synib-scan" corpus --force -o clips.tsv
     [ "$status" -eq 3 ]
     [ "$(cell "$clip" reason)" = "AudioWAV/$clip.wav: is a link that leaves the corpus" ]
+    ln -s ../../elsewhere/kept.wav corpus/AudioWAV/$'a\033b.wav'
+    ln -s nothing corpus/AudioWAV/1099_DFA_ANG_XX.wav
+    run "$BIN/synib-scan" corpus --force -o clips.tsv
+    [ "$status" -eq 3 ]
+    grep -F 'AudioWAV/a\x1bb.wav: is a link that leaves the corpus' clips.tsv
+    [[ "$(cell 1099_DFA_ANG_XX reason)" == *"AudioWAV/1099_DFA_ANG_XX.wav: cannot open: No such file or directory"* ]]
 }
 
 @test "official bytes that break a rule of FLV are kept and flagged" {

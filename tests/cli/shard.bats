@@ -164,4 +164,7 @@ flip() {
         [ "$status" -ne 0 ]
         [ "${#lines[@]}" -eq 1 ]
     done
+    run "$BIN/synib-shard" ls nowhere
+    [ "$status" -eq 1 ]
+    [[ "$output" == *"nowhere: cannot open as a dataset, a shard set or a container file: No such"* ]]
 }

@@ -94,6 +94,32 @@ make_clips() {
     [ "$(jq -c '[.leak, .folds[0].speakers_in_several_parts[1].actor, .folds[0].parts.test.clips]' <<<"$output")" = "[true,1013,3]" ]
 }
 
+@test "audit: parts may have any name" {
+    printf '1001_DFA_NEU_XX\n1001_DFA_HAP_XX\n' >a.csv
+    echo 1001_ITH_NEU_XX >b.csv
+    run --separate-stderr "$BIN/synib-split" --audit actor=a.csv,clips=b.csv
+    [ "$status" -eq 4 ]
+    [[ "$output" == *"1001: 2 clips in actor, 1 clips in clips"* ]]
+    run --separate-stderr "$BIN/synib-split" --audit actor=a.csv,clips=b.csv --json
+    [ "$status" -eq 4 ]
+    [ "$(jq -c '.folds[0].speakers_in_several_parts' <<<"$output")" = \
+        '[{"actor":1001,"clips":{"actor":2,"clips":1}}]' ]
+}
+
+@test "audit: a clip listed often is one clip, and costs no more than its lines" {
+    yes 1013_WSI_DIS_XX | head -2 >train.csv
+    yes 1013_WSI_SAD_XX | head -3 >test.csv
+    run --separate-stderr "$BIN/synib-split" --audit train=train.csv,test=test.csv --json
+    [ "$status" -eq 4 ]
+    [ "$(jq -c '.folds[0] | [.identical_sound_across_parts, .repeated_clips]' <<<"$output")" = \
+        '[[{"a":"1013_WSI_DIS_XX","a_part":"train","b":"1013_WSI_SAD_XX","b_part":"test"}],3]' ]
+    yes 1013_WSI_DIS_XX | head -200000 >>train.csv
+    yes 1013_WSI_SAD_XX | head -200000 >>test.csv
+    run --separate-stderr timeout 60 "$BIN/synib-split" --audit train=train.csv,test=test.csv --json
+    [ "$status" -eq 4 ]
+    [ "$(jq -c '.folds[0] | [(.identical_sound_across_parts | length), .repeated_clips]' <<<"$output")" = "[1,400003]" ]
+}
+
 @test "audit: train.csv and test.csv without a part column, whole and leaking" {
     printf '1001_DFA_NEU_XX.wav,0\n1002_DFA_NEU_XX.wav,0\n' >train.csv
     printf '1003_DFA_NEU_XX\n' >test.csv
@@ -170,4 +196,25 @@ TABLE
     [[ "$output" == *"dropped 1050 (test): has no accepted clip"* ]]
     [[ "$output" == *"mine.tsv: leaves out 5 accepted clips"* ]]
     [ "$(wc -l <split.tsv)" -eq 8 ]
+}
+
+@test "every wrong part of a table is told, also behind rows that nobody uses" {
+    make_clips
+    printf '#synib-folds 1\nactor\tpart\n1001\ttrian\n1050\ttest\n1002\tvalid\n1006\ttest\n' >mine.tsv
+    run "$BIN/synib-split" clips.tsv --scheme mine.tsv -o split.tsv
+    [ "$status" -eq 4 ]
+    [[ "$output" == *"mine.tsv:3: part 'trian' is not train, val, test or -"* ]]
+    [[ "$output" == *"mine.tsv:5: part 'valid' is not train, val, test or -"* ]]
+    [ ! -e split.tsv ]
+}
+
+@test "--json leaves out no clip whose name is cut inside a character" {
+    make_clips
+    long=$(printf 'é%.0s' {1..12}) # 24 bytes
+    { printf '#synib-folds 1\nclip\tpart\n%s\ttest\n' "$long"
+        printf '%s\n' 1001_DFA_NEU_XX$'\t'train 1002_DFA_NEU_XX$'\t'val 1006_DFA_NEU_XX$'\t'test
+    } >mine.tsv
+    run --separate-stderr "$BIN/synib-split" clips.tsv --scheme mine.tsv -o split.tsv --json
+    [ "$status" -eq 3 ]
+    [ "$(jq -r '.dropped[] | .clip + " " + .part' <<<"$output")" = "${long:0:11}? test" ]
 }

@@ -83,6 +83,7 @@ pid|--mix: missing
 pid --mix 1,0,0,0 --strength 1|--strength: task pid has none
 pid --mix 1,0,0,0 --projection 4294967296|below 2^32
 spurious --strength=-0.1|--strength: '-0.1'
+spurious --strength 1e300|--strength: '1e300' is not a number from 0 to 1e+06
 spurious|--strength: missing
 spurious --strength 1 --mix 1,0,0,0|--mix: task spurious has none
 spurious --strength 1 --modalities 5|--modalities: '5'
@@ -92,7 +93,7 @@ purious --strength 1|did you mean 'spurious'
 spurious pid --strength 1|one task only
 --strength 1|no task
 TABLE
-    [ "$n" -eq 15 ]
+    [ "$n" -eq 16 ]
     run "$BIN/synib-xor" pid --mix 1,0,0,0
     [ "$status" -eq 2 ]
     [[ "$output" == *"-o: missing"* ]]

@@ -5,6 +5,8 @@
 #include "common/base/atomic_file.h"
 #include "common/base/file.h"
 
+#include <dlfcn.h>
+#include <errno.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -82,6 +84,46 @@ static void test_part_keeps_the_same(void **state)
     assert_int_equal(atomic_file_put_part("out", "two", 3, true, &e), ERR_OK);
     expect_content("two");
     expect_no_partial();
+}
+
+/* Of which fsync() another writer of the same name takes the time, and the disk fails. 0: none. */
+static int fsync_to_fail;
+
+/* Takes the place of the C library's. */
+int fsync(int fd)
+{
+    int (*real)(int);
+    void *symbol = dlsym(RTLD_NEXT, "fsync");
+    FILE *other;
+
+    if (fsync_to_fail > 0 && --fsync_to_fail == 0) {
+        other = fopen(".out.partial", "wx");
+        assert_non_null(other);
+        assert_int_equal(fclose(other), 0);
+        errno = EIO;
+        return -1;
+    }
+    memcpy(&real, &symbol, sizeof real);
+    return real(fd);
+}
+
+/* What the name .out.partial means after a file was published is not this writer's to remove. */
+static void test_folder_cannot_be_synced(void **state)
+{
+    struct err e = {0};
+    (void)state;
+
+    (void)unlink("out");
+    for (int part = 0; part < 2; part++) { /* new; the same as what is there */
+        fsync_to_fail = 2;
+        assert_int_equal(part ? atomic_file_put_part("out", "one", 3, false, &e)
+                              : atomic_file_put("out", "one", 3, false, &e),
+                         ERR_IO);
+        assert_non_null(strstr(e.text, "cannot sync the folder"));
+        err_clear(&e);
+        expect_content("one");
+        assert_int_equal(unlink(".out.partial"), 0);
+    }
 }
 
 static void test_abort_leaves_old(void **state)
@@ -204,6 +246,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_replaces_only_with_force),
         cmocka_unit_test(test_part_keeps_the_same),
+        cmocka_unit_test(test_folder_cannot_be_synced),
         cmocka_unit_test(test_abort_leaves_old),
         cmocka_unit_test(test_linked_partial_is_not_emptied),
         cmocka_unit_test(test_second_writer_is_told),

@@ -7,6 +7,7 @@
 #include "common/base/mem.h"
 #include "common/base/rng.h"
 #include "prep/confine.h"
+#include "prep/contain_guard.h"
 #include "prep/frames.h"
 #include "prep/scan.h"
 #include "prep/stft.h"
@@ -14,10 +15,13 @@
 #include "tests/support/scratch.h"
 #include "tests/support/tiny_flv.h"
 
+#include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
+#include <sys/socket.h>
 #include <sys/stat.h>
 #include <time.h>
 #include <unistd.h>
@@ -298,6 +302,20 @@ static void test_wav_that_hangs(void **state)
 
 /* ---- a decoder that clips have taken over ---- */
 
+/* Jobs that all workers of a run with one slot have begun, in memory that they share; else NULL. */
+static uint64_t *begun;
+
+/* Answers in the guard's place: for this job, whose number is known, as the first was to tell
+ * whether the worker is confined. */
+static enum err_code lie(struct err *e)
+{
+    struct contain_reply reply = {.number = 1 + *begun, .end = END_IDLE + 1, .wait_status = EAGAIN};
+
+    (void)!send(0, "", 0, 0);
+    (void)!send(0, &reply, sizeof reply, 0);
+    return err_set(e, ERR_FORMAT, "has lied");
+}
+
 /* Stands in for stft: what clips 1, 3, 5, ... do to it depends on their place. */
 static enum err_code overtaken(void *ctx, void *scratch, const struct clip_row *row,
                                const void *data, size_t len, struct base_sample *sample,
@@ -308,6 +326,8 @@ static enum err_code overtaken(void *ctx, void *scratch, const struct clip_row *
 
     (void)scratch;
     (void)data;
+    if (begun != NULL)
+        ++*begun;
     if (!is_good(i) && ctx != NULL)
         return err_set(e, ERR_FORMAT, "%s: bad", row->path);
     if (i == 1)
@@ -323,6 +343,8 @@ static enum err_code overtaken(void *ctx, void *scratch, const struct clip_row *
         sample->flags = FLAG_KNOWN_ISSUE; /* not for it to say */
     if (i == 11)
         return ERR_OK; /* no part */
+    if (i == 15 && begun != NULL)
+        return lie(e);
     if (!is_good(i) && i > 11)
         _exit(i);
     sample->part_len[0] = 64;
@@ -344,11 +366,12 @@ static enum err_code any(const struct base_sample *sample, struct err *e)
     return e->code;
 }
 
-static enum err_code run_double(const void *state, const char *out, void *polite, struct err *e)
+static enum err_code run_double(const void *state, const char *out, int jobs, void *polite,
+                                struct err *e)
 {
     char *clips = scratch_path(state, "all.tsv"), *dir = scratch_path(state, out);
     struct base_set_options opt = {
-        .cli = {.jobs = 3, .log = {.tool = "test", .level = LOG_QUIET}},
+        .cli = {.jobs = jobs, .log = {.tool = "test", .level = LOG_QUIET}},
         .clips = clips,
         .root = state,
         .output = dir,
@@ -387,10 +410,10 @@ static enum err_code run_double(const void *state, const char *out, void *polite
     return rc;
 }
 
-static void expect_reason(const void *state, int i, const char *part)
+static void expect_reason(const void *state, const char *out, int i, const char *part)
 {
     static const char *const columns[] = {"clip", "step", "reason", NULL};
-    char *path = scratch_path(state, "hostile/rejected.tsv"), name[32];
+    char *dir = scratch_path(state, out), *path = scratch_path(dir, "rejected.tsv"), name[32];
     struct tsv *t;
     struct err e = {0};
     bool found = false;
@@ -406,6 +429,7 @@ static void expect_reason(const void *state, int i, const char *part)
     assert_true(found);
     tsv_free(t);
     free(path);
+    free(dir);
 }
 
 static void test_overtaken_decoder(void **state)
@@ -416,21 +440,29 @@ static void test_overtaken_decoder(void **state)
 
     make_folders(*state);
     make_corpus(*state, &r);
-    assert_int_equal(run_double(*state, "polite", &e, &e), ERR_REJECTED);
+    assert_int_equal(run_double(*state, "polite", 3, &e, &e), ERR_REJECTED);
     err_clear(&e);
     account(*state, "polite", false, known);
-    assert_int_equal(run_double(*state, "hostile", NULL, &e), ERR_REJECTED);
+    assert_int_equal(run_double(*state, "hostile", 3, NULL, &e), ERR_REJECTED);
     err_clear(&e);
     account(*state, "hostile", false, known);
-    expect_reason(*state, 1, "crashed: Illegal instruction (SIGILL)");
-    expect_reason(*state, 3, "gave up after 0.3 s of processor time");
+    expect_reason(*state, "hostile", 1, "crashed: Illegal instruction (SIGILL)");
+    expect_reason(*state, "hostile", 3, "gave up after 0.3 s of processor time");
     if (confine_level() == CONFINE_FULL)
-        expect_reason(*state, 5, "forbidden system call");
+        expect_reason(*state, "hostile", 5, "forbidden system call");
     if (confine_level() != CONFINE_BUILD)
-        expect_reason(*state, 7, "more than 256 MiB of memory");
-    expect_reason(*state, 9, "gave flags");
-    expect_reason(*state, 11, "parts that do not fit");
-    expect_reason(*state, 13, "ended the process with status 13");
+        expect_reason(*state, "hostile", 7, "more than 256 MiB of memory");
+    expect_reason(*state, "hostile", 9, "gave flags");
+    expect_reason(*state, "hostile", 11, "parts that do not fit");
+    expect_reason(*state, "hostile", 13, "ended the process with status 13");
+    begun = mmap(NULL, sizeof *begun, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+    assert_ptr_not_equal(begun, MAP_FAILED);
+    assert_int_equal(run_double(*state, "liar", 1, NULL, &e), ERR_REJECTED);
+    err_clear(&e);
+    account(*state, "liar", false, known);
+    expect_reason(*state, "liar", 15, "answered what no worker answers");
+    munmap(begun, sizeof *begun);
+    begun = NULL;
 }
 
 int main(void)

@@ -3,8 +3,10 @@
  * is one clip's fault with a reason of its own, and the next job runs as if nothing had been. */
 #include "prep/confine.h"
 #include "prep/contain.h"
+#include "prep/contain_guard.h"
 #include "tests/support/check.h"
 
+#include <dlfcn.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <netinet/in.h>
@@ -59,12 +61,31 @@ enum job {
     ERROR_TEXT,
     ERROR_CODE,
     FORGE,
+    EMPTY,
+    LIE,  /* sends the reply that it gets */
     PIDS, /* gives who_runs */
 };
 
 struct who_runs {
     pid_t worker, guard;
 };
+
+/* Seen by all processes: no fork() succeeds any more. */
+static volatile bool *no_fork;
+
+/* Takes the place of the C library's. */
+pid_t fork(void)
+{
+    pid_t (*real)(void);
+    void *symbol = dlsym(RTLD_NEXT, "fork");
+
+    if (no_fork != NULL && *no_fork) {
+        errno = EAGAIN;
+        return -1;
+    }
+    memcpy(&real, &symbol, sizeof real);
+    return real();
+}
 
 static volatile int sink;
 static volatile int zero;
@@ -175,6 +196,7 @@ static enum err_code misbehave(const struct world *w, enum job job, size_t *out_
     case ERROR_TEXT: return err_set(e, ERR_TRUNCATED, "clip: \033[31mred\r\n\tlines\177");
     case ERROR_CODE: return err_set(e, (enum err_code)9999, "clip: an unheard-of error");
     case FORGE: forge(); break;
+    case EMPTY: (void)!send(0, "", 0, 0); break;
     default: forbidden(w, job); break;
     }
     return e->code;
@@ -188,7 +210,9 @@ static enum err_code job(void *ctx, int64_t tag, const void *in, size_t in_len, 
         *out_len = sizeof(struct who_runs);
         return ERR_OK;
     }
-    if (tag != COPY)
+    if (tag == LIE && send(0, in, in_len, 0) != (ssize_t)in_len)
+        return err_set(e, ERR_DATA, "the lie cannot be sent");
+    if (tag != COPY && tag != LIE)
         return misbehave(ctx, (enum job)tag, out_len, e);
     if (in_len > 0)
         memcpy(out, in, in_len);
@@ -367,6 +391,37 @@ static void test_isolation_and_lies(void **state)
     end(c, &w);
 }
 
+/* A reply is the worker's word, whoever seems to say it: it can cost the clip, never the run. */
+static void test_forged_ends(void **state)
+{
+    struct world w;
+    struct contain *c = pool(1, &w);
+    uint64_t number = 1; /* the first worker was asked whether it is confined */
+
+    (void)state;
+    for (int end = -1; end < 8; end++) {
+        struct contain_reply lie = {.number = ++number, .end = end, .wait_status = EAGAIN << 8};
+        struct contain_result out;
+        struct err fault = {0}, e = {0};
+
+        ASSERT_OK(contain_run(c, 0, LIE, "clip", &lie, sizeof lie, &out, &fault, &e), e);
+        if (end != END_DONE && strncmp(fault.text, "clip: ", 6) != 0)
+            fail_msg("end %d: %d '%s'", end, fault.code, fault.text);
+        contain_result_free(&out);
+        works(c, 0, 10);
+        number++;
+    }
+    for (int i = 0; i < 10; i++) {
+        struct contain_result out;
+        struct err fault = {0}, e = {0};
+
+        ASSERT_OK(contain_run(c, 0, EMPTY, "clip", "", 0, &out, &fault, &e), e);
+        contain_result_free(&out);
+        works(c, 0, 10);
+    }
+    end(c, &w);
+}
+
 static void test_too_large(void **state)
 {
     static uint8_t in[IN_MAX + 1];
@@ -485,6 +540,32 @@ static void test_guard_killed(void **state)
     end(c, &w);
 }
 
+/* That no worker can be had ends the run: it is no clip's fault. */
+static void test_no_worker(void **state)
+{
+    void *shared = mmap(NULL, 1, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+    struct contain_result out;
+    struct err fault = {0}, e = {0};
+    struct contain *c;
+    struct world w;
+    pid_t victim;
+
+    (void)state;
+    assert_ptr_not_equal(shared, MAP_FAILED);
+    no_fork = shared;
+    c = pool(1, &w);
+    victim = who(c, 0).worker;
+    *no_fork = true;
+    assert_int_equal(kill(victim, SIGKILL), 0);
+    wait_until_gone(victim);
+    ASSERT_FAILS(contain_run(c, 0, COPY, "clip", "", 0, &out, &fault, &e), e, ERR_IO,
+                 "worker process: cannot start: use fewer jobs (-j): Resource temporarily");
+    assert_int_equal(fault.code, ERR_OK);
+    no_fork = NULL;
+    munmap(shared, 1);
+    end(c, &w);
+}
+
 /* In a process of its own: a pool whose worker is at work when the tool is killed. */
 static _Noreturn void tool_to_be_killed(int report)
 {
@@ -600,6 +681,7 @@ int main(void)
         cmocka_unit_test(test_too_large),        cmocka_unit_test(test_killed_from_outside),
         cmocka_unit_test(test_guard_killed),     cmocka_unit_test(test_tool_killed),
         cmocka_unit_test(test_terminal_signals), cmocka_unit_test(test_many_slots),
+        cmocka_unit_test(test_forged_ends),      cmocka_unit_test(test_no_worker),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -220,7 +220,9 @@ static void test_broken_overlays(void **state)
                                     : e.code != ERR_DATA || strstr(e.text, rows[i].message) == NULL)
             fail_msg("row %zu gave %d (%s)", i, e.code, e.text);
         if (rows[i].message == NULL) /* the content digest is not this one's */
-            ASSERT_FAILS(dataset_verify(d, 1, &e), e, ERR_CHECKSUM, "content digest");
+            ASSERT_FAILS(dataset_verify(d, 1, &e), e, ERR_CHECKSUM,
+                         "content digest differs from the index: it or its base sets have other "
+                         "contents: restore them or make it again");
         dataset_close(d);
         err_clear(&e);
     }

@@ -3,6 +3,7 @@
 #include "common/base/file.h"
 #include "common/data/canvas.h"
 #include "common/data/jpeg.h"
+#include "common/data/vectors.h"
 #include "prep/shard.h"
 #include "prep/shard_commands.h"
 #include "tests/support/check.h"
@@ -338,6 +339,186 @@ static void test_checkpoints(void **state)
     free(npy);
 }
 
+static void write_noted(const char *path, const char *note)
+{
+    const int64_t steps = 7;
+    struct tensorfile_writer *t = NULL;
+    struct err e = {0};
+
+    ASSERT_OK(tensorfile_writer_open(&t, path, "checkpoint", true, &e), e);
+    ASSERT_OK(tensorfile_writer_meta(t, "note", note, &e), e);
+    ASSERT_OK(tensorfile_writer_declare(t, "steps", DTYPE_I64, 0, NULL, &e), e);
+    ASSERT_OK(tensorfile_writer_data(t, &steps, sizeof steps, &e), e);
+    ASSERT_OK(tensorfile_writer_commit(t, NULL, &e), e);
+}
+
+/* Lines are cut at a number of bytes, also inside a character: a difference is one all the same. */
+static void test_diff_cut(void **state)
+{
+    static const char plain[] = "nothing";
+    char *a = scratch_path(*state, "a.safetensors"), *b = scratch_path(*state, "b.safetensors"),
+         note[2048], *text;
+    struct err e = {0};
+    json_t *report;
+
+    for (size_t shift = 0; shift < 4; shift++) { /* characters of four bytes */
+        memset(note, 'x', shift);
+        for (size_t at = shift; at + 4 < sizeof note; at += 4)
+            memcpy(note + at, "\360\237\230\200", 5);
+        write_noted(a, note);
+        write_noted(b, plain);
+        text = run(command(INSPECT_DIFF, a, b), &e);
+        ASSERT_FAILS(e.code, e, ERR_DATA, "differ");
+        assert_non_null(strstr(text, "metadata note: A "));
+        assert_non_null(strstr(text, "...\n"));
+        free(text);
+        report = run_json(command(INSPECT_DIFF, a, b), &e);
+        ASSERT_FAILS(e.code, e, ERR_DATA, "differ");
+        assert_true(json_is_true(json_object_get(report, "differ")));
+        assert_int_equal(json_array_size(json_object_get(report, "differences")), 1);
+        json_decref(report);
+    }
+    free(a);
+    free(b);
+}
+
+/* A path that is no UTF-8 leaves nothing out of a report. */
+static void test_odd_path(void **state)
+{
+    static const struct {
+        enum inspect_command command;
+        const char *list;
+    } reports[] = {{INSPECT_LS, "targets"}, {INSPECT_STAT, "sets"}};
+    char *odd = scratch_path(*state, "caf\351"), *file = scratch_path(*state, "caf\351/w"),
+         *shown = scratch_path(*state, "caf?");
+    struct err e = {0};
+    json_t *report, *entry;
+
+    ASSERT_OK(dir_make(odd, &e), e);
+    make_data(odd);
+    for (size_t i = 0; i < sizeof reports / sizeof *reports; i++) {
+        report = run_json(command(reports[i].command, odd, NULL), &e);
+        assert_int_equal(e.code, ERR_OK);
+        assert_int_equal(json_array_size(json_object_get(report, reports[i].list)), 2);
+        entry = json_array_get(json_object_get(report, reports[i].list), 0);
+        assert_string_equal(json_string_value(json_object_get(entry, "path")), shown);
+        json_decref(report);
+    }
+    report = run_json(command(INSPECT_DUMP, odd, NULL), &e);
+    assert_int_equal(e.code, ERR_OK);
+    assert_string_equal(json_string_value(json_object_get(report, "path")), shown);
+    json_decref(report);
+    write_noted(file, "\303\251");
+    report = run_json(command(INSPECT_LS, file, NULL), &e);
+    assert_int_equal(e.code, ERR_OK);
+    entry = json_array_get(json_object_get(report, "targets"), 0);
+    entry = json_object_get(entry, "metadata");
+    assert_string_equal(json_string_value(json_object_get(entry, "note")), "\303\251");
+    json_decref(report);
+    scratch_flip(file, 0);
+    report = run_json(command(INSPECT_VERIFY, file, NULL), &e);
+    assert_int_not_equal(e.code, ERR_OK);
+    assert_int_equal(json_array_size(json_object_get(report, "faults")), 1);
+    json_decref(report);
+    free(odd);
+    free(file);
+    free(shown);
+}
+
+/* A set of one sample with numbers that doubles and JSON cannot hold. */
+static void write_odd_numbers(const char *dir)
+{
+    static const struct shard_field fields[] = {
+        {.name = "whole", .dtype = DTYPE_I64, .rank = 1, .dim = {3}},
+        {.name = "real", .dtype = DTYPE_F32, .rank = 1, .dim = {3}},
+        {.name = "none", .dtype = DTYPE_F32, .rank = 1, .dim = {2}},
+    };
+    const int64_t whole[] = {INT64_MIN, 9007199254740993, INT64_MAX}; /* 2^53 + 1 */
+    const float real[] = {1.5f, NAN, -2}, none[] = {INFINITY, NAN};
+    const struct shard_value v[] = {
+        {whole, sizeof whole}, {real, sizeof real}, {none, sizeof none}};
+    struct shard_options opt = {.prefix = "odd"};
+    struct shard_writer *s = NULL;
+    struct err e = {0};
+
+    ASSERT_OK(shard_writer_open(&s, dir, &opt, fields, 3, &e), e);
+    ASSERT_OK(shard_writer_add(s, v, &e), e);
+    ASSERT_OK(shard_writer_commit(s, &e), e);
+}
+
+static void assert_json(const json_t *value, const char *want)
+{
+    char *text = json_dumps(value, JSON_ENCODE_ANY | JSON_COMPACT);
+
+    assert_non_null(text);
+    assert_string_equal(text, want);
+    free(text);
+}
+
+static void test_odd_numbers(void **state)
+{
+    char *set = scratch_path(*state, "set"), *file = scratch_path(*state, "w.safetensors"), *text;
+    struct err e = {0};
+    json_t *report, *fields, *tensor;
+
+    write_odd_numbers(set);
+    report = run_json(command(INSPECT_DUMP, set, NULL), &e);
+    assert_int_equal(e.code, ERR_OK);
+    fields = json_object_get(report, "fields");
+    tensor = json_object_get(fields, "whole");
+    assert_json(json_object_get(tensor, "first"),
+                "[-9223372036854775808,9007199254740993,9223372036854775807]");
+    assert_json(json_object_get(tensor, "min"), "-9223372036854775808");
+    assert_json(json_object_get(tensor, "max"), "9223372036854775807");
+    tensor = json_object_get(fields, "real");
+    assert_json(json_object_get(tensor, "first"), "[1.5,null,-2.0]");
+    assert_json(json_object_get(tensor, "min"), "-2.0");
+    assert_json(json_object_get(tensor, "not_finite"), "1");
+    assert_json(json_object_get(fields, "none"),
+                "{\"min\":null,\"mean\":null,\"max\":null,\"not_finite\":2,\"first\":[null,null]}");
+    json_decref(report);
+    text = run(command(INSPECT_DUMP, set, NULL), &e);
+    assert_non_null(strstr(text, "NONE IS FINITE\n"));
+    free(text);
+    write_checkpoint(file, NAN, false);
+    report = run_json(command(INSPECT_DUMP, file, NULL), &e);
+    tensor = json_object_get(json_object_get(report, "tensors"), "steps");
+    assert_json(json_object_get(tensor, "max"), "7");
+    json_decref(report);
+    free(set);
+    free(file);
+}
+
+/* A block of vectors whose mean is no number is a block all the same. */
+static void test_odd_vectors(void **state)
+{
+    static const struct shard_field fields[] = {
+        {.name = "x1", .dtype = DTYPE_F32, .rank = 1, .dim = {1}},
+        {.name = "x1.block", .dtype = DTYPE_U8, .rank = 1, .dim = {1}},
+        {.name = "x1.oracle", .dtype = DTYPE_U8, .rank = 1, .dim = {1}},
+    };
+    const float x = NAN;
+    const uint8_t block = BLOCK_SPURIOUS, oracle = 1;
+    const struct shard_value v[] = {{&x, 4}, {&block, 1}, {&oracle, 1}};
+    struct shard_options opt = {.prefix = "odd"};
+    char *set = scratch_path(*state, "set");
+    struct shard_writer *s = NULL;
+    struct err e = {0};
+    json_t *report;
+
+    ASSERT_OK(shard_writer_open(&s, set, &opt, fields, 3, &e), e);
+    ASSERT_OK(shard_writer_meta(s, "synib.modalities", "x1", &e), e);
+    ASSERT_OK(shard_writer_add(s, v, &e), e);
+    ASSERT_OK(shard_writer_commit(s, &e), e);
+    report = run_json(command(INSPECT_STAT, set, NULL), &e);
+    assert_int_equal(e.code, ERR_OK);
+    assert_json(
+        json_object_get(json_array_get(json_object_get(report, "sets"), 0), "modalities"),
+        "{\"x1\":{\"spurious\":{\"coordinates\":1,\"mean\":null,\"std\":null,\"oracle\":1.0}}}");
+    json_decref(report);
+    free(set);
+}
+
 static bool is_colour(const struct canvas *c, int x, int y, struct rgb want)
 {
     const uint8_t *p = c->pixel + 3 * (y * c->w + x);
@@ -391,7 +572,8 @@ int main(void)
         IN_SCRATCH(test_ls),           IN_SCRATCH(test_dump),        IN_SCRATCH(test_stat),
         IN_SCRATCH(test_diff),         IN_SCRATCH(test_verify),      IN_SCRATCH(test_export),
         cmocka_unit_test(test_canvas), cmocka_unit_test(test_words), IN_SCRATCH(test_contact_sheet),
-        IN_SCRATCH(test_checkpoints),
+        IN_SCRATCH(test_checkpoints),  IN_SCRATCH(test_diff_cut),    IN_SCRATCH(test_odd_path),
+        IN_SCRATCH(test_odd_numbers),  IN_SCRATCH(test_odd_vectors),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

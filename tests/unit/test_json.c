@@ -33,6 +33,35 @@ static void test_parse(void **state)
     assert_non_null(strstr(why.text, "duplicate object key"));
 }
 
+static void test_shown(void **state)
+{
+    static const struct {
+        const char *text, *shown;
+    } texts[] = {
+        {"", ""},
+        {"caf\303\251 \360\237\230\200", "caf\303\251 \360\237\230\200"},
+        {"\377a\303", "?a?"},                      /* no UTF-8; cut */
+        {"\300\257 \355\240\200 \364\220\200\200", /* overlong, surrogate, past U+10FFFF */
+         "?? ??? ????"},
+        {"\342\202x\342\202\254", "??x\342\202\254"},
+    };
+    json_t *object = json_object();
+
+    (void)state;
+    json_begin();
+    for (size_t i = 0; i < sizeof texts / sizeof *texts; i++) {
+        json_t *value = json_shown(texts[i].text);
+
+        assert_string_equal(json_string_value(value), texts[i].shown);
+        json_decref(value);
+        assert_int_equal(json_set_shown(object, texts[i].text, json_integer((json_int_t)i)), 0);
+        assert_int_equal(json_integer_value(json_object_get(object, texts[i].shown)), i);
+    }
+    assert_false(json_lost());
+    assert_int_equal(json_set_shown(object, "x", NULL), -1);
+    json_decref(object);
+}
+
 /* A full disk is noticed when the text is written, or only at the end of its line. */
 static void test_full_disk(void **state)
 {
@@ -70,6 +99,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_too_long),
         cmocka_unit_test(test_parse),
+        cmocka_unit_test(test_shown),
         cmocka_unit_test(test_full_disk),
         cmocka_unit_test(test_without_a_report),
     };

@@ -230,7 +230,8 @@ static void test_content(void **state)
     ASSERT_OK(verify_set(dir, 1, &e), e);
     edit_index(dir, "\"content_sha256\":\"", "00000000");
     ASSERT_FAILS(verify_set(dir, 1, &e), e, ERR_CHECKSUM,
-                 "set: content digest differs from the index");
+                 "set: content digest differs from the index: its shards are not those of this "
+                 "index: restore the set or make it again");
     free(dir);
 }
 
@@ -255,7 +256,8 @@ static void test_other_contents(void **state)
     write_file(moved, v.data, v.len);
     edit_index(dir, "{\"shard\":\"", path_base(other));
     ASSERT_FAILS(verify_set(dir, 1, &e), e, ERR_CHECKSUM,
-                 "set: content digest differs from the index");
+                 "set: content digest differs from the index: its shards are not those of this "
+                 "index: restore the set or make it again");
     ASSERT_OK(verify_alone(moved, &e), e);
     file_view_free(&v);
     free(moved);

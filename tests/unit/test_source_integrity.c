@@ -67,7 +67,7 @@ static void place_open(struct place *p, const char *root)
         ASSERT_OK(path_join(&p->path[m], p->folder[m], name, &e), e);
         put(p->path[m], p->whole[m].data, p->whole[m].len);
         hex_of(&p->whole[m], hex[m]);
-        p->rules.folder[m] = p->rules.real[m] = p->folder[m];
+        p->rules.folder[m] = p->folder[m];
     }
     snprintf(text, sizeof text,
              "#synib-media 1\nclip\tflv_bytes\tflv_sha256\twav_bytes\twav_sha256\n" NAME
@@ -75,7 +75,6 @@ static void place_open(struct place *p, const char *root)
              p->whole[SCAN_VIDEO].len, hex[SCAN_VIDEO], p->whole[SCAN_AUDIO].len, hex[SCAN_AUDIO]);
     p->opt.root = root;
     p->rules.opt = &p->opt;
-    p->rules.real_root = p->folder[SCAN_VIDEO];
     p->rules.checked = CHECKED_CORPUS;
     ASSERT_OK(tsv_parse(&p->rules.media, "media.tsv", "media", columns, text, strlen(text), &e), e);
     ASSERT_OK(tsv_index_init(&p->rules.media_index, p->rules.media, "clip", &e), e);

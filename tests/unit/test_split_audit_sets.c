@@ -249,6 +249,14 @@ static void plant_twin(struct world *w)
     w->clip[30].source = w->clip[3].source;
 }
 
+static void plant_copies(struct world *w)
+{
+    static const int copies[] = {4, 14, 30, 31}; /* of 3: two in train, one in val, two in test */
+
+    for (size_t i = 0; i < sizeof copies / sizeof *copies; i++)
+        w->clip[copies[i]].source = w->clip[3].source;
+}
+
 static void test_planted(void **state)
 {
     static const struct {
@@ -273,6 +281,8 @@ static void test_planted(void **state)
         {plant_no_rate, "fault: val: says no rate"},
         {plant_twin, "fault: 1 pairs of clips of different parts are the same video file (first: "
                      "1001_DFA_FEA_XX in train and 1006_DFA_NEU_XX in test)\n"},
+        {plant_copies, "fault: 8 pairs of clips of different parts are the same sound file (first: "
+                       "1001_DFA_DIS_XX in train and 1003_DFA_SAD_XX in val)\n"},
     };
 
     for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {

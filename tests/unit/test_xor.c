@@ -372,7 +372,7 @@ static void test_bad_options(void **state)
     } BAD[] = {
         {"spurious", "is not of the form"},
         {"spurious:", "strength: ''"},
-        {"spurious:-0.1", "strength: '-0.1' is not a number from 0 up"},
+        {"spurious:-0.1", "strength: '-0.1' is not a number from 0 to 1e+06"},
         {"spurious:nan", "is not a number"},
         {"spurios:1", "did you mean 'spurious'"},
         {"pid:0.5,0.5", "is not four probabilities"},
@@ -382,6 +382,8 @@ static void test_bad_options(void **state)
         {"pid:-0.5,1.5,0,0", "mix: '-0.5' is not a number from 0 to 1"},
         {"pid:0.1,0.2,0.3,x", "mix: 'x' is not a number"},
         {"regression:1e999", "is not a number"},
+        {"spurious:1e300", "strength: '1e300' is not a number from 0 to 1e+06"},
+        {"regression:1000001", "strength: '1000001' is not a number from 0 to 1e+06"},
         {"pid@:0.45,0,0.45,0.1", "projection seed: '' is not a whole number"},
         {"pid@-1:0.45,0,0.45,0.1", "projection seed: '-1' is not a whole number"},
         {"pid@4294967296:0.45,0,0.45,0.1", "must be below 2^32"},
@@ -416,10 +418,31 @@ static void test_bad_options(void **state)
     ASSERT_FAILS(xor_check(&o, &e), e, ERR_USAGE, "modalities 5: must be 2 to 4");
     o.modalities = 2;
     o.strength = INFINITY;
-    ASSERT_FAILS(xor_check(&o, &e), e, ERR_USAGE, "strength inf: must not be negative");
+    ASSERT_FAILS(xor_check(&o, &e), e, ERR_USAGE, "strength inf: must be 0 to 1000000");
     o.strength = -1;
     struct vectors none[XOR_SPLITS];
-    ASSERT_FAILS(xor_make(none, &o, &e), e, ERR_USAGE, "strength -1: must not be negative");
+    ASSERT_FAILS(xor_make(none, &o, &e), e, ERR_USAGE, "strength -1: must be 0 to 1000000");
+}
+
+/* The strongest shortcut is still one that training can read. */
+static void test_strongest(void **state)
+{
+    (void)state;
+    for (int task = XOR_SPURIOUS; task <= XOR_REGRESSION; task += XOR_REGRESSION) {
+        struct xor_options o = xor_defaults((enum xor_task)task);
+        struct vectors v[XOR_SPLITS];
+        struct err e = {0};
+
+        o.strength = XOR_STRENGTH_MAX;
+        ASSERT_OK(xor_make(v, &o, &e), e);
+        for (int s = 0; s < XOR_SPLITS; s++) {
+            const struct vector_modality *x = &v[s].modality[0];
+
+            for (int64_t i = 0; i < v[s].count * x->dim; i++)
+                assert_true(fabsf(x->x[i]) < 1e9f);
+            vectors_free(&v[s]);
+        }
+    }
 }
 
 static void test_parses_and_describes(void **state)
@@ -464,15 +487,11 @@ static void test_smallest_pool(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_spurious),
-        cmocka_unit_test(test_spurious_blocks),
-        cmocka_unit_test(test_regression),
-        cmocka_unit_test(test_pid),
-        cmocka_unit_test(test_pid_signals),
-        cmocka_unit_test(test_pid_projections),
-        cmocka_unit_test(test_repeatable),
-        cmocka_unit_test(test_bad_options),
-        cmocka_unit_test(test_parses_and_describes),
+        cmocka_unit_test(test_spurious),      cmocka_unit_test(test_spurious_blocks),
+        cmocka_unit_test(test_regression),    cmocka_unit_test(test_pid),
+        cmocka_unit_test(test_pid_signals),   cmocka_unit_test(test_pid_projections),
+        cmocka_unit_test(test_repeatable),    cmocka_unit_test(test_strongest),
+        cmocka_unit_test(test_bad_options),   cmocka_unit_test(test_parses_and_describes),
         cmocka_unit_test(test_smallest_pool),
     };
 
