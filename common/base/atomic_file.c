@@ -203,18 +203,6 @@ uint64_t atomic_file_size(const struct atomic_file *f)
     return f->size;
 }
 
-static enum err_code sync_dir(const char *dir, struct err *e)
-{
-    int fd = TEMP_FAILURE_RETRY(open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC));
-    enum err_code code = ERR_OK;
-
-    if (fd < 0 || TEMP_FAILURE_RETRY(fsync(fd)) != 0)
-        code = err_sys(e, "%s: cannot sync the folder", dir);
-    if (fd >= 0)
-        close(fd);
-    return code;
-}
-
 /* NAME is there: fine when it holds what was written. */
 static enum err_code keep_same(struct atomic_file *f, struct err *e)
 {
@@ -258,7 +246,7 @@ enum err_code atomic_file_commit(struct atomic_file *f, struct err *e)
         FAIL(err_sys(e, "%s: cannot sync", f->path));
     TRY(publish(f, e));
     published = true;
-    TRY(sync_dir(f->dir, e));
+    TRY(dir_sync(f->dir, e));
 out:
     if (!published)
         (void)unlink(f->partial);

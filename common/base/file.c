@@ -203,6 +203,26 @@ out:
     return e->code;
 }
 
+/* Codes of file systems that cannot sync a folder at all: some on a network, some in user space. */
+static bool cannot_sync_folders(int error)
+{
+    return error == EINVAL || error == ENOSYS || error == ENOTSUP; /* here also EOPNOTSUPP */
+}
+
+enum err_code dir_sync(const char *path, struct err *e)
+{
+    int fd = TEMP_FAILURE_RETRY(open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC));
+    enum err_code code = ERR_OK;
+
+    if (fd < 0 && errno == EACCES)
+        return ERR_OK;
+    if (fd < 0 || (TEMP_FAILURE_RETRY(fsync(fd)) != 0 && !cannot_sync_folders(errno)))
+        code = err_sys(e, "%s: cannot sync the folder", path);
+    if (fd >= 0)
+        close(fd);
+    return code;
+}
+
 static enum err_code make_one(const char *path, struct err *e)
 {
     struct stat st;

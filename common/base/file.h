@@ -37,6 +37,10 @@ NODISCARD enum err_code file_sha256(char hex[SHA256_HEX_SIZE], const char *path,
 
 /* Makes one folder (and its parents); fine if it exists. */
 NODISCARD enum err_code dir_make(const char *path, struct err *e);
+/* Brings the names in a folder to stable storage. Fine where that cannot be asked for: of a file
+ * system that does not sync folders (EINVAL, ENOSYS, ENOTSUP), of a folder in which one may write
+ * but not read; a failure (EIO) is ERR_IO. */
+NODISCARD enum err_code dir_sync(const char *path, struct err *e);
 /* ERR_IO when the file system that is to hold `path`, which need not exist yet, has less than
  * `bytes` free: known before hours of work, not after them. Where nobody can tell, it is fine. */
 NODISCARD enum err_code dir_room(const char *path, uint64_t bytes, struct err *e);

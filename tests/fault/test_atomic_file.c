@@ -1,9 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /* An output file appears whole or not at all: kills, second writers, existing files. */
-#include "tests/support/cmocka.h"
-
 #include "common/base/atomic_file.h"
 #include "common/base/file.h"
+#include "tests/support/check.h"
 
 #include <dlfcn.h>
 #include <errno.h>
@@ -86,25 +85,32 @@ static void test_part_keeps_the_same(void **state)
     expect_no_partial();
 }
 
-/* Of which fsync() another writer of the same name takes the time, and the disk fails. 0: none. */
-static int fsync_to_fail;
+/* Which fsync() from now on fails, 0: none; with what; what another process does meanwhile. */
+static int fsync_to_fail, fsync_error;
+static void (*meanwhile)(void);
 
 /* Takes the place of the C library's. */
 int fsync(int fd)
 {
     int (*real)(int);
     void *symbol = dlsym(RTLD_NEXT, "fsync");
-    FILE *other;
 
     if (fsync_to_fail > 0 && --fsync_to_fail == 0) {
-        other = fopen(".out.partial", "wx");
-        assert_non_null(other);
-        assert_int_equal(fclose(other), 0);
-        errno = EIO;
+        if (meanwhile != NULL)
+            meanwhile();
+        errno = fsync_error;
         return -1;
     }
     memcpy(&real, &symbol, sizeof real);
     return real(fd);
+}
+
+static void begin_other_partial(void)
+{
+    FILE *other = fopen(".out.partial", "wx");
+
+    assert_non_null(other);
+    assert_int_equal(fclose(other), 0);
 }
 
 /* What the name .out.partial means after a file was published is not this writer's to remove. */
@@ -114,6 +120,8 @@ static void test_folder_cannot_be_synced(void **state)
     (void)state;
 
     (void)unlink("out");
+    meanwhile = begin_other_partial;
+    fsync_error = EIO;
     for (int part = 0; part < 2; part++) { /* new; the same as what is there */
         fsync_to_fail = 2;
         assert_int_equal(part ? atomic_file_put_part("out", "one", 3, false, &e)
@@ -124,6 +132,57 @@ static void test_folder_cannot_be_synced(void **state)
         expect_content("one");
         assert_int_equal(unlink(".out.partial"), 0);
     }
+    meanwhile = NULL;
+}
+
+/* Of a folder; of a file no such answer is fine. */
+static void test_file_system_that_does_not_sync_folders(void **state)
+{
+    static const int error[] = {EINVAL, ENOSYS, ENOTSUP, EOPNOTSUPP};
+    struct err e = {0};
+    (void)state;
+
+    for (size_t i = 0; i < sizeof error / sizeof error[0]; i++) {
+        (void)unlink("out");
+        fsync_error = error[i];
+        fsync_to_fail = 2;
+        ASSERT_OK(atomic_file_put("out", "one", 3, false, &e), e);
+        assert_int_equal(fsync_to_fail, 0);
+        expect_content("one");
+        fsync_to_fail = 1;
+        ASSERT_FAILS(atomic_file_put("out", "two", 3, true, &e), e, ERR_IO, "out: cannot sync: ");
+        expect_content("one");
+        expect_no_partial();
+    }
+}
+
+/* Root reads every folder: an ordinary user there. */
+static void test_folder_that_may_not_be_read(void **state)
+{
+    pid_t child = fork();
+    int status;
+    (void)state;
+
+    assert_true(child >= 0);
+    if (child == 0) {
+        struct err e = {0};
+
+        if (mkdir("drop", 0333) != 0 || chmod("drop", 0333) != 0 || chmod(".", 0711) != 0 ||
+            (geteuid() == 0 && setresuid(65534, 65534, 65534) != 0))
+            _exit(10);
+        if (atomic_file_put("drop/file", "one", 3, false, &e) != ERR_OK) {
+            fprintf(stderr, "%s\n", e.text);
+            _exit(11);
+        }
+        _exit(unlink("drop/file") == 0 ? 0 : 12);
+    }
+    assert_int_equal(waitpid(child, &status, 0), child);
+    assert_int_equal(rmdir("drop"), 0);
+    assert_true(WIFEXITED(status));
+    if (WEXITSTATUS(status) == 10)
+        print_message("skipped: no way to run as an ordinary user here\n");
+    else
+        assert_int_equal(WEXITSTATUS(status), 0);
 }
 
 static void test_abort_leaves_old(void **state)
@@ -247,6 +306,8 @@ int main(void)
         cmocka_unit_test(test_replaces_only_with_force),
         cmocka_unit_test(test_part_keeps_the_same),
         cmocka_unit_test(test_folder_cannot_be_synced),
+        cmocka_unit_test(test_file_system_that_does_not_sync_folders),
+        cmocka_unit_test(test_folder_that_may_not_be_read),
         cmocka_unit_test(test_abort_leaves_old),
         cmocka_unit_test(test_linked_partial_is_not_emptied),
         cmocka_unit_test(test_second_writer_is_told),
