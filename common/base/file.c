@@ -223,12 +223,27 @@ enum err_code dir_sync(const char *path, struct err *e)
     return code;
 }
 
+/* The folder that holds `path` learns of it for good. */
+static enum err_code sync_parent(const char *path, struct err *e)
+{
+    size_t len = (size_t)(path_base(path) - path);
+    char *parent = NULL;
+
+    TRY(mem_string(&parent, len > 0 ? path : ".", e));
+    if (len > 0)
+        parent[len] = '\0';
+    TRY(dir_sync(parent, e));
+out:
+    free(parent);
+    return e->code;
+}
+
 static enum err_code make_one(const char *path, struct err *e)
 {
     struct stat st;
 
     if (mkdir(path, 0777) == 0)
-        return ERR_OK;
+        return sync_parent(path, e);
     if (errno == EEXIST && stat(path, &st) == 0 && S_ISDIR(st.st_mode))
         return ERR_OK;
     return err_sys(e, "%s: cannot make the folder", path);

@@ -88,6 +88,9 @@ static void test_part_keeps_the_same(void **state)
 /* Which fsync() from now on fails, 0: none; with what; what another process does meanwhile. */
 static int fsync_to_fail, fsync_error;
 static void (*meanwhile)(void);
+/* What was synced since synced_count = 0. */
+static struct stat synced[8];
+static int synced_count;
 
 /* Takes the place of the C library's. */
 int fsync(int fd)
@@ -101,8 +104,21 @@ int fsync(int fd)
         errno = fsync_error;
         return -1;
     }
+    if (synced_count < (int)(sizeof synced / sizeof synced[0]))
+        assert_int_equal(fstat(fd, &synced[synced_count++]), 0);
     memcpy(&real, &symbol, sizeof real);
     return real(fd);
+}
+
+static bool was_synced(const char *path)
+{
+    struct stat st;
+
+    assert_int_equal(stat(path, &st), 0);
+    for (int i = 0; i < synced_count; i++)
+        if (synced[i].st_ino == st.st_ino && synced[i].st_dev == st.st_dev)
+            return true;
+    return false;
 }
 
 static void begin_other_partial(void)
@@ -154,6 +170,34 @@ static void test_file_system_that_does_not_sync_folders(void **state)
         expect_content("one");
         expect_no_partial();
     }
+}
+
+/* The folder above each folder that is made; none where nothing is made. */
+static void test_new_folders_are_synced(void **state)
+{
+    char here[4096], deep[sizeof here + 8];
+    struct err e = {0};
+    (void)state;
+
+    assert_non_null(getcwd(here, sizeof here));
+    snprintf(deep, sizeof deep, "%s/p/q/r/", here);
+    for (int whole = 0; whole < 2; whole++) {
+        synced_count = 0;
+        ASSERT_OK(dir_make(whole ? deep : "p/q/r", &e), e);
+        assert_int_equal(synced_count, 3);
+        assert_true(was_synced(".") && was_synced("p") && was_synced("p/q"));
+        synced_count = 0;
+        ASSERT_OK(dir_make("p/q/r", &e), e);
+        assert_int_equal(synced_count, 0);
+        assert_true(rmdir("p/q/r") == 0 && rmdir("p/q") == 0);
+        ASSERT_OK(dir_make("p/q", &e), e);
+        assert_true(synced_count == 1 && was_synced("p"));
+        assert_true(rmdir("p/q") == 0 && rmdir("p") == 0);
+    }
+    fsync_error = EIO;
+    fsync_to_fail = 2;
+    ASSERT_FAILS(dir_make("p/q/r", &e), e, ERR_IO, "p/: cannot sync the folder: ");
+    assert_true(rmdir("p/q") == 0 && rmdir("p") == 0);
 }
 
 /* Root reads every folder: an ordinary user there. */
@@ -307,6 +351,7 @@ int main(void)
         cmocka_unit_test(test_part_keeps_the_same),
         cmocka_unit_test(test_folder_cannot_be_synced),
         cmocka_unit_test(test_file_system_that_does_not_sync_folders),
+        cmocka_unit_test(test_new_folders_are_synced),
         cmocka_unit_test(test_folder_that_may_not_be_read),
         cmocka_unit_test(test_abort_leaves_old),
         cmocka_unit_test(test_linked_partial_is_not_emptied),
