@@ -2,6 +2,7 @@
 #include "common/base/atomic_file.h"
 
 #include "common/base/file.h"
+#include "common/base/file_lock.h"
 #include "common/base/mem.h"
 
 #include <errno.h>
@@ -62,6 +63,27 @@ enum err_code atomic_file_check(const char *path, bool force, struct err *e)
     return !force && lstat(path, &st) == 0 ? refuse_existing(path, e) : ERR_OK;
 }
 
+/* Locks the partial file, or closes it, and where the lock is refused for ever removes it again
+ * when it was made for this. Who opens it meanwhile notices: see open_partial(). */
+static enum err_code lock_partial(struct atomic_file *f, bool made, struct err *e)
+{
+    struct flock lock = {.l_type = F_WRLCK, .l_whence = SEEK_SET};
+
+    if (TEMP_FAILURE_RETRY(fcntl(f->fd, F_OFD_SETLK, &lock)) == 0)
+        return ERR_OK;
+    if (errno == EAGAIN || errno == EACCES) {
+        (void)err_set(e, ERR_EXISTS, "%s: another process is writing it: wait for that one",
+                      f->path);
+    } else {
+        (void)file_lock_refused(f->path, e);
+        if (made)
+            (void)unlink(f->partial);
+    }
+    close(f->fd);
+    f->fd = -1;
+    return e->code;
+}
+
 /* Opens the partial file and locks it. The lock belongs to the open file description and vanishes
  * with its process, so a partial file left by a kill is simply taken over. After the lock is
  * granted the name must still mean our inode: the previous owner may have renamed it into place
@@ -70,26 +92,17 @@ enum err_code atomic_file_check(const char *path, bool force, struct err *e)
 static enum err_code open_partial(struct atomic_file *f, struct err *e)
 {
     for (;;) {
-        struct flock lock = {.l_type = F_WRLCK, .l_whence = SEEK_SET};
         struct stat by_fd, by_name;
+        bool made;
 
-        f->fd = TEMP_FAILURE_RETRY(
-            open(f->partial, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK, 0666));
+        f->fd = file_open_or_make(f->partial, &made);
         if (f->fd < 0)
             return err_sys(e,
                            errno == ENOENT ? "%s: cannot create: make its folder first"
                                            : "%s: cannot create",
                            f->path);
-        if (TEMP_FAILURE_RETRY(fcntl(f->fd, F_OFD_SETLK, &lock)) != 0) {
-            enum err_code code =
-                errno == EAGAIN || errno == EACCES
-                    ? err_set(e, ERR_EXISTS, "%s: another process is writing it: wait for that one",
-                              f->path)
-                    : err_sys(e, "%s: cannot lock", f->partial);
-            close(f->fd);
-            f->fd = -1;
-            return code;
-        }
+        if (lock_partial(f, made, e) != ERR_OK)
+            return e->code;
         if (fstat(f->fd, &by_fd) != 0)
             return err_sys(e, "%s: cannot stat", f->partial);
         if (by_fd.st_nlink > 1 && unlink(f->partial) != 0)

@@ -12,8 +12,9 @@
  * Bytes go to ".NAME.partial" beside the final name; commit does fsync, rename and fsync of the
  * folder. A kill at any instant leaves the old file, the new file or none, and at most one
  * .partial, which the next run takes over. Two writers of one name: the second gets ERR_EXISTS at
- * open. After commit returns ERR_OK the file is on stable storage, and its name is where the file
- * system can sync a folder (dir_sync).
+ * open; where the file system has no locks, everybody gets ERR_IO (file_lock.h). After commit
+ * returns ERR_OK the file is on stable storage, and its name is where the file system can sync a
+ * folder (dir_sync).
  *
  * Threads: one object, one thread. */
 struct atomic_file;
