@@ -14,7 +14,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-enum { BUFFER_SIZE = 1 << 18 };
+enum { BUFFER_SIZE = 1 << 18, MODE_BITS = 0777, MODE_OWNER = 0600 };
 
 struct atomic_file {
     char *path;
@@ -23,6 +23,7 @@ struct atomic_file {
     int fd;
     bool force;
     bool part; /* of a set of outputs: the same bytes may be there already */
+    int mode;  /* permissions of the file that is to be replaced; -1: there is none */
     uint64_t size;
     size_t fill;
     uint8_t buffer[BUFFER_SIZE];
@@ -56,11 +57,32 @@ static enum err_code refuse_existing(const char *path, struct err *e)
     return err_set(e, ERR_EXISTS, "%s: exists: use --force to replace it", path);
 }
 
-enum err_code atomic_file_check(const char *path, bool force, struct err *e)
+/* Whether the name may be written, and the permissions of the regular file that is there: -1 for
+ * none. A link is not followed, for it may lead to anything, nor replaced, for it may be what a
+ * user stores outputs elsewhere with. */
+static enum err_code check_name(const char *path, bool force, int *mode, struct err *e)
 {
     struct stat st;
 
-    return !force && lstat(path, &st) == 0 ? refuse_existing(path, e) : ERR_OK;
+    *mode = -1;
+    if (lstat(path, &st) != 0)
+        return errno == ENOENT || errno == ENOTDIR ? ERR_OK : err_sys(e, "%s: cannot stat", path);
+    if (S_ISLNK(st.st_mode))
+        return err_set(e, ERR_EXISTS,
+                       "%s: is a symbolic link: remove it or name the file that it leads to", path);
+    if (!S_ISREG(st.st_mode))
+        return err_set(e, ERR_EXISTS,
+                       "%s: exists and is not a regular file: remove it or give another name",
+                       path);
+    *mode = (int)(st.st_mode & MODE_BITS);
+    return force ? ERR_OK : refuse_existing(path, e);
+}
+
+enum err_code atomic_file_check(const char *path, bool force, struct err *e)
+{
+    int mode;
+
+    return check_name(path, force, &mode, e);
 }
 
 /* Locks the partial file, or closes it, and where the lock is refused for ever removes it again
@@ -82,6 +104,17 @@ static enum err_code lock_partial(struct atomic_file *f, bool made, struct err *
     close(f->fd);
     f->fd = -1;
     return e->code;
+}
+
+/* The new file is never more open than the one that it replaces. */
+static enum err_code set_mode(struct atomic_file *f, int mode, struct err *e)
+{
+    struct stat st;
+
+    if (fstat(f->fd, &st) == 0 && (st.st_mode & MODE_BITS) == (mode_t)mode)
+        return ERR_OK;
+    return fchmod(f->fd, (mode_t)mode) == 0 ? ERR_OK
+                                            : err_sys(e, "%s: cannot keep its mode", f->path);
 }
 
 /* Opens the partial file and locks it. The lock belongs to the open file description and vanishes
@@ -113,10 +146,12 @@ static enum err_code open_partial(struct atomic_file *f, struct err *e)
         close(f->fd);
         f->fd = -1;
     }
-    if (TEMP_FAILURE_RETRY(ftruncate(f->fd, 0)) != 0) {
+    if (TEMP_FAILURE_RETRY(ftruncate(f->fd, 0)) != 0)
         err_sys(e, "%s: cannot empty", f->partial);
+    else if (f->mode >= 0)
+        (void)set_mode(f, f->mode | MODE_OWNER, e);
+    if (e->code != ERR_OK)
         (void)unlink(f->partial);
-    }
     return e->code;
 }
 
@@ -124,11 +159,13 @@ static enum err_code open_output(struct atomic_file **out, const char *path, boo
                                  struct err *e)
 {
     struct atomic_file *f = NULL;
+    int mode = -1;
 
     *out = NULL;
-    if (!part)
-        TRY(atomic_file_check(path, force, e));
+    if (force || !part)
+        TRY(check_name(path, force, &mode, e));
     TRY(mem_array(&f, 1, sizeof *f, "output buffer", e));
+    f->mode = mode;
     f->fd = -1;
     f->force = force;
     f->part = part;
@@ -250,6 +287,19 @@ static enum err_code publish(struct atomic_file *f, struct err *e)
     return f->part ? keep_same(f, e) : refuse_existing(f->path, e);
 }
 
+/* An owner who may not write his file could not take over its partial file after a kill: that comes
+ * last. */
+static enum err_code take_from_owner(struct atomic_file *f, struct err *e)
+{
+    if (f->mode < 0 || (f->mode & MODE_OWNER) == MODE_OWNER)
+        return ERR_OK;
+    TRY(set_mode(f, f->mode, e));
+    if (TEMP_FAILURE_RETRY(fsync(f->fd)) != 0)
+        err_sys(e, "%s: cannot sync", f->path);
+out:
+    return e->code;
+}
+
 enum err_code atomic_file_commit(struct atomic_file *f, struct err *e)
 {
     bool published = false; /* .partial is then nobody's, or already the next writer's */
@@ -259,6 +309,7 @@ enum err_code atomic_file_commit(struct atomic_file *f, struct err *e)
         FAIL(err_sys(e, "%s: cannot sync", f->path));
     TRY(publish(f, e));
     published = true;
+    TRY(take_from_owner(f, e));
     TRY(dir_sync(f->dir, e));
 out:
     if (!published)

@@ -61,6 +61,74 @@ static void test_replaces_only_with_force(void **state)
     expect_no_partial();
 }
 
+static mode_t mode_of(const char *path)
+{
+    struct stat st;
+
+    assert_int_equal(lstat(path, &st), 0);
+    return st.st_mode & 07777;
+}
+
+/* From the first byte on; a new file has what umask leaves. */
+static void test_mode_is_kept(void **state)
+{
+    static const mode_t mode[] = {0600, 0640, 0666, 0755, 0444, 0400};
+    struct atomic_file *f = NULL;
+    struct err e = {0};
+    mode_t mask = umask(027);
+    (void)state;
+
+    (void)unlink("out");
+    ASSERT_OK(atomic_file_put("out", "one", 3, false, &e), e);
+    assert_int_equal(mode_of("out"), 0640);
+    for (size_t i = 0; i < sizeof mode / sizeof mode[0]; i++)
+        for (int part = 0; part < 2; part++) {
+            assert_int_equal(chmod("out", mode[i]), 0);
+            ASSERT_OK(part ? atomic_file_open_part(&f, "out", true, &e)
+                           : atomic_file_open(&f, "out", true, &e),
+                      e);
+            assert_int_equal(mode_of(".out.partial"), mode[i] | 0600);
+            ASSERT_OK(atomic_file_write(f, "two", 3, &e), e);
+            ASSERT_OK(atomic_file_commit(f, &e), e);
+            assert_int_equal(mode_of("out"), mode[i]);
+            expect_content("two");
+            expect_no_partial();
+        }
+    (void)umask(mask);
+}
+
+/* With --force too: what a link leads to, and the link, stay; so does what is no file. */
+static void test_only_regular_files_are_replaced(void **state)
+{
+    struct err e = {0};
+    char to[16];
+    (void)state;
+
+    (void)unlink("out");
+    ASSERT_OK(atomic_file_put("kept", "kept", 4, false, &e), e);
+    for (int force = 0; force < 2; force++) {
+        for (int dangling = 0; dangling < 2; dangling++) {
+            assert_int_equal(symlink(dangling ? "nothing" : "kept", "out"), 0);
+            ASSERT_FAILS(atomic_file_check("out", force, &e), e, ERR_EXISTS,
+                         "out: is a symbolic link: remove it or name the file");
+            ASSERT_FAILS(atomic_file_put("out", "new", 3, force, &e), e, ERR_EXISTS,
+                         "out: is a symbolic link: remove it or name the file");
+            if (force)
+                ASSERT_FAILS(atomic_file_put_part("out", "new", 3, true, &e), e, ERR_EXISTS,
+                             "out: is a symbolic link");
+            assert_true(readlink("out", to, sizeof to) > 0 && unlink("out") == 0);
+            expect_no_partial();
+        }
+        assert_int_equal(mkdir("out", 0777), 0);
+        ASSERT_FAILS(atomic_file_put("out", "new", 3, force, &e), e, ERR_EXISTS,
+                     "out: exists and is not a regular file");
+        assert_int_equal(rmdir("out"), 0);
+    }
+    assert_int_equal(symlink("kept", "out"), 0);
+    expect_content("kept");
+    assert_true(unlink("out") == 0 && unlink("kept") == 0);
+}
+
 /* One file of several: the same bytes may be there. */
 static void test_part_keeps_the_same(void **state)
 {
@@ -348,6 +416,8 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_replaces_only_with_force),
+        cmocka_unit_test(test_mode_is_kept),
+        cmocka_unit_test(test_only_regular_files_are_replaced),
         cmocka_unit_test(test_part_keeps_the_same),
         cmocka_unit_test(test_folder_cannot_be_synced),
         cmocka_unit_test(test_file_system_that_does_not_sync_folders),
