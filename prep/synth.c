@@ -179,6 +179,7 @@ static enum err_code put_half(const char *dir, const char *name, const char *suf
         *written = bytes->len;
     } else {
         TRY(put_object(as, path, e));
+        TRY(dir_sync(dir, e));
     }
     TRY(sha256_bytes(known->data, known->len, digest, e));
     half->bytes = known->len;

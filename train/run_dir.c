@@ -4,6 +4,7 @@
 #include "common/base/atomic_file.h"
 #include "common/base/cli.h"
 #include "common/base/file.h"
+#include "common/base/file_lock.h"
 #include "common/base/hash.h"
 #include "common/base/mem.h"
 #include "common/data/json.h"
@@ -69,7 +70,7 @@ static enum err_code wait_for_lock(const struct run_lock *lock, const char *path
 
     while (flock(lock->fd, LOCK_EX | LOCK_NB) != 0) {
         if (errno != EWOULDBLOCK && errno != EINTR)
-            return err_sys(e, "%s", path);
+            return file_lock_refused(path, e);
         if (cli_stop_requested())
             return err_set(e, ERR_STOPPED, "%s: stopped on request while waiting", path);
         nanosleep(&pause, NULL);
@@ -81,11 +82,12 @@ enum err_code run_lock_take(struct run_lock *lock, const char *dir, const char *
                             const struct log *log, struct err *e)
 {
     char *path = NULL;
+    bool made;
 
     lock->fd = -1;
     TRY(dir_make(dir, e));
     TRY(path_join(&path, dir, name, e));
-    lock->fd = TEMP_FAILURE_RETRY(open(path, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0666));
+    lock->fd = file_open_or_make(path, &made);
     if (lock->fd < 0) {
         err_sys(e, "%s", path);
         goto out;
@@ -101,7 +103,9 @@ enum err_code run_lock_take(struct run_lock *lock, const char *dir, const char *
                 "folder",
                 dir);
     } else {
-        err_sys(e, "%s", path);
+        if (made && file_lock_unknown(errno))
+            (void)unlink(path); /* else another process may have locked it meanwhile */
+        file_lock_refused(path, e);
     }
 out:
     free(path);

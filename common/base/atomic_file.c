@@ -2,6 +2,7 @@
 #include "common/base/atomic_file.h"
 
 #include "common/base/file.h"
+#include "common/base/file_lock.h"
 #include "common/base/mem.h"
 
 #include <errno.h>
@@ -13,7 +14,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-enum { BUFFER_SIZE = 1 << 18 };
+enum { BUFFER_SIZE = 1 << 18, MODE_BITS = 0777, MODE_OWNER = 0600 };
 
 struct atomic_file {
     char *path;
@@ -22,6 +23,7 @@ struct atomic_file {
     int fd;
     bool force;
     bool part; /* of a set of outputs: the same bytes may be there already */
+    int mode;  /* permissions of the file that is to be replaced; -1: there is none */
     uint64_t size;
     size_t fill;
     uint8_t buffer[BUFFER_SIZE];
@@ -55,11 +57,64 @@ static enum err_code refuse_existing(const char *path, struct err *e)
     return err_set(e, ERR_EXISTS, "%s: exists: use --force to replace it", path);
 }
 
-enum err_code atomic_file_check(const char *path, bool force, struct err *e)
+/* Whether the name may be written, and the permissions of the regular file that is there: -1 for
+ * none. A link is not followed, for it may lead to anything, nor replaced, for it may be what a
+ * user stores outputs elsewhere with. */
+static enum err_code check_name(const char *path, bool force, int *mode, struct err *e)
 {
     struct stat st;
 
-    return !force && lstat(path, &st) == 0 ? refuse_existing(path, e) : ERR_OK;
+    *mode = -1;
+    if (lstat(path, &st) != 0)
+        return errno == ENOENT || errno == ENOTDIR ? ERR_OK : err_sys(e, "%s: cannot stat", path);
+    if (S_ISLNK(st.st_mode))
+        return err_set(e, ERR_EXISTS,
+                       "%s: is a symbolic link: remove it or name the file that it leads to", path);
+    if (!S_ISREG(st.st_mode))
+        return err_set(e, ERR_EXISTS,
+                       "%s: exists and is not a regular file: remove it or give another name",
+                       path);
+    *mode = (int)(st.st_mode & MODE_BITS);
+    return force ? ERR_OK : refuse_existing(path, e);
+}
+
+enum err_code atomic_file_check(const char *path, bool force, struct err *e)
+{
+    int mode;
+
+    return check_name(path, force, &mode, e);
+}
+
+/* Locks the partial file, or closes it, and where the lock is refused for ever removes it again
+ * when it was made for this. Who opens it meanwhile notices: see open_partial(). */
+static enum err_code lock_partial(struct atomic_file *f, bool made, struct err *e)
+{
+    struct flock lock = {.l_type = F_WRLCK, .l_whence = SEEK_SET};
+
+    if (TEMP_FAILURE_RETRY(fcntl(f->fd, F_OFD_SETLK, &lock)) == 0)
+        return ERR_OK;
+    if (errno == EAGAIN || errno == EACCES) {
+        (void)err_set(e, ERR_EXISTS, "%s: another process is writing it: wait for that one",
+                      f->path);
+    } else {
+        (void)file_lock_refused(f->path, e);
+        if (made)
+            (void)unlink(f->partial);
+    }
+    close(f->fd);
+    f->fd = -1;
+    return e->code;
+}
+
+/* The new file is never more open than the one that it replaces. */
+static enum err_code set_mode(struct atomic_file *f, int mode, struct err *e)
+{
+    struct stat st;
+
+    if (fstat(f->fd, &st) == 0 && (st.st_mode & MODE_BITS) == (mode_t)mode)
+        return ERR_OK;
+    return fchmod(f->fd, (mode_t)mode) == 0 ? ERR_OK
+                                            : err_sys(e, "%s: cannot keep its mode", f->path);
 }
 
 /* Opens the partial file and locks it. The lock belongs to the open file description and vanishes
@@ -70,26 +125,17 @@ enum err_code atomic_file_check(const char *path, bool force, struct err *e)
 static enum err_code open_partial(struct atomic_file *f, struct err *e)
 {
     for (;;) {
-        struct flock lock = {.l_type = F_WRLCK, .l_whence = SEEK_SET};
         struct stat by_fd, by_name;
+        bool made;
 
-        f->fd = TEMP_FAILURE_RETRY(
-            open(f->partial, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK, 0666));
+        f->fd = file_open_or_make(f->partial, &made);
         if (f->fd < 0)
             return err_sys(e,
                            errno == ENOENT ? "%s: cannot create: make its folder first"
                                            : "%s: cannot create",
                            f->path);
-        if (TEMP_FAILURE_RETRY(fcntl(f->fd, F_OFD_SETLK, &lock)) != 0) {
-            enum err_code code =
-                errno == EAGAIN || errno == EACCES
-                    ? err_set(e, ERR_EXISTS, "%s: another process is writing it: wait for that one",
-                              f->path)
-                    : err_sys(e, "%s: cannot lock", f->partial);
-            close(f->fd);
-            f->fd = -1;
-            return code;
-        }
+        if (lock_partial(f, made, e) != ERR_OK)
+            return e->code;
         if (fstat(f->fd, &by_fd) != 0)
             return err_sys(e, "%s: cannot stat", f->partial);
         if (by_fd.st_nlink > 1 && unlink(f->partial) != 0)
@@ -100,10 +146,12 @@ static enum err_code open_partial(struct atomic_file *f, struct err *e)
         close(f->fd);
         f->fd = -1;
     }
-    if (TEMP_FAILURE_RETRY(ftruncate(f->fd, 0)) != 0) {
+    if (TEMP_FAILURE_RETRY(ftruncate(f->fd, 0)) != 0)
         err_sys(e, "%s: cannot empty", f->partial);
+    else if (f->mode >= 0)
+        (void)set_mode(f, f->mode | MODE_OWNER, e);
+    if (e->code != ERR_OK)
         (void)unlink(f->partial);
-    }
     return e->code;
 }
 
@@ -111,11 +159,13 @@ static enum err_code open_output(struct atomic_file **out, const char *path, boo
                                  struct err *e)
 {
     struct atomic_file *f = NULL;
+    int mode = -1;
 
     *out = NULL;
-    if (!part)
-        TRY(atomic_file_check(path, force, e));
+    if (force || !part)
+        TRY(check_name(path, force, &mode, e));
     TRY(mem_array(&f, 1, sizeof *f, "output buffer", e));
+    f->mode = mode;
     f->fd = -1;
     f->force = force;
     f->part = part;
@@ -203,18 +253,6 @@ uint64_t atomic_file_size(const struct atomic_file *f)
     return f->size;
 }
 
-static enum err_code sync_dir(const char *dir, struct err *e)
-{
-    int fd = TEMP_FAILURE_RETRY(open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC));
-    enum err_code code = ERR_OK;
-
-    if (fd < 0 || TEMP_FAILURE_RETRY(fsync(fd)) != 0)
-        code = err_sys(e, "%s: cannot sync the folder", dir);
-    if (fd >= 0)
-        close(fd);
-    return code;
-}
-
 /* NAME is there: fine when it holds what was written. */
 static enum err_code keep_same(struct atomic_file *f, struct err *e)
 {
@@ -249,6 +287,19 @@ static enum err_code publish(struct atomic_file *f, struct err *e)
     return f->part ? keep_same(f, e) : refuse_existing(f->path, e);
 }
 
+/* An owner who may not write his file could not take over its partial file after a kill: that comes
+ * last. */
+static enum err_code take_from_owner(struct atomic_file *f, struct err *e)
+{
+    if (f->mode < 0 || (f->mode & MODE_OWNER) == MODE_OWNER)
+        return ERR_OK;
+    TRY(set_mode(f, f->mode, e));
+    if (TEMP_FAILURE_RETRY(fsync(f->fd)) != 0)
+        err_sys(e, "%s: cannot sync", f->path);
+out:
+    return e->code;
+}
+
 enum err_code atomic_file_commit(struct atomic_file *f, struct err *e)
 {
     bool published = false; /* .partial is then nobody's, or already the next writer's */
@@ -258,7 +309,8 @@ enum err_code atomic_file_commit(struct atomic_file *f, struct err *e)
         FAIL(err_sys(e, "%s: cannot sync", f->path));
     TRY(publish(f, e));
     published = true;
-    TRY(sync_dir(f->dir, e));
+    TRY(take_from_owner(f, e));
+    TRY(dir_sync(f->dir, e));
 out:
     if (!published)
         (void)unlink(f->partial);

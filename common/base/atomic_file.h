@@ -12,15 +12,19 @@
  * Bytes go to ".NAME.partial" beside the final name; commit does fsync, rename and fsync of the
  * folder. A kill at any instant leaves the old file, the new file or none, and at most one
  * .partial, which the next run takes over. Two writers of one name: the second gets ERR_EXISTS at
- * open. After commit returns ERR_OK the file is on stable storage.
+ * open; where the file system has no locks, everybody gets ERR_IO (file_lock.h). After commit
+ * returns ERR_OK the file is on stable storage, and its name is where the file system can sync a
+ * folder (dir_sync).
  *
  * Threads: one object, one thread. */
 struct atomic_file;
 
-/* ERR_EXISTS if NAME exists, unless `force`: what atomic_file_open would say, for a dry run or
- * before long work. */
+/* ERR_EXISTS if NAME exists, unless `force` and it is a regular file: what atomic_file_open would
+ * say, for a dry run or before long work. */
 NODISCARD enum err_code atomic_file_check(const char *path, bool force, struct err *e);
-/* Opens NAME for writing. If NAME exists: ERR_EXISTS, or with `force` it is replaced at commit. */
+/* Opens NAME for writing. If NAME exists: ERR_EXISTS, or with `force` it is replaced at commit by a
+ * file of the same mode (a new file has what umask leaves). Only a regular file is replaced: a
+ * symbolic link or anything else is ERR_EXISTS with `force` too. */
 NODISCARD enum err_code atomic_file_open(struct atomic_file **f, const char *path, bool force,
                                          struct err *e);
 /* One file of an output that has several: NAME may be there from a run that was killed between two

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #include "common/base/cli.h"
 
+#include "common/base/cpu.h"
 #include "common/base/lost_mapping.h"
 #include "common/base/parallel.h"
 #include "common/base/spelling.h"
@@ -89,6 +90,7 @@ enum err_code cli_parse(const struct argp *argp, int argc, char **argv, const ch
     cli->log.tool = tool;
     cli->log.level = LOG_NORMAL;
     cli->err = e;
+    TRY(cpu_check(cpu_needed, cpu_has, e));
     signal(SIGPIPE, SIG_IGN);
     lost_mapping_explain();
     atexit(check_stdout);
@@ -100,6 +102,7 @@ enum err_code cli_parse(const struct argp *argp, int argc, char **argv, const ch
         return err_set(e, ERR_USAGE, "bad command line: %s: see --help", strerror(rc));
     if (cli->jobs == 0)
         cli->jobs = parallel_cores();
+out:
     return e->code;
 }
 

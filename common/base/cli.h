@@ -36,7 +36,7 @@ extern const struct argp cli_argp; /* -j --seed --quiet --verbose --json --force
 /* Parses argv with the tool's argp, whose input is `opt` (which holds `cli`). Sets cli->log.tool,
  * ignores SIGPIPE, explains a SIGBUS (lost_mapping.h) and sees to it that stdout is checked at
  * exit. The locale stays "C", so numbers have a point. A bad option is
- * ERR_USAGE. */
+ * ERR_USAGE, a processor that lacks what the program was built for ERR_IO (cpu.h). */
 NODISCARD enum err_code cli_parse(const struct argp *argp, int argc, char **argv, const char *tool,
                                   struct cli *cli, void *opt, struct err *e);
 

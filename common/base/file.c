@@ -203,12 +203,47 @@ out:
     return e->code;
 }
 
+/* Codes of file systems that cannot sync a folder at all: some on a network, some in user space. */
+static bool cannot_sync_folders(int error)
+{
+    return error == EINVAL || error == ENOSYS || error == ENOTSUP; /* here also EOPNOTSUPP */
+}
+
+enum err_code dir_sync(const char *path, struct err *e)
+{
+    int fd = TEMP_FAILURE_RETRY(open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC));
+    enum err_code code = ERR_OK;
+
+    if (fd < 0 && errno == EACCES)
+        return ERR_OK;
+    if (fd < 0 || (TEMP_FAILURE_RETRY(fsync(fd)) != 0 && !cannot_sync_folders(errno)))
+        code = err_sys(e, "%s: cannot sync the folder", path);
+    if (fd >= 0)
+        close(fd);
+    return code;
+}
+
+/* The folder that holds `path` learns of it for good. */
+static enum err_code sync_parent(const char *path, struct err *e)
+{
+    size_t len = (size_t)(path_base(path) - path);
+    char *parent = NULL;
+
+    TRY(mem_string(&parent, len > 0 ? path : ".", e));
+    if (len > 0)
+        parent[len] = '\0';
+    TRY(dir_sync(parent, e));
+out:
+    free(parent);
+    return e->code;
+}
+
 static enum err_code make_one(const char *path, struct err *e)
 {
     struct stat st;
 
     if (mkdir(path, 0777) == 0)
-        return ERR_OK;
+        return sync_parent(path, e);
     if (errno == EEXIST && stat(path, &st) == 0 && S_ISDIR(st.st_mode))
         return ERR_OK;
     return err_sys(e, "%s: cannot make the folder", path);

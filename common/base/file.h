@@ -35,8 +35,13 @@ void file_view_free(struct file_view *v);
 /* SHA-256 of a file's bytes, hex. */
 NODISCARD enum err_code file_sha256(char hex[SHA256_HEX_SIZE], const char *path, struct err *e);
 
-/* Makes one folder (and its parents); fine if it exists. */
+/* Makes one folder (and its parents); fine if it exists. After ERR_OK those that were made are on
+ * stable storage (dir_sync). */
 NODISCARD enum err_code dir_make(const char *path, struct err *e);
+/* Brings the names in a folder to stable storage. Fine where that cannot be asked for: of a file
+ * system that does not sync folders (EINVAL, ENOSYS, ENOTSUP), of a folder in which one may write
+ * but not read; a failure (EIO) is ERR_IO. */
+NODISCARD enum err_code dir_sync(const char *path, struct err *e);
 /* ERR_IO when the file system that is to hold `path`, which need not exist yet, has less than
  * `bytes` free: known before hours of work, not after them. Where nobody can tell, it is fine. */
 NODISCARD enum err_code dir_room(const char *path, uint64_t bytes, struct err *e);

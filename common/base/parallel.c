@@ -4,6 +4,7 @@
 #include <omp.h>
 #include <sched.h>
 #include <stdlib.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 /* ThreadSanitizer does not see into libgomp: tell it that the team starts after the caller's writes
@@ -54,11 +55,26 @@ NO_TSAN void parallel_for(int threads, int64_t n, parallel_fn *fn, void *ctx)
     __tsan_acquire(&done);
 }
 
+/* By its own path, so that ps and pgrep know it by its name, unless another file has that path now.
+ * Returns where that fails. */
+static void start_again(char **argv)
+{
+    static const char self[] = "/proc/self/exe";
+    char *path = realpath(self, NULL);
+    struct stat mine, named;
+
+    if (path != NULL && stat(self, &mine) == 0 && stat(path, &named) == 0 &&
+        mine.st_ino == named.st_ino && mine.st_dev == named.st_dev)
+        execv(path, argv);
+    free(path);
+    execv(self, argv);
+}
+
 void parallel_sleep_when_idle(char **argv)
 {
     if (getenv("OMP_WAIT_POLICY") == NULL && setenv("GOMP_SPINCOUNT", "2000", 0) == 0 &&
         setenv("OMP_WAIT_POLICY", "passive", 0) == 0)
-        execv("/proc/self/exe", argv); /* where that fails, go on: slower, nothing else */
+        start_again(argv); /* where that fails, go on: slower, nothing else */
 }
 
 void parallel_prepare(void)

@@ -18,10 +18,10 @@ void parallel_for(int threads, int64_t n, parallel_fn *fn, void *ctx);
 
 /* For main(), first of all: makes waiting threads of the team sleep after some 30 us instead of
  * spinning on. libgomp reads its settings when it is loaded, so the program starts itself again
- * once, with OMP_WAIT_POLICY=passive and GOMP_SPINCOUNT=2000; values that the user has set are left
- * alone. Spinning teams stop each other on shared cores: with three busy processes on two cores a
- * training epoch took 22 s instead of 0.9 s. Sleeping at once costs a wake-up per kernel: 16 % of a
- * training step of the PID task. */
+ * once, under its own name, with OMP_WAIT_POLICY=passive and GOMP_SPINCOUNT=2000; values that the
+ * user has set are left alone. Spinning teams stop each other on shared cores: with three busy
+ * processes on two cores a training epoch took 22 s instead of 0.9 s. Sleeping at once costs a
+ * wake-up per kernel: 16 % of a training step of the PID task. */
 void parallel_sleep_when_idle(char **argv);
 
 /* Has the OpenMP library make its notes about the calling thread now: where it has no memory for

@@ -28,7 +28,10 @@ be_ordinary() {
     if [ "$(id -u)" -eq 0 ]; then
         user=(setpriv --reuid 65534 --regid 65534 --clear-groups)
         # Folders of bats are closed to others.
-        open=$(mktemp -d) && chmod 755 "$open" && cd "$open"
+        open=$(mktemp -d)
+        chmod 755 "$open"
+        cd "$open"
+        "$BIN/synib-scan" --version
         "${user[@]}" "$BIN/synib-scan" --version >/dev/null 2>&1 && "${user[@]}" test -r . ||
             skip "skipped: root, and no way to run as an ordinary user here"
     fi
@@ -152,7 +155,8 @@ END
                 echo "$try: $status ${output:0:300}"
                 [ "$status" -eq 4 ]
                 [[ "$output" == *"$kind-$fault.tsv:$words"* ]]
-                [ ! -e out ] && [ ! -e .out.partial ]
+                [ ! -e out ]
+                [ ! -e .out.partial ]
             done
         done
     done <<END
@@ -270,6 +274,7 @@ END
 
 @test "a limit on open files is an error with a name, not a crash" {
     few() { (exec 3>&- 4>&- 5>&- 6>&-; ulimit -n 4; exec "$@"); }
+    "$BIN/synib-scan" --version
     few "$BIN/synib-scan" --version >/dev/null 2>&1 || skip "skipped: this build needs more files to start"
     # the output is open while the inputs are read
     run few "$BIN/synib-scan" "$F/raw" -j 1 -o clips.tsv

@@ -13,7 +13,7 @@
                 { echo "$file has no test \"$name\""; false; }
         else
             found=("$SOURCE_DIR"/tests/{unit,fault,golden}/"$file".c)
-            grep -qE "cmocka_unit_test[a-z_]*\($name[,)]" "${found[@]}" 2>/dev/null ||
+            grep -qE "(cmocka_unit_test[a-z_]*|TEST)\($name[,)]" "${found[@]}" 2>/dev/null ||
                 { echo "$file has no test $name"; false; }
         fi
     done < <(grep -oE '`[a-z_0-9]+\.bats`: "[^"]+"|`test_[a-z_0-9]+`: `test_[a-z_0-9]+`' "$page" |

@@ -48,8 +48,8 @@ same() {
         "$BIN/synib-frames" "$CLIPS" --root "$CORPUS" -o "$grid" --grid "$grid" --quiet
         grep -q "grid.*$grid" "$grid/index.jsonl"
     done
-    ! same reference uniform
-    ! same reference ffmpeg-fps
+    run -1 same reference uniform
+    run -1 same reference ffmpeg-fps
 }
 
 @test "a damaged clip is rejected, named and listed; the others stay as they are; exit 3" {

@@ -187,7 +187,7 @@ flip() {
     half -j 2 -o "$W/half2"
     cmp "$W/half1/best.safetensors" "$W/half2/best.safetensors"
     train "$W/a/data" --method uni-video -j 2 -o "$W/float"
-    ! cmp -s "$W/half1/best.safetensors" "$W/float/best.safetensors"
+    run -1 cmp -s "$W/half1/best.safetensors" "$W/float/best.safetensors"
     run -4 train "$W/a/data" --method uni-video --resume -o "$W/half1"
     [[ "$output" == *"model.precision"* ]]
 }

@@ -9,6 +9,7 @@
 #include "tests/support/check.h"
 #include "tests/support/fault/fault.h"
 #include "tests/support/scratch.h"
+#include "train/run_dir.h"
 
 #include <errno.h>
 #include <stdio.h>
@@ -127,9 +128,12 @@ static void test_locks(void **state)
     } refusals[] = {
         {EACCES, ERR_EXISTS, "out: another process is writing it"},
         {EAGAIN, ERR_EXISTS, "out: another process is writing it"},
-        {ENOLCK, ERR_IO, ".out.partial: cannot lock: No locks available"},
+        {EIO, ERR_IO, "out: cannot lock: Input/output error"},
+        {ENOLCK, ERR_IO, "out: cannot lock: No locks available: this file system has no locks"},
+        {ENOSYS, ERR_IO, "this file system has no locks: mount it with them (-o flock) or write"},
+        {EOPNOTSUPP, ERR_IO, "out: cannot lock: Operation not supported: this file system has no"},
     };
-    char *out = scratch_path(*state, "out");
+    char *out = scratch_path(*state, "out"), *partial = scratch_path(*state, ".out.partial");
     struct err e = {0};
 
     for (size_t i = 0; i < sizeof refusals / sizeof refusals[0]; i++) {
@@ -138,8 +142,55 @@ static void test_locks(void **state)
                      refusals[i].text);
         assert_string_equal(fault_end(), "fcntl");
         assert_int_not_equal(access(out, F_OK), 0);
+        /* what was made for this goes again, unless another process has it */
+        assert_int_equal(access(partial, F_OK) == 0, refusals[i].code == ERR_EXISTS);
+        (void)unlink(partial);
+        write_text(partial, "killed");
+        fault_begin_call("fcntl", 1, refusals[i].error);
+        ASSERT_FAILS(atomic_file_put(out, "new", 3, false, &e), e, refusals[i].code,
+                     refusals[i].text);
+        (void)fault_end();
+        assert_holds(partial, "killed");
+        assert_int_equal(unlink(partial), 0);
     }
     free(out);
+    free(partial);
+}
+
+/* The lock of a run's folder, where there are none. */
+static void test_run_locks(void **state)
+{
+    static const struct {
+        int error;
+        bool left; /* another process may have it */
+        const char *text;
+    } refusals[] = {
+        {EIO, true, "run/.lock: cannot lock: Input/output error"},
+        {ENOLCK, true, "run/.lock: cannot lock: No locks available: this file system has no locks"},
+        {ENOSYS, false, "mount it with them (-o flock) or write elsewhere"},
+        {EOPNOTSUPP, false, "run/.lock: cannot lock: Operation not supported: this file system"},
+    };
+    char *dir = scratch_path(*state, "run"), *name = scratch_path(*state, "run/.lock");
+    struct run_lock lock = {.fd = -1};
+    struct err e = {0};
+
+    for (size_t i = 0; i < sizeof refusals / sizeof refusals[0]; i++) {
+        fault_begin_call("flock", 1, refusals[i].error);
+        ASSERT_FAILS(run_lock_take(&lock, dir, run_lock_name, false, NULL, &e), e, ERR_IO,
+                     refusals[i].text);
+        assert_string_equal(fault_end(), "flock");
+        assert_int_equal(lock.fd, -1);
+        assert_int_equal(access(name, F_OK) == 0, refusals[i].left);
+        ASSERT_OK(run_lock_take(&lock, dir, run_lock_name, false, NULL, &e), e);
+        run_lock_release(&lock);
+        fault_begin_call("flock", 1, refusals[i].error);
+        ASSERT_FAILS(run_lock_take(&lock, dir, run_lock_name, false, NULL, &e), e, ERR_IO,
+                     refusals[i].text);
+        (void)fault_end();
+        assert_int_equal(unlink(name), 0);
+    }
+    free(dir);
+    free(name);
 }
 
 /* Between our lock and our look at the name, the partial file's last owner has published it, or
@@ -520,6 +571,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         TEST(test_publish_by_link),
         TEST(test_locks),
+        TEST(test_run_locks),
         TEST(test_partial_is_gone_after_the_lock),
         TEST(test_second_name_stays),
         TEST(test_shrinks_while_read),
@@ -539,7 +591,7 @@ int main(void)
     /* Not by cmocka's skip(), whose own leak ends a run under LeakSanitizer. */
     if (!fault_available()) {
         puts("skipped: a sanitizer takes the place of the calls");
-        return 0;
+        return SKIPPED;
     }
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

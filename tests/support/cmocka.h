@@ -11,4 +11,8 @@
 
 #include <cmocka.h>
 
+/* Exit status of a test program that cannot run at all here; one that leaves a part out prints a
+ * line "skipped: reason", which .ci/run shows. */
+enum { SKIPPED = 77 };
+
 #endif

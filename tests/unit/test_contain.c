@@ -330,7 +330,7 @@ static void test_memory(void **state)
 
     (void)state;
     if (!sandboxed()) {
-        print_message("no memory limit in this build\n");
+        print_message("skipped: no memory limit in this build\n");
         skip();
     }
     c = pool(1, &w);
@@ -356,7 +356,8 @@ static void test_forbidden(void **state)
 
     (void)state;
     if (confine_level() != CONFINE_FULL) {
-        print_message("no filter of system calls here: %s\n", confine_describe(confine_level()));
+        print_message("skipped: no filter of system calls here: %s\n",
+                      confine_describe(confine_level()));
         skip();
     }
     c = pool(1, &w);

@@ -202,7 +202,8 @@ static void test_faults_take_no_memory(void **state)
 
     (void)state;
     if (malloc_count() < 0) {
-        skip(); /* a sanitizer takes more than that for itself */
+        print_message("skipped: a sanitizer takes more memory than that for itself\n");
+        skip();
         return;
     }
     text = malloc(COLUMNS * 8 + LINES);

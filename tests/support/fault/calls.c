@@ -438,6 +438,7 @@ WRAP_MEMORY(int, vasprintf, -1, (char **text, const char *format, va_list ap), (
     }
 
 WRAP(int, access, -1, (const char *path, int mode), (path, mode))
+WRAP(int, fchmod, -1, (int fd, mode_t mode), (fd, mode))
 WRAP(int, flock, -1, (int fd, int op), (fd, op))
 WRAP(int, fstat, -1, (int fd, struct stat *st), (fd, st))
 WRAP(int, fsync, -1, (int fd), (fd))

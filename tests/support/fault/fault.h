@@ -11,11 +11,11 @@
  * was asked to, inside the test program.
  *
  * Calls that count: malloc, calloc, realloc, posix_memalign, memalign and aligned_alloc by our own
- * code, libc, libjansson, libcrypto and libjpeg; and access, close, fcntl, flock, fstat, fsync,
- * ftruncate, link, lstat, mkdir, mmap, open, openat2, opendir, read, readdir, rename, renameat2,
- * stat, statvfs, unlink, write by our own code. A call that fails does nothing, except close, which
- * closes, and sets errno to ENOMEM (memory) or EIO. Other libraries end the process when memory
- * runs out.
+ * code, libc, libjansson, libcrypto and libjpeg; and access, close, fchmod, fcntl, flock, fstat,
+ * fsync, ftruncate, link, lstat, mkdir, mmap, open, openat2, opendir, read, readdir, rename,
+ * renameat2, stat, statvfs, unlink, write by our own code. A call that fails does nothing, except
+ * close, which closes, and sets errno to ENOMEM (memory) or EIO. Other libraries end the process
+ * when memory runs out.
  *
  * A program that uses this header gets its own allocator entries: not for sanitizer builds, where
  * fault_available() is false and nothing fails. One thread at a time. */
