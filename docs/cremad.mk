@@ -51,6 +51,7 @@ cells   := $(foreach g,$(groups),$(foreach m,$(METHODS),$(call group_dir,$(g))/$
 # The table is made anew each time: it holds the cells of this call.
 .PHONY: all data runs report $(OUT)/table.tsv
 .SECONDARY:
+.DELETE_ON_ERROR:
 all: $(OUT)/table.tsv
 runs: $(foreach c,$(cells),$(OUT)/$(c)/test/metrics.json)
 data: $(foreach f,$(FOLDS),$(foreach r,$(RATES),$(OUT)/fold$(f)/rate$(r)/data/test/index.jsonl))
@@ -70,10 +71,12 @@ $(OUT)/video/index.jsonl: $(OUT)/clips.tsv
 $(OUT)/audio/index.jsonl: $(OUT)/clips.tsv
 	$(BIN)/synib-stft $< --root $(ROOT) -j $(THREADS) --force -o $(@D) $(or_rejected)
 
+# A split gets its name after its audit: nothing is made of one that shares speakers between parts.
 $(OUT)/fold%/split.tsv: $(OUT)/clips.tsv
 	mkdir -p $(@D)
-	$(BIN)/synib-split $< --scheme $(SCHEME) --fold $* --force -o $@ $(or_rejected)
-	$(BIN)/synib-split --audit $@
+	$(BIN)/synib-split $< --scheme $(SCHEME) --fold $* --force -o $@.unaudited $(or_rejected)
+	$(BIN)/synib-split --audit $@.unaudited
+	mv $@.unaudited $@
 
 # fold F, rate R: $(OUT)/foldF/rateR/data. Of its three sets, test is published last.
 define irony_rule

@@ -2,7 +2,7 @@
 # docs/cremad.mk, the Makefile of the real run, on a tiny corpus.
 
 setup_file() {
-    export W="$BATS_FILE_TMPDIR"
+    export W="$BATS_FILE_TMPDIR" TOOLS="$BIN"
     unset MAKEFLAGS MFLAGS MAKELEVEL # of the `make test` that runs this
     "$BIN/synib-synth" -q --actors 5 --sentences 1 --seed 3 -o "$W/raw"
 }
@@ -47,4 +47,29 @@ table_folds() {
     run env -u BIN PATH="$BIN:$PATH" make -n -C "$W/mine" "ROOT=$W/raw"
     [ "$status" -eq 0 ]
     [[ "$output" == *"$BIN/synib-scan $W/raw"* ]]
+}
+
+# stub TOOL: a folder of the programs in which TOOL is the script of stdin; the true ones are in $TOOLS.
+stub() {
+    mkdir -p "$W/stub-$1"
+    ln -sf "$BIN"/synib-* "$W/stub-$1"
+    rm "$W/stub-$1/$1"
+    cat >"$W/stub-$1/$1"
+    chmod +x "$W/stub-$1/$1"
+}
+
+@test "a split that fails its audit stops every call, and no set is made of it" {
+    stub synib-split <<'END'
+#!/bin/sh
+[ "$1" != --audit ] || { echo "speakers in more than one part: 1"; exit 4; }
+exec "$TOOLS/synib-split" "$@"
+END
+    for call in 1 2; do
+        run cremad data FOLDS=0 BIN="$W/stub-synib-split" OUT="$W/leaky"
+        echo "call $call: $status $output"
+        [ "$status" -eq 2 ]
+        [[ "$output" == *"more than one part: 1"* ]]
+        [ ! -e "$W/leaky/fold0/split.tsv" ]
+        [ ! -e "$W/leaky/fold0/rate1.0" ]
+    done
 }
