@@ -26,6 +26,8 @@ shortcut_mk := $(realpath $(lastword $(MAKEFILE_LIST)))
 # The awk scripts: of the checkout or installation that this file lies in.
 SCRIPTS     ?= $(firstword $(wildcard $(dir $(shortcut_mk))../scripts/shortcut $(dir $(shortcut_mk))shortcut))
 include $(dir $(shortcut_mk))cremad.mk
+settings_shortcut = RATE $(call quoted,$(RATE)) MATCHED $(call quoted,$(MATCHED)) TEST_RATE $(call quoted,$(TEST_RATE))
+$(eval $(call keep_settings,shortcut,$(OUT)/fold*/test-*/test/index.jsonl))
 
 .PHONY: shortcut shortcut-sets shortcut-runs $(OUT)/shortcut.tsv
 
@@ -44,7 +46,7 @@ shortcut-sets: $(foreach f,$(FOLDS),$(foreach t,$(TRAINS),$(OUT)/fold$(f)/$(t)/d
 # no donor the reference rule gives one; cells.awk does not count such matched swaps.
 define sets
 $(OUT)/fold$(1)/$(2)/test/index.jsonl: $(OUT)/fold$(1)/split.tsv $(OUT)/video/index.jsonl \
-        $(OUT)/audio/index.jsonl
+        $(OUT)/audio/index.jsonl | keep-data keep-shortcut
 	$(BIN)/synib-irony --video $(OUT)/video --audio $(OUT)/audio --split $$< $(3) \
 	    $(if $(findstring same-,$(3)),--donor-fallback) --seed $(call seed,$(1)) --force \
 	    -o $(OUT)/fold$(1)/$(2) $$(or_rejected)
@@ -62,7 +64,7 @@ $(foreach f,$(FOLDS),\
 # $(call run,fold,training set,seed,method): one model, tested on every test set of its fold.
 define run
 $(OUT)/fold$(1)/$(2)/seed$(3)/$(4)/cells.tsv: $(OUT)/fold$(1)/$(2)/data/test/index.jsonl \
-        $(foreach t,$(test_names),$(OUT)/fold$(1)/test-$(t)/test/index.jsonl)
+        $(foreach t,$(test_names),$(OUT)/fold$(1)/test-$(t)/test/index.jsonl) | keep-train
 	$(BIN)/synib-train $(OUT)/fold$(1)/$(2)/data --preset $(PRESET) --method $(4) \
 	    $(foreach s,$(SET),--set $(s)) --seed $(3) -j $(THREADS) --resume \
 	    --pretrained $(OUT)/fold$(1)/$(2)/seed$(3) -o $$(@D)

@@ -73,3 +73,41 @@ END
         [ ! -e "$W/leaky/fold0/rate1.0" ]
     done
 }
+
+@test "other settings in the same OUT are refused in one line, before any work" {
+    cremad FOLDS=0
+    find "$W/out" -type f -printf '%p %T@ %s\n' | sort >"$W/before"
+    while IFS='|' read -r given words; do
+        for goal in "" runs report table.tsv; do
+            run cremad FOLDS=0 ${goal:+"${goal/#table/$W/out/table}"} "$given"
+            echo "$given $goal: $status $output"
+            [ "$status" -eq 2 ]
+            [ "${#lines[@]}" -eq 1 ]
+            [[ "$output" == *"OUT=$W/out: $words"* ]]
+            [[ "$output" == *"give another OUT, or remove $W/out"* ]]
+        done
+        find "$W/out" -type f -printf '%p %T@ %s\n' | sort | cmp - "$W/before"
+    done <<END
+SEED=7|SEED was "" here, and is "7" now
+SCHEME=reference|SCHEME was "kfold" here, and is "reference" now
+PRESET=paper|PRESET was "demo" here, and is "paper" now
+SET=it's=1|SET was "pretrain.epochs=1 pretrain.batch=8 audio.pool=8 video.size=32 model.width=16" here, and is "it's=1" now
+ROOT=$W/others|ROOT was "$W/raw" here, and is "$W/others" now
+END
+    # What has a folder of its own may be added, and data need no settings of training.
+    cremad data FOLDS="0 1" PRESET=paper SET=
+    cremad -n runs FOLDS=0 RATES="0.5 1.0" METHODS="uni-audio vanilla" SEEDS="1 2" >"$W/plan"
+    # A folder without settings is from before they were kept.
+    rm "$W/out/settings.data"
+    cremad data FOLDS=0 SEED=3 | grep -q "settings.data: not there: what $W/out holds is taken for made with these"
+    run cremad data FOLDS=0
+    [[ "$output" == *'SEED was "3" here'* ]]
+}
+
+@test "a corpus inside OUT moves with it" {
+    mkdir "$W/place"
+    cp -r "$W/raw" "$W/place"
+    cremad data FOLDS=0 OUT="$W/place" ROOT="$W/place/raw"
+    mv "$W/place" "$W/moved"
+    cremad data FOLDS=0 OUT="$W/moved" ROOT="$W/moved/raw"
+}

@@ -131,6 +131,10 @@ TABLE
     stamp=$(stat -c %Y.%s out/fold0/reference/seed0/uni-audio/last.safetensors)
     [ "$(shortcut | grep -c synib-)" -eq 0 ]
     rm out/fold0/reference/seed0/uni-audio/cells.tsv out/fold0/reference/seed0/uni-audio/on-untouched/predictions.tsv
+    run shortcut TEST_RATE=2
+    echo "$output"
+    [ "$status" -eq 2 ]
+    [[ "$output" == *'OUT=out: TEST_RATE was "3.0" here, and is "2" now'* ]]
     shortcut >/dev/null
     cmp out/shortcut.tsv before.tsv
     [ "$(stat -c %Y.%s out/fold0/reference/seed0/uni-audio/last.safetensors)" = "$stamp" ]

@@ -81,3 +81,16 @@ END
     run grep masking cost
     [ "$status" -ne 0 ]
 }
+
+@test "the three scripts refuse other settings before they make a corpus" {
+    for script in demo table1 shortcut/run; do
+        mkdir -p "out/$script"
+        printf 'SCHEME\treference\n' >"out/$script/settings.data"
+        run env BIN="$BIN" "$SOURCE_DIR/scripts/$script" "out/$script"
+        echo "$script: $status $output"
+        [ "$status" -eq 2 ]
+        [ "${#lines[@]}" -eq 1 ]
+        [[ "$output" == *'SCHEME was "reference" here, and is "kfold" now'* ]]
+        [ "$(ls "out/$script")" = settings.data ]
+    done
+}
