@@ -20,10 +20,12 @@
 #   make clean
 
 # A preset of CMakePresets.json; PRESET is a preset of manifests/presets, for the makefiles of docs/ that start here.
+# Another preset has a build folder of its own.
 CMAKE_PRESET := release
-BUILD := build
+BUILD := $(if $(filter release,$(CMAKE_PRESET)),build,build-$(CMAKE_PRESET))
 JOBS := $(shell nproc)
 PREFIX := /usr/local
+# More for cmake, such as -DSYNIB_WERROR=ON. A build folder keeps them until others are given (CMAKE_ARGS=: none).
 CMAKE_ARGS :=
 SOURCES = $(shell git ls-files '*.c' '*.h')
 
@@ -36,8 +38,12 @@ all: configure
 packages:
 	@scripts/install-packages
 
+# Whether the caller says what a variable is.
+given = $(filter-out file,$(origin $(1)))
+
 configure: packages
-	@[ -f $(BUILD)/CTestTestfile.cmake ] || cmake --preset $(CMAKE_PRESET) -B $(BUILD) $(CMAKE_ARGS) >/dev/null
+	@scripts/configure "$(BUILD)" $(if $(call given,CMAKE_PRESET),--preset $(CMAKE_PRESET)) \
+	    $(if $(call given,CMAKE_ARGS),--args $(CMAKE_ARGS))
 
 demo: all
 	@BIN=$(BUILD)/bin scripts/demo demo
@@ -99,7 +105,7 @@ corruption: all
 # TARGET, RUNS, SECONDS_EACH, SEED, OUT: tests/fuzz/run. Called again, a campaign goes on where it ended.
 fuzz:
 	@scripts/install-packages clang libclang-rt-14-dev libomp-14-dev
-	@cmake --preset fuzz -B build-fuzz $(CMAKE_ARGS) >/dev/null
+	@$(MAKE) --no-print-directory configure CMAKE_PRESET=fuzz BUILD=build-fuzz
 	@cmake --build build-fuzz -j $(JOBS) --target fuzz_targets
 	@JOBS=$(JOBS) tests/fuzz/run build-fuzz
 
