@@ -44,7 +44,7 @@ table == "ends" {
         value[file_arm, name] = $column[name]
 }
 table == "bands" {
-    line[++lines] = sprintf("| %s | %s | %s to %s | %s%s | %s |", $1, $2, $3, $4, $5, $6 == "" ? "" : " ± " $6, $7)
+    line[++lines] = sprintf("| %s | %s | %s to %s | %s%s | %s |", $1, $2, $3, $4, $5 == "" ? "-" : $5, $6 == "" ? "" : " ± " $6, $7)
 }
 function head(   i, text, rule) {
     text = "|"

@@ -46,6 +46,50 @@ setup() {
     [ "$(awk -f "$figures/chosen.awk" r.tsv | tail -n +3 | tr '\t\n' ',;')" = "vanilla_p_0,0.5,1;oracle_p_0,0.9,3;" ]
 }
 
+@test "page: without sweeps every block stays as it is, and stderr says what is missing" {
+    cp "$SOURCE_DIR/docs/xor-results.md" page.md
+    cp -r "$SOURCE_DIR/docs/figures" data
+    run --separate-stderr "$figures/page" page.md no-sweeps data
+    echo "$stderr"
+    [ "$status" -eq 0 ]
+    cmp page.md "$SOURCE_DIR/docs/xor-results.md"
+    cmp data/bands.tsv "$SOURCE_DIR/docs/figures/bands.tsv"
+    [[ "$stderr" == *"table bands: left as it is: no-sweeps/xor-spurious/results.tsv: not there"* ]]
+    [[ "$stderr" == *"table cost: left as it is: no-sweeps/xor-spurious/timing.jsonl: not there"* ]]
+    # One plan of two is not enough, nor is a timing of one for the rows of five.
+    mkdir -p sweeps/xor-spurious
+    printf '#synib-results 1\nrun\tstatus\tlast_accuracy\n' >sweeps/xor-spurious/results.tsv
+    echo '{"run":"a","seconds":36}' >sweeps/xor-spurious/timing.jsonl
+    "$figures/page" page.md sweeps data
+    cmp page.md "$SOURCE_DIR/docs/xor-results.md"
+    rm data/xor-other.tsv
+    "$figures/page" page.md sweeps data 2>&1 | grep 'table three: left as it is: .*xor-other.tsv'
+    cmp page.md "$SOURCE_DIR/docs/xor-results.md"
+    # A page without rows takes those that are there.
+    printf '<!-- table cost -->\n<!-- end -->\n' >new.md
+    "$figures/page" new.md sweeps data
+    [ "$(sed -n 4p new.md)" = "| xor-spurious | 1 | 0.01 |" ]
+    [ "$(ls sweeps data | grep -c '[.]new')" -eq 0 ]
+}
+
+@test "bands: what no run measured is NOT MEASURED" {
+    mkdir -p sweep/runs
+    printf 'run\tstatus\tlast_a\tbest_a\nx_1_0\tok\t0.5\t0.75\n' >sweep/results.tsv
+    {
+        echo head
+        for how in mean:x:last_a mean:y:last_a min:y:last_a gap:x.y:last_a gap:y.x:last_a wins:x.y:last_a drop:x:a drop:y:a \
+            end:x:a end:y:a quarter:x:a quarter-gap:x:a.b arm-gap:x.y:a; do
+            echo "$how" | tr .: ' \t' | awk -F '\t' -v OFS='\t' '{ print $1 "-" $2, "p", $1, $2, "1", $3, "-1", "1" }'
+        done
+    } >bands.tsv
+    awk -v plan=p -v sweep=sweep -v here="$figures" -f "$figures/bands.awk" bands.tsv 2>/dev/null >out
+    cat out
+    [ "$(cut -f1,5,7 out | grep -v 'NOT MEASURED$' | tr '\t\n' ',;')" = "mean-x,0.5,met;drop-x,-0.25,met;" ]
+    [ "$(grep -c 'NOT MEASURED$' out)" -eq 11 ]
+    [ -z "$(awk -F '\t' '/NOT MEASURED$/ { print $5 $6 }' out)" ]
+    awk -v table=bands -f "$figures/tables.awk" out | grep -qxF '| mean-y | 0 | -1 to 1 | - | NOT MEASURED |'
+}
+
 # Two seeds, few mixtures, small networks, two epochs.
 small_plans() {
     mkdir -p plans
