@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: MIT
 # awk -v plan=NAME -v sweep=SWEEPS/NAME -v here=scripts/figures -f bands.awk BANDS.TSV: what each band of a plan
-# demands and what its runs gave: what, n, low, high, measured, standard error, verdict (met, NOT MET, or NOT
+# demands and what its runs gave: what, n ("K of N" where some runs were not finite), low, high, measured, standard error, verdict (met, NOT MET, or NOT
 # MEASURED where there are no such runs or curves).
 #
 #   mean, min      of the runs ARM at POINT
@@ -106,8 +106,20 @@ function curve(a, p, table, column, quarter,   file, command, c, i, cell, at, at
 function less(a, b) { return a == "" || b == "" ? "" : a - b }
 function mean_count(a, p,   r, n) {
     for (r = 1; r <= runs; r++)
-        n += arm[r] == a && point[r] == p
+        n += arm[r] == a && point[r] == p && value[r, "status"] == "ok"
     return n + 0
+}
+# "K of N" where some runs of the arms of a band were not finite, else "".
+function finite_of(a, p, how,   arms, i, m, r, n, k) {
+    m = split(a, arms, " ")
+    n = k = 0
+    for (r = 1; r <= runs; r++)
+        for (i = 1; i <= m; i++)
+            if (arm[r] == arms[i] && (how == "wins" ? point[r] ~ p : point[r] == p)) {
+                n++
+                k += value[r, "status"] == "ok"
+            }
+    return k < n ? k " of " n : ""
 }
 function measure(how, a, p, column,   arms, columns, first, e) {
     split(a, arms, " ")
@@ -146,6 +158,7 @@ FNR > 1 && $2 == plan {
     low = $7
     strict = sub(/^>/, "", low)
     met = (strict ? v > low + 0 : v >= low + 0) && v <= $8 + 0
-    print $1, count, (strict ? "> " : "") low, $8, v == "" ? "" : sprintf("%.4g", v), error == "" ? "" : sprintf("%.2g", error), \
+    finite = finite_of($4, $5, $3)
+    print $1, finite == "" ? count : finite, (strict ? "> " : "") low, $8, v == "" ? "" : sprintf("%.4g", v), error == "" ? "" : sprintf("%.2g", error), \
         v == "" ? "NOT MEASURED" : met ? "met" : "NOT MET"
 }
