@@ -80,6 +80,12 @@ END
     [ "$(tail -1 cost)" = "in all 57 core-hours, 14 hours with 4 at a time" ]
     run grep masking cost
     [ "$status" -ne 0 ]
+    printf 'exit 4\n' >>bench
+    run -4 "$SOURCE_DIR/scripts/table1-cost" ./bench data 4
+    [ -z "$output" ]
+    printf '#!/bin/sh\nprintf "method\\n"\n' >bench
+    run -1 --separate-stderr "$SOURCE_DIR/scripts/table1-cost" ./bench data 4
+    [ "$stderr" = "table1-cost: no step was measured" ]
 }
 
 @test "the three scripts refuse other settings before they make a corpus" {
