@@ -29,6 +29,12 @@ PREFIX := /usr/local
 CMAKE_ARGS :=
 SOURCES = $(shell git ls-files '*.c' '*.h')
 
+# What starts docs/cremad.mk says so before it builds.
+ifneq ($(filter demo table1 shortcut,$(MAKECMDGOALS)),)
+$(if $(word 2,$(CURDIR)),$(error $(CURDIR): make cannot handle a checkout whose path holds a space: move it))
+$(if $(word 2,$(OUT)),$(error OUT="$(OUT)": make needs one path without spaces))
+endif
+
 .PHONY: all packages configure demo test faults figures table1 shortcut bench repeat asan tsan corruption fuzz coverage format \
         check-format check-layers install clean
 
@@ -46,7 +52,7 @@ configure: packages
 	    $(if $(call given,CMAKE_ARGS),--args $(CMAKE_ARGS))
 
 demo: all
-	@BIN=$(BUILD)/bin scripts/demo demo
+	@BIN="$(BUILD)/bin" scripts/demo demo
 
 test: all
 	@cd $(BUILD) && ctest --output-on-failure -j $(JOBS)
@@ -68,11 +74,11 @@ PART :=
 table1: OUT ?= $(if $(DATA),table1,table1-synthetic)
 table1: all
 	@cmake --build $(BUILD) -j $(JOBS) --target bench-methods
-	@BIN=$(BUILD)/bin JOBS=$(JOBS) PART=$(PART) scripts/table1 $(OUT) $(if $(DATA),"$(DATA)")
+	@BIN="$(BUILD)/bin" JOBS=$(JOBS) PART=$(PART) scripts/table1 "$(OUT)" $(if $(DATA),"$(DATA)")
 
 shortcut: OUT ?= shortcut
 shortcut: all
-	@BIN=$(BUILD)/bin scripts/shortcut/run $(OUT) $(if $(DATA),"$(DATA)")
+	@BIN="$(BUILD)/bin" scripts/shortcut/run "$(OUT)" $(if $(DATA),"$(DATA)")
 
 # PYTHON: an interpreter that has the peers, instead of PEERS, a folder where they are installed. QUICK=1, ROUNDS,
 # CLIPS: bench/run.

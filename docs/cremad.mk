@@ -9,6 +9,12 @@
 ROOT    ?= CREMA-D
 OUT     ?= out
 # The programs: of the checkout or installation that this file lies in, else those in PATH.
+ifeq ($(realpath $(lastword $(MAKEFILE_LIST))),)
+$(error the path of this makefile holds a space, which make cannot handle: move or copy it)
+endif
+ifneq ($(words $(OUT)),1)
+$(error OUT="$(OUT)": make needs one path without spaces)
+endif
 here    := $(dir $(realpath $(lastword $(MAKEFILE_LIST))))
 BIN     ?= $(patsubst %/,%,$(dir $(firstword $(wildcard $(here)../build/bin/synib-scan \
                $(here)../../bin/synib-scan) $(shell command -v synib-scan) BIN-is-not-set/)))
@@ -93,29 +99,29 @@ endif
 or_rejected = || [ $$? -eq 3 ]
 
 $(OUT)/clips.tsv: | keep-data
-	$(BIN)/synib-scan $(ROOT) -j $(THREADS) --force -o $@ $(or_rejected)
+	"$(BIN)/synib-scan" "$(ROOT)" -j $(THREADS) --force -o $@ $(or_rejected)
 
 $(OUT):
 	mkdir -p $@
 
 $(OUT)/video/index.jsonl: $(OUT)/clips.tsv | keep-data
-	$(BIN)/synib-frames $< --root $(ROOT) -j $(THREADS) --force -o $(@D) $(or_rejected)
+	"$(BIN)/synib-frames" $< --root "$(ROOT)" -j $(THREADS) --force -o $(@D) $(or_rejected)
 
 $(OUT)/audio/index.jsonl: $(OUT)/clips.tsv | keep-data
-	$(BIN)/synib-stft $< --root $(ROOT) -j $(THREADS) --force -o $(@D) $(or_rejected)
+	"$(BIN)/synib-stft" $< --root "$(ROOT)" -j $(THREADS) --force -o $(@D) $(or_rejected)
 
 # A split gets its name after its audit: nothing is made of one that shares speakers between parts.
 $(OUT)/fold%/split.tsv: $(OUT)/clips.tsv | keep-data
 	mkdir -p $(@D)
-	$(BIN)/synib-split $< --scheme $(SCHEME) --fold $* --force -o $@.unaudited $(or_rejected)
-	$(BIN)/synib-split --audit $@.unaudited
+	"$(BIN)/synib-split" $< --scheme $(SCHEME) --fold $* --force -o $@.unaudited $(or_rejected)
+	"$(BIN)/synib-split" --audit $@.unaudited
 	mv $@.unaudited $@
 
 # fold F, rate R: $(OUT)/foldF/rateR/data. Of its three sets, test is published last.
 define irony_rule
 $(OUT)/fold$(1)/rate$(2)/data/test/index.jsonl: $(OUT)/fold$(1)/split.tsv \
         $(OUT)/video/index.jsonl $(OUT)/audio/index.jsonl | keep-data
-	$(BIN)/synib-irony --video $(OUT)/video --audio $(OUT)/audio --split $$< --rate $(2) \
+	"$(BIN)/synib-irony" --video $(OUT)/video --audio $(OUT)/audio --split $$< --rate $(2) \
 	    --seed $(call seed,$(1)) --force -o $(OUT)/fold$(1)/rate$(2)/data $$(or_rejected)
 endef
 $(foreach f,$(FOLDS),$(foreach r,$(RATES),$(eval $(call irony_rule,$(f),$(r)))))
@@ -124,17 +130,17 @@ $(foreach f,$(FOLDS),$(foreach r,$(RATES),$(eval $(call irony_rule,$(f),$(r)))))
 # one resumed; the unimodal runs of the same group give the fused ones their encoders.
 define run_rule
 $(OUT)/$(1)/$(2)/test/metrics.json: $(OUT)/$(3)/test/index.jsonl | keep-train
-	$(BIN)/synib-train $(SHARDS)/$(3) --preset $(PRESET) --method $(2) \
+	"$(BIN)/synib-train" "$(SHARDS)/$(3)" --preset $(PRESET) --method $(2) \
 	    $(foreach s,$(SET),--set $(s)) --seed $(4) -j $(THREADS) --resume \
 	    --pretrained $(OUT)/$(1) -o $(OUT)/$(1)/$(2)
-	$(BIN)/synib-eval $(OUT)/$(1)/$(2) $(SHARDS)/$(3) --split test -j $(THREADS) --force -o $$(@D)
+	"$(BIN)/synib-eval" $(OUT)/$(1)/$(2) "$(SHARDS)/$(3)" --split test -j $(THREADS) --force -o $$(@D)
 endef
 $(foreach g,$(groups),$(foreach m,$(METHODS),$(eval $(call run_rule,$(call group_dir,$(g)),$(m),$(\
     )fold$(call field,$(g),1)/rate$(call field,$(g),2)/data,$(call field,$(g),3)))))
 
 # The paper's Table 1 and what goes with it, from all runs under OUT (docs/formats/report.md).
 report: runs
-	$(BIN)/synib-report $(OUT) --force -o $(OUT)/report $(or_rejected)
+	"$(BIN)/synib-report" $(OUT) --force -o $(OUT)/report $(or_rejected)
 
 # fold, rate, method, seed, then accuracy, macro F1 and irony F1 on the test split.
 columns := [($$cell | split("/") | .[0][4:], .[1][4:], .[-1]), .seed, .n, .accuracy, .macro_f1, .f1.irony] | @tsv

@@ -22,6 +22,9 @@ RATE      ?= 1.0
 MATCHED   ?= 1.0
 TEST_RATE ?= 3.0
 
+ifeq ($(realpath $(lastword $(MAKEFILE_LIST))),)
+$(error the path of this makefile holds a space, which make cannot handle: move or copy it)
+endif
 shortcut_mk := $(realpath $(lastword $(MAKEFILE_LIST)))
 # The awk scripts: of the checkout or installation that this file lies in.
 SCRIPTS     ?= $(firstword $(wildcard $(dir $(shortcut_mk))../scripts/shortcut $(dir $(shortcut_mk))shortcut))
@@ -47,7 +50,7 @@ shortcut-sets: $(foreach f,$(FOLDS),$(foreach t,$(TRAINS),$(OUT)/fold$(f)/$(t)/d
 define sets
 $(OUT)/fold$(1)/$(2)/test/index.jsonl: $(OUT)/fold$(1)/split.tsv $(OUT)/video/index.jsonl \
         $(OUT)/audio/index.jsonl | keep-data keep-shortcut
-	$(BIN)/synib-irony --video $(OUT)/video --audio $(OUT)/audio --split $$< $(3) \
+	"$(BIN)/synib-irony" --video $(OUT)/video --audio $(OUT)/audio --split $$< $(3) \
 	    $(if $(findstring same-,$(3)),--donor-fallback) --seed $(call seed,$(1)) --force \
 	    -o $(OUT)/fold$(1)/$(2) $$(or_rejected)
 endef
@@ -65,11 +68,11 @@ $(foreach f,$(FOLDS),\
 define run
 $(OUT)/fold$(1)/$(2)/seed$(3)/$(4)/cells.tsv: $(OUT)/fold$(1)/$(2)/data/test/index.jsonl \
         $(foreach t,$(test_names),$(OUT)/fold$(1)/test-$(t)/test/index.jsonl) | keep-train
-	$(BIN)/synib-train $(OUT)/fold$(1)/$(2)/data --preset $(PRESET) --method $(4) \
+	"$(BIN)/synib-train" $(OUT)/fold$(1)/$(2)/data --preset $(PRESET) --method $(4) \
 	    $(foreach s,$(SET),--set $(s)) --seed $(3) -j $(THREADS) --resume \
 	    --pretrained $(OUT)/fold$(1)/$(2)/seed$(3) -o $$(@D)
 	for t in $(test_names); do \
-	    $(BIN)/synib-eval -q $$(@D) $(OUT)/fold$(1)/test-$$$$t --split test -j $(THREADS) --force \
+	    "$(BIN)/synib-eval" -q $$(@D) $(OUT)/fold$(1)/test-$$$$t --split test -j $(THREADS) --force \
 	        -o $$(@D)/on-$$$$t >$$(@D)/eval.log 2>&1 || { cat $$(@D)/eval.log; exit 1; }; \
 	done
 	awk -f $(SCRIPTS)/cells.awk -v fold=$(1) -v train=$(2) -v seed=$(3) -v method=$(4) \

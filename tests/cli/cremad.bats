@@ -46,7 +46,7 @@ table_folds() {
     cp "$SOURCE_DIR/docs/cremad.mk" "$W/mine/Makefile"
     run env -u BIN PATH="$BIN:$PATH" make -n -C "$W/mine" "ROOT=$W/raw"
     [ "$status" -eq 0 ]
-    [[ "$output" == *"$BIN/synib-scan $W/raw"* ]]
+    [[ "$output" == *"\"$BIN/synib-scan\" \"$W/raw\""* ]]
 }
 
 # stub TOOL: a folder of the programs in which TOOL is the script of stdin; the true ones are in $TOOLS.
@@ -110,4 +110,42 @@ END
     cremad data FOLDS=0 OUT="$W/place" ROOT="$W/place/raw"
     mv "$W/place" "$W/moved"
     cremad data FOLDS=0 OUT="$W/moved" ROOT="$W/moved/raw"
+}
+
+@test "spaces: in ROOT, BIN and SHARDS they work, elsewhere one line refuses them before any work" {
+    cp -r "$W/raw" "$W/my clips"
+    ln -s "$BIN" "$W/my bin"
+    cremad data FOLDS=0 OUT="$W/spaced" ROOT="$W/my clips" BIN="$W/my bin"
+    mkdir "$W/my disk"
+    cp -r "$W/spaced/"* "$W/my disk"
+    cremad FOLDS=0 OUT="$W/spaced" ROOT="$W/my clips" BIN="$W/my bin" SHARDS="$W/my disk"
+    # The front door, the scripts behind it and the makefiles, in a checkout or with an OUT that has a space.
+    mkdir -p "$W/my checkout/build"
+    cp -r "$SOURCE_DIR/Makefile" "$SOURCE_DIR/scripts" "$SOURCE_DIR/docs" "$W/my checkout"
+    ln -s "$BIN" "$W/my checkout/build/bin"
+    cd "$W"
+    front="make --no-print-directory -C"
+    while IFS='|' read -r words command; do
+        eval "run $command"
+        echo "$command: $status $output"
+        [ "$status" -eq 2 ]
+        [ "${#lines[@]}" -eq 1 ]
+        [[ "$output" == *"$words"* ]]
+        [ ! -e "my out" ]
+        [ ! -e o ]
+    done <<'END'
+whose path holds a space|$front "my checkout" demo
+whose path holds a space|$front "my checkout" table1
+whose path holds a space|$front "my checkout" shortcut
+OUT="my out"|$front "$SOURCE_DIR" table1 OUT="my out"
+OUT="my out"|$front "$SOURCE_DIR" shortcut OUT="my out"
+the path of this makefile|"my checkout/scripts/demo" o
+the path of this makefile|"my checkout/scripts/table1" o
+the path of this makefile|"my checkout/scripts/shortcut/run" o
+OUT="my out"|"$SOURCE_DIR/scripts/demo" "my out"
+OUT="my out"|"$SOURCE_DIR/scripts/table1" "my out"
+OUT="my out"|"$SOURCE_DIR/scripts/shortcut/run" "my out"
+the path of this makefile|make -f "my checkout/docs/shortcut.mk" OUT=o
+OUT="my out"|make -f "$SOURCE_DIR/docs/cremad.mk" OUT="my out"
+END
 }

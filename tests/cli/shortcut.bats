@@ -92,9 +92,9 @@ TABLE
 }
 
 @test "make shortcut: a checkout or the synthetic corpus, every rule against every rule" {
-    make -n -C "$SOURCE_DIR" shortcut DATA=/data/CREMA-D OUT=/there | grep -q 'scripts/shortcut/run /there "/data/CREMA-D"$'
-    make -n -C "$SOURCE_DIR" shortcut | grep -q 'scripts/shortcut/run shortcut *$'
-    make -n -f "$SOURCE_DIR/docs/shortcut.mk" BIN="$BIN" ROOT=/data/CREMA-D OUT=out >plan
+    make -n -C "$SOURCE_DIR" shortcut DATA=/data/CREMA-D OUT=/there | grep -q 'scripts/shortcut/run "/there" "/data/CREMA-D"$'
+    make -n -C "$SOURCE_DIR" shortcut | grep -q 'scripts/shortcut/run "shortcut" *$'
+    make -n -f "$SOURCE_DIR/docs/shortcut.mk" BIN="$BIN" ROOT=/data/CREMA-D OUT=out | tr -d '"' >plan
     [ "$(grep -c 'synib-train ' plan)" -eq 48 ] # 3 folds x 4 training sets x 4 methods
     [ "$(grep -c 'synib-irony ' plan)" -eq 24 ] # 3 folds x (4 training + 4 test sets)
     grep -q -- '--preset paper' plan
