@@ -77,3 +77,49 @@ calls() {
         [[ "$output" == *"scripts/configure \"build-$target\" --preset $target"* ]]
     done
 }
+
+# A machine of its own under bin/: dpkg-query knows what `installed` lists as "STATUS PACKAGE", apt-get and sudo do what
+# the scripts say and note their words in `calls`. UID_IS: who calls.
+stub_machine() {
+    cd "$BATS_TEST_TMPDIR"
+    mkdir -p bin scripts
+    cp "$SOURCE_DIR/scripts/install-packages" scripts
+    printf 'one # for this\ntwo\n' >scripts/packages.txt
+    printf '#!/bin/sh\nfor last; do :; done\nsed -n "s/ $last\\$/ /p" installed\n' >bin/dpkg-query
+    printf '#!/bin/sh\necho "$DEBIAN_FRONTEND apt-get $*" >>calls\n[ ! -e offline ]\n' >bin/apt-get
+    printf '#!/bin/sh\necho "sudo $*" >>calls\n[ ! -e no-rights ] || exit 1\nexec env -u DEBIAN_FRONTEND "$@"\n' >bin/sudo
+    printf '#!/bin/sh\necho "$UID_IS"\n' >bin/id
+    chmod +x bin/*
+    : >calls
+    export UID_IS=1000
+    PATH=$PWD/bin:$PATH
+}
+
+@test "install-packages: held packages are there, others come through sudo without questions" {
+    stub_machine
+    printf 'hi one\nii two\nrc three\n' >installed
+    run -0 scripts/install-packages
+    [ -z "$output" ]
+    [ ! -s calls ]
+    run -0 scripts/install-packages three
+    [ "$output" = "installing: three" ]
+    grep -x 'noninteractive apt-get -q install -y --no-install-recommends three' calls
+}
+
+@test "install-packages: without rights or a network it says what to install, and why it could not" {
+    stub_machine
+    printf 'ii two\n' >installed
+    touch no-rights
+    run -1 scripts/install-packages three
+    [ "${lines[0]}" = "install-packages: missing packages, and sudo gives no rights to install them. Ask for:" ]
+    [ "${lines[1]}" = "    apt-get install one three" ]
+    ! grep apt-get calls
+    rm no-rights
+    touch offline
+    for UID_IS in 0 1000; do
+        run -1 scripts/install-packages three
+        echo "$output"
+        [[ "$output" == *"apt-get could not install the missing packages (no network, "*"Ask for:"* ]]
+        [ "${lines[-1]}" = "    apt-get install one three" ]
+    done
+}
