@@ -126,6 +126,21 @@ END
     [ "$(tr '\t\n' ',;' <b.tsv)" = "w,1 of 2,0,1,0.5,,met;g,3 of 4,0,1,0,,met;" ]
 }
 
+@test "pictures: a point without an error, of one run, stays" {
+    cp -r "$SOURCE_DIR/docs/figures" data
+    draw() { # NAME: how many points figure 6 has, drawn from data/
+        (cd "$figures" && gnuplot -e "load_path = '$figures'; data = '$BATS_TEST_TMPDIR/data'; out = '$BATS_TEST_TMPDIR/$1'" \
+            -e "format = 'svg'; style = '$figures/style.gp'" figure6.gp)
+        grep -c '<use' "$1.svg"
+    }
+    whole=$(draw whole)
+    awk 'BEGIN { FS = OFS = "\t" }
+        NR == 1 { for (i = 1; i <= NF; i++) if ($i == "random_se") at = i }
+        NR == 3 { $at = "" }
+        { print }' "$SOURCE_DIR/docs/figures/figure6.tsv" >data/figure6.tsv
+    [ "$(draw less)" -eq "$whole" ]
+}
+
 # Two seeds, few mixtures, small networks, two epochs.
 small_plans() {
     mkdir -p plans
