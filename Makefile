@@ -20,12 +20,20 @@
 #   make clean
 
 # A preset of CMakePresets.json; PRESET is a preset of manifests/presets, for the makefiles of docs/ that start here.
+# Another preset has a build folder of its own.
 CMAKE_PRESET := release
-BUILD := build
+BUILD := $(if $(filter release,$(CMAKE_PRESET)),build,build-$(CMAKE_PRESET))
 JOBS := $(shell nproc)
 PREFIX := /usr/local
+# More for cmake, such as -DSYNIB_WERROR=ON. A build folder keeps them until others are given (CMAKE_ARGS=: none).
 CMAKE_ARGS :=
 SOURCES = $(shell git ls-files '*.c' '*.h')
+
+# What starts docs/cremad.mk says so before it builds.
+ifneq ($(filter demo table1 shortcut,$(MAKECMDGOALS)),)
+$(if $(word 2,$(CURDIR)),$(error $(CURDIR): make cannot handle a checkout whose path holds a space: move it))
+$(if $(word 2,$(OUT)),$(error OUT="$(OUT)": make needs one path without spaces))
+endif
 
 .PHONY: all packages configure demo test faults figures table1 shortcut bench repeat asan tsan corruption fuzz coverage format \
         check-format check-layers install clean
@@ -36,11 +44,15 @@ all: configure
 packages:
 	@scripts/install-packages
 
+# Whether the caller says what a variable is.
+given = $(filter-out file,$(origin $(1)))
+
 configure: packages
-	@[ -f $(BUILD)/CTestTestfile.cmake ] || cmake --preset $(CMAKE_PRESET) -B $(BUILD) $(CMAKE_ARGS) >/dev/null
+	@scripts/configure "$(BUILD)" $(if $(call given,CMAKE_PRESET),--preset $(CMAKE_PRESET)) \
+	    $(if $(call given,CMAKE_ARGS),--args $(CMAKE_ARGS))
 
 demo: all
-	@BIN=$(BUILD)/bin scripts/demo demo
+	@BIN="$(BUILD)/bin" scripts/demo demo
 
 test: all
 	@cd $(BUILD) && ctest --output-on-failure -j $(JOBS)
@@ -62,11 +74,11 @@ PART :=
 table1: OUT ?= $(if $(DATA),table1,table1-synthetic)
 table1: all
 	@cmake --build $(BUILD) -j $(JOBS) --target bench-methods
-	@BIN=$(BUILD)/bin JOBS=$(JOBS) PART=$(PART) scripts/table1 $(OUT) $(if $(DATA),"$(DATA)")
+	@BIN="$(BUILD)/bin" JOBS=$(JOBS) PART=$(PART) scripts/table1 "$(OUT)" $(if $(DATA),"$(DATA)")
 
 shortcut: OUT ?= shortcut
 shortcut: all
-	@BIN=$(BUILD)/bin scripts/shortcut/run $(OUT) $(if $(DATA),"$(DATA)")
+	@BIN="$(BUILD)/bin" scripts/shortcut/run "$(OUT)" $(if $(DATA),"$(DATA)")
 
 # PYTHON: an interpreter that has the peers, instead of PEERS, a folder where they are installed. QUICK=1, ROUNDS,
 # CLIPS: bench/run.
@@ -99,7 +111,7 @@ corruption: all
 # TARGET, RUNS, SECONDS_EACH, SEED, OUT: tests/fuzz/run. Called again, a campaign goes on where it ended.
 fuzz:
 	@scripts/install-packages clang libclang-rt-14-dev libomp-14-dev
-	@cmake --preset fuzz -B build-fuzz $(CMAKE_ARGS) >/dev/null
+	@$(MAKE) --no-print-directory configure CMAKE_PRESET=fuzz BUILD=build-fuzz
 	@cmake --build build-fuzz -j $(JOBS) --target fuzz_targets
 	@JOBS=$(JOBS) tests/fuzz/run build-fuzz
 

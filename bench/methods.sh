@@ -14,13 +14,14 @@ fi
 bench=$1 data=$2 batch=$3 rounds=$4 threads=${5:-2}
 round=0
 while [ "$round" -lt "$rounds" ]; do
-    "$bench" "$data" --batch "$batch" --rounds 1 --steps "${STEPS:-3}" -j "$threads" --only synib --only "synib learned"
+    steps=$("$bench" "$data" --batch "$batch" --rounds 1 --steps "${STEPS:-3}" -j "$threads" --only synib --only "synib learned")
+    printf '%s\n' "$steps" | awk -F '\t' -v results="${RESULTS:-/dev/null}" '
+        { OFS = "\t"; print $1, $4 }
+        $1 == "vanilla" { vanilla = $4 }
+        $1 ~ /^synib/ {
+            work = "SynIB step, " ($1 == "synib" ? "random" : "learned") " masks"
+            print work, "synib", "s", $4 >>results
+            print work, "vanilla", "s", vanilla >>results
+        }'
     round=$((round + 1))
-done | awk -F '\t' -v results="${RESULTS:-/dev/null}" '
-{ OFS = "\t"; print $1, $4; fflush() }
-$1 == "vanilla" { vanilla = $4 }
-$1 ~ /^synib/ {
-    work = "SynIB step, " ($1 == "synib" ? "random" : "learned") " masks"
-    print work, "synib", "s", $4 >>results
-    print work, "vanilla", "s", vanilla >>results
-}'
+done

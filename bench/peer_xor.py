@@ -6,8 +6,9 @@ the presets xor-spurious and xor-pid, written as one would, with whole tensors i
     python3 peer_xor.py pid ARM SEED THREADS        ARM: vanilla, oracle or none
     python3 peer_xor.py figure6 PROCESSES SEEDS     all strengths, arms and seeds 0..SEEDS-1
 
-Prints one line per run: task, arm, seed, test accuracy, wall and CPU seconds of training; figure6 adds
-one for the whole."""
+Prints one line per run: version, task, arm, seed, test accuracy, wall and CPU seconds of training with
+validation and test, for the spurious task with making the data too; figure6 adds one for the whole, wall
+seconds from the start of its processes."""
 import multiprocessing
 import sys
 import time

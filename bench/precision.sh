@@ -14,12 +14,21 @@ fi
 bin=$1 data=$2 out=$3 epochs=${4:-6}
 mkdir -p "$out"
 
+pids=
 for precision in float32 bfloat16; do
     "$bin/synib-train" "$data" --preset paper --method vanilla --set init.encoders=scratch --set optim.batch=16 \
         --set schedule.kind=constant --set optim.epochs="$epochs" --set model.precision=$precision --seed 1 -j 1 \
         --quiet --resume -o "$out/curve-$precision" &
+    pids="$pids $!"
 done
-wait
+failed=
+for pid in $pids; do
+    wait "$pid" || failed=yes
+done
+if [ -n "$failed" ]; then
+    echo "precision: a run failed: nothing is drawn of what $out holds" >&2
+    exit 1
+fi
 
 for precision in float32 bfloat16; do
     jq -r '[.step, .ce_fused] | @tsv' "$out/curve-$precision/metrics.jsonl" >"$out/$precision-steps.tsv"

@@ -6,8 +6,10 @@
 #
 # BIN is build/bin. Figure 6 whole (7 strengths x 4 arms x 3 seeds) on two cores, two runs at a time on both
 # sides; one run of PID XOR at width 1024, plain and with oracle masks, at one and two threads. Ours are whole
-# commands, with start and making of the data; PyTorch's times leave both out. Printed are median, smallest and
-# largest wall seconds and the rounds' ratios; and the accuracies, so that equal work is seen. RESULTS: bench/run.
+# commands, with start and making of the data. PyTorch's clock leaves out the start of Python and the import of
+# PyTorch, and for a PID run making the data; it covers training, validation and the test, for Figure 6 also the
+# pool of processes and its data. Printed are median, smallest and largest wall seconds and the rounds' ratios; and
+# the accuracies, so that equal work is seen. RESULTS: bench/run.
 set -eu
 if [ $# -lt 2 ]; then
     echo "usage: $0 BIN ROUNDS [PYTHON]" >&2

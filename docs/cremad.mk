@@ -9,6 +9,12 @@
 ROOT    ?= CREMA-D
 OUT     ?= out
 # The programs: of the checkout or installation that this file lies in, else those in PATH.
+ifeq ($(realpath $(lastword $(MAKEFILE_LIST))),)
+$(error the path of this makefile holds a space, which make cannot handle: move or copy it)
+endif
+ifneq ($(words $(OUT)),1)
+$(error OUT="$(OUT)": make needs one path without spaces)
+endif
 here    := $(dir $(realpath $(lastword $(MAKEFILE_LIST))))
 BIN     ?= $(patsubst %/,%,$(dir $(firstword $(wildcard $(here)../build/bin/synib-scan \
                $(here)../../bin/synib-scan) $(shell command -v synib-scan) BIN-is-not-set/)))
@@ -49,37 +55,73 @@ endif
 cells   := $(foreach g,$(groups),$(foreach m,$(METHODS),$(call group_dir,$(g))/$(m)))
 
 # The table is made anew each time: it holds the cells of this call.
-.PHONY: all data runs report $(OUT)/table.tsv
+.PHONY: all settings data runs report $(OUT)/table.tsv
 .SECONDARY:
+.DELETE_ON_ERROR:
 all: $(OUT)/table.tsv
 runs: $(foreach c,$(cells),$(OUT)/$(c)/test/metrics.json)
 data: $(foreach f,$(FOLDS),$(foreach r,$(RATES),$(OUT)/fold$(f)/rate$(r)/data/test/index.jsonl))
 
+# What no path under OUT tells is kept in OUT/settings.STAGE when the stage first begins. A later call that differs
+# is refused before any work: it would find the old results finished and return them as its own.
+quoted   = '$(subst ','\'',$(strip $(1)))'
+# ROOT by its place, which for a corpus inside OUT is told from there: OUT may be moved.
+root    := $(if $(word 2,$(ROOT)),$(ROOT),$(patsubst $(abspath $(OUT))/%,OUT/%,$(abspath $(ROOT))))
+settings_data  = ROOT $(call quoted,$(root)) SCHEME $(call quoted,$(SCHEME)) SEED $(call quoted,$(SEED))
+settings_train = PRESET $(call quoted,$(PRESET)) SET $(call quoted,$(SET))
+differing = $(shell [ ! -e $(OUT)/settings.$(1) ] || printf '%s\t%s\n' $(settings_$(1)) | awk -F '\t' ' \
+    NR == FNR { was[$$1] = $$2; next } \
+    $$1 in was && was[$$1] != $$2 { \
+        printf "%s was \"%s\" here, and is \"%s\" now: give another OUT, or remove $(OUT)%s", $$1, was[$$1], $$2, \
+            $$1 == "ROOT" ? " (if the clips only moved: write the new place into $(OUT)/settings.$(1))" : ""; \
+        exit }' $(OUT)/settings.$(1) -)
+# $(call keep_settings,stage,files that show that it was begun)
+define keep_settings
+differs := $$(call differing,$(1))
+ifneq ($$(differs),)
+$$(error OUT=$(OUT): $$(differs))
+endif
+.PHONY: keep-$(1)
+settings: keep-$(1)
+keep-$(1): | $(OUT)
+	@[ -e $(OUT)/settings.$(1) ] || { \
+	    $$(if $$(wildcard $(2)),echo "$(OUT)/settings.$(1): not there: what $(OUT) holds is taken for made with these" >&2;) \
+	    printf '%s\t%s\n' $$(settings_$(1)) >$(OUT)/settings.$(1).$$$$$$$$ && \
+	    mv $(OUT)/settings.$(1).$$$$$$$$ $(OUT)/settings.$(1); }
+endef
+# Calls for data alone say nothing about training.
+$(eval $(call keep_settings,data,$(OUT)/clips.tsv))
+ifneq ($(filter-out data shortcut-sets %/clips.tsv %/split.tsv %/index.jsonl,$(or $(MAKECMDGOALS),all)),)
+$(eval $(call keep_settings,train,$(OUT)/fold*/*/*/run.json $(OUT)/fold*/*/*/*/run.json))
+endif
+
 # Exit code 3 means "done, and the rejected clips are listed": the real CREMA-D has a few.
 or_rejected = || [ $$? -eq 3 ]
 
-$(OUT)/clips.tsv: | $(OUT)
-	$(BIN)/synib-scan $(ROOT) -j $(THREADS) --force -o $@ $(or_rejected)
+$(OUT)/clips.tsv: | keep-data
+	"$(BIN)/synib-scan" "$(ROOT)" -j $(THREADS) --force -o $@ $(or_rejected)
 
 $(OUT):
 	mkdir -p $@
 
-$(OUT)/video/index.jsonl: $(OUT)/clips.tsv
-	$(BIN)/synib-frames $< --root $(ROOT) -j $(THREADS) --force -o $(@D) $(or_rejected)
+$(OUT)/video/index.jsonl: $(OUT)/clips.tsv | keep-data
+	"$(BIN)/synib-frames" $< --root "$(ROOT)" -j $(THREADS) --force -o $(@D) $(or_rejected)
 
-$(OUT)/audio/index.jsonl: $(OUT)/clips.tsv
-	$(BIN)/synib-stft $< --root $(ROOT) -j $(THREADS) --force -o $(@D) $(or_rejected)
+$(OUT)/audio/index.jsonl: $(OUT)/clips.tsv | keep-data
+	"$(BIN)/synib-stft" $< --root "$(ROOT)" -j $(THREADS) --force -o $(@D) $(or_rejected)
 
-$(OUT)/fold%/split.tsv: $(OUT)/clips.tsv
+# A split gets its name after its audit: nothing is made of one that shares speakers between parts.
+$(OUT)/fold%/split.tsv: $(OUT)/clips.tsv | keep-data
 	mkdir -p $(@D)
-	$(BIN)/synib-split $< --scheme $(SCHEME) --fold $* --force -o $@ $(or_rejected)
-	$(BIN)/synib-split --audit $@
+	"$(BIN)/synib-split" $< --scheme $(SCHEME) --fold $* --force -o $@.unaudited $(or_rejected)
+	"$(BIN)/synib-split" --audit $@.unaudited
+	mv $@.unaudited $@
 
 # fold F, rate R: $(OUT)/foldF/rateR/data. Of its three sets, test is published last.
 define irony_rule
 $(OUT)/fold$(1)/rate$(2)/data/test/index.jsonl: $(OUT)/fold$(1)/split.tsv \
-        $(OUT)/video/index.jsonl $(OUT)/audio/index.jsonl
-	$(BIN)/synib-irony --video $(OUT)/video --audio $(OUT)/audio --split $$< --rate $(2) \
+        $(OUT)/video/index.jsonl $(OUT)/audio/index.jsonl | keep-data
+	"$(BIN)/synib-irony" --video $(OUT)/video --audio $(OUT)/audio --split $$< --rate $(2) \
 	    --seed $(call seed,$(1)) --force -o $(OUT)/fold$(1)/rate$(2)/data $$(or_rejected)
 endef
 $(foreach f,$(FOLDS),$(foreach r,$(RATES),$(eval $(call irony_rule,$(f),$(r)))))
@@ -87,18 +129,18 @@ $(foreach f,$(FOLDS),$(foreach r,$(RATES),$(eval $(call irony_rule,$(f),$(r)))))
 # One run: group $(1), method $(2), data $(3), seed $(4). A finished run is left alone and an interrupted
 # one resumed; the unimodal runs of the same group give the fused ones their encoders.
 define run_rule
-$(OUT)/$(1)/$(2)/test/metrics.json: $(OUT)/$(3)/test/index.jsonl
-	$(BIN)/synib-train $(SHARDS)/$(3) --preset $(PRESET) --method $(2) \
+$(OUT)/$(1)/$(2)/test/metrics.json: $(OUT)/$(3)/test/index.jsonl | keep-train
+	"$(BIN)/synib-train" "$(SHARDS)/$(3)" --preset $(PRESET) --method $(2) \
 	    $(foreach s,$(SET),--set $(s)) --seed $(4) -j $(THREADS) --resume \
 	    --pretrained $(OUT)/$(1) -o $(OUT)/$(1)/$(2)
-	$(BIN)/synib-eval $(OUT)/$(1)/$(2) $(SHARDS)/$(3) --split test -j $(THREADS) --force -o $$(@D)
+	"$(BIN)/synib-eval" $(OUT)/$(1)/$(2) "$(SHARDS)/$(3)" --split test -j $(THREADS) --force -o $$(@D)
 endef
 $(foreach g,$(groups),$(foreach m,$(METHODS),$(eval $(call run_rule,$(call group_dir,$(g)),$(m),$(\
     )fold$(call field,$(g),1)/rate$(call field,$(g),2)/data,$(call field,$(g),3)))))
 
 # The paper's Table 1 and what goes with it, from all runs under OUT (docs/formats/report.md).
 report: runs
-	$(BIN)/synib-report $(OUT) --force -o $(OUT)/report $(or_rejected)
+	"$(BIN)/synib-report" $(OUT) --force -o $(OUT)/report $(or_rejected)
 
 # fold, rate, method, seed, then accuracy, macro F1 and irony F1 on the test split.
 columns := [($$cell | split("/") | .[0][4:], .[1][4:], .[-1]), .seed, .n, .accuracy, .macro_f1, .f1.irony] | @tsv

@@ -22,10 +22,15 @@ RATE      ?= 1.0
 MATCHED   ?= 1.0
 TEST_RATE ?= 3.0
 
+ifeq ($(realpath $(lastword $(MAKEFILE_LIST))),)
+$(error the path of this makefile holds a space, which make cannot handle: move or copy it)
+endif
 shortcut_mk := $(realpath $(lastword $(MAKEFILE_LIST)))
 # The awk scripts: of the checkout or installation that this file lies in.
 SCRIPTS     ?= $(firstword $(wildcard $(dir $(shortcut_mk))../scripts/shortcut $(dir $(shortcut_mk))shortcut))
 include $(dir $(shortcut_mk))cremad.mk
+settings_shortcut = RATE $(call quoted,$(RATE)) MATCHED $(call quoted,$(MATCHED)) TEST_RATE $(call quoted,$(TEST_RATE))
+$(eval $(call keep_settings,shortcut,$(OUT)/fold*/test-*/test/index.jsonl))
 
 .PHONY: shortcut shortcut-sets shortcut-runs $(OUT)/shortcut.tsv
 
@@ -44,8 +49,8 @@ shortcut-sets: $(foreach f,$(FOLDS),$(foreach t,$(TRAINS),$(OUT)/fold$(f)/$(t)/d
 # no donor the reference rule gives one; cells.awk does not count such matched swaps.
 define sets
 $(OUT)/fold$(1)/$(2)/test/index.jsonl: $(OUT)/fold$(1)/split.tsv $(OUT)/video/index.jsonl \
-        $(OUT)/audio/index.jsonl
-	$(BIN)/synib-irony --video $(OUT)/video --audio $(OUT)/audio --split $$< $(3) \
+        $(OUT)/audio/index.jsonl | keep-data keep-shortcut
+	"$(BIN)/synib-irony" --video $(OUT)/video --audio $(OUT)/audio --split $$< $(3) \
 	    $(if $(findstring same-,$(3)),--donor-fallback) --seed $(call seed,$(1)) --force \
 	    -o $(OUT)/fold$(1)/$(2) $$(or_rejected)
 endef
@@ -62,12 +67,12 @@ $(foreach f,$(FOLDS),\
 # $(call run,fold,training set,seed,method): one model, tested on every test set of its fold.
 define run
 $(OUT)/fold$(1)/$(2)/seed$(3)/$(4)/cells.tsv: $(OUT)/fold$(1)/$(2)/data/test/index.jsonl \
-        $(foreach t,$(test_names),$(OUT)/fold$(1)/test-$(t)/test/index.jsonl)
-	$(BIN)/synib-train $(OUT)/fold$(1)/$(2)/data --preset $(PRESET) --method $(4) \
+        $(foreach t,$(test_names),$(OUT)/fold$(1)/test-$(t)/test/index.jsonl) | keep-train
+	"$(BIN)/synib-train" $(OUT)/fold$(1)/$(2)/data --preset $(PRESET) --method $(4) \
 	    $(foreach s,$(SET),--set $(s)) --seed $(3) -j $(THREADS) --resume \
 	    --pretrained $(OUT)/fold$(1)/$(2)/seed$(3) -o $$(@D)
 	for t in $(test_names); do \
-	    $(BIN)/synib-eval -q $$(@D) $(OUT)/fold$(1)/test-$$$$t --split test -j $(THREADS) --force \
+	    "$(BIN)/synib-eval" -q $$(@D) $(OUT)/fold$(1)/test-$$$$t --split test -j $(THREADS) --force \
 	        -o $$(@D)/on-$$$$t >$$(@D)/eval.log 2>&1 || { cat $$(@D)/eval.log; exit 1; }; \
 	done
 	awk -f $(SCRIPTS)/cells.awk -v fold=$(1) -v train=$(2) -v seed=$(3) -v method=$(4) \

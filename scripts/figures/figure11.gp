@@ -9,11 +9,11 @@ set xlabel "share of synergistic samples"
 do for [what in "accuracy accuracy_synergistic"] {
     set ylabel (what eq "accuracy" ? "test accuracy" : "test accuracy, synergistic samples")
     c(arm) = arm."_last_".what
-    plot f using 1:(column(c("vanilla"))):(column(c("vanilla")."_se")) with yerrorlines linecolor rgb VANILLA pointtype 7 title "vanilla", \
-         f using 1:(column(c("masking-none"))):(column(c("masking-none")."_se")) with yerrorlines dashtype 2 linecolor rgb NONE pointtype 6 title "copies, no mask", \
-         f using 1:(column(c("masking-random"))):(column(c("masking-random")."_se")) with yerrorlines dashtype 2 linecolor rgb RANDOM pointtype 6 title "copies, random masks", \
-         f using 1:(column(c("masking-oracle"))):(column(c("masking-oracle")."_se")) with yerrorlines dashtype 2 linecolor rgb ORACLE pointtype 6 title "copies, oracle masks", \
-         f using 1:(column(c("random"))):(column(c("random")."_se")) with yerrorlines linecolor rgb RANDOM pointtype 7 title "SynIB, random", \
-         f using 1:(column(c("oracle"))):(column(c("oracle")."_se")) with yerrorlines linecolor rgb ORACLE pointtype 7 title "SynIB, oracle"
+    plot f using 1:(column(c("vanilla"))):(bar(c("vanilla")."_se")) with yerrorlines linecolor rgb VANILLA pointtype 7 title "vanilla", \
+         f using 1:(column(c("masking-none"))):(bar(c("masking-none")."_se")) with yerrorlines dashtype 2 linecolor rgb NONE pointtype 6 title "copies, no mask", \
+         f using 1:(column(c("masking-random"))):(bar(c("masking-random")."_se")) with yerrorlines dashtype 2 linecolor rgb RANDOM pointtype 6 title "copies, random masks", \
+         f using 1:(column(c("masking-oracle"))):(bar(c("masking-oracle")."_se")) with yerrorlines dashtype 2 linecolor rgb ORACLE pointtype 6 title "copies, oracle masks", \
+         f using 1:(column(c("random"))):(bar(c("random")."_se")) with yerrorlines linecolor rgb RANDOM pointtype 7 title "SynIB, random", \
+         f using 1:(column(c("oracle"))):(bar(c("oracle")."_se")) with yerrorlines linecolor rgb ORACLE pointtype 7 title "SynIB, oracle"
 }
 unset multiplot

@@ -21,3 +21,5 @@ UNIQUE = "#1f77b4"
 REDUNDANT = "#2ca02c"
 SYNERGY = "#d62728"
 table(name) = data."/".name.".tsv"
+# Length of an error bar: none for a point of one run, which has no error but is there.
+bar(name) = strlen(strcol(name)) > 0 ? column(name) : 0

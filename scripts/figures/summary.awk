@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: MIT
 # awk -f summary.awk RESULTS.TSV: one line per arm and point of a sweep (run names are ARM_POINT_SEED):
-# arm, point, task, n, then for every metric NAME its mean over seeds, NAME_sd (n - 1) and NAME_se. Runs that
-# are not finite count as n of the runs that are; a metric that no run has is empty. In the order of the plan.
+# arm, point, task, n of the runs that are finite, all runs, then for every metric NAME its mean over the finite
+# ones, NAME_sd (n - 1) and NAME_se. A metric that no run has is empty, as is the error of one run. In the order of
+# the plan.
 BEGIN { FS = OFS = "\t" }
 /^#/ { next }
 !columns {
@@ -21,6 +22,7 @@ BEGIN { FS = OFS = "\t" }
         task[group] = $2
         order[++groups] = group
     }
+    runs[group]++
     if ($9 != "ok")
         next
     n[group]++
@@ -39,13 +41,13 @@ function sd(g, i,   mean, v) {
     return v > 0 ? sqrt(v) : 0
 }
 END {
-    line = "arm" OFS "point" OFS "task" OFS "n"
+    line = "arm" OFS "point" OFS "task" OFS "n" OFS "runs"
     for (i = first; i <= columns; i++)
         line = line OFS name[i] OFS name[i] "_sd" OFS name[i] "_se"
     print line
     for (k = 1; k <= groups; k++) {
         g = order[k]
-        line = g OFS task[g] OFS n[g] + 0
+        line = g OFS task[g] OFS n[g] + 0 OFS runs[g]
         for (i = first; i <= columns; i++) {
             if (!count[g, i]) {
                 line = line OFS OFS OFS

@@ -32,7 +32,8 @@ table == "points" || table == "arms" {
 table == "shares" {
     line[++lines] = "| " $1
     for (a = 1; a <= arm_count; a++)
-        line[lines] = line[lines] " | " pair($column[arm_list[a] "_" stage "_accuracy"], $column[arm_list[a] "_" stage "_accuracy_synergistic"])
+        line[lines] = line[lines] " | " pair($column[arm_list[a] "_" stage "_accuracy"], $column[arm_list[a] "_" stage "_accuracy_synergistic"]) \
+            (((arm_list[a] "_missing") in column) && $column[arm_list[a] "_missing"] ? " (" $column[arm_list[a] "_missing"] " runs)" : "")
 }
 table == "kernel" {
     rows[file_arm]++
@@ -44,7 +45,7 @@ table == "ends" {
         value[file_arm, name] = $column[name]
 }
 table == "bands" {
-    line[++lines] = sprintf("| %s | %s | %s to %s | %s%s | %s |", $1, $2, $3, $4, $5, $6 == "" ? "" : " ± " $6, $7)
+    line[++lines] = sprintf("| %s | %s | %s to %s | %s%s | %s |", $1, $2, $3, $4, $5 == "" ? "-" : $5, $6 == "" ? "" : " ± " $6, $7)
 }
 function head(   i, text, rule) {
     text = "|"
@@ -58,16 +59,19 @@ function head(   i, text, rule) {
 }
 function three(v) { return v == "" ? "-" : substr(sprintf("%.3f", v), v < 0 ? 1 : (v < 1 && v > 0 ? 2 : 1)) }
 function pair(a, b) { return three(a) " / " three(b) }
-function percent(v, e) { return v == "" ? "-" : sprintf("%.1f ± %.1f", 100 * v, 100 * e) }
-# Metrics in percent unless their name says otherwise.
+function with_error(v, e, format) { return v == "" ? "-" : sprintf(format, v) " ± " (e == "" ? "-" : sprintf(format, e)) }
+function times100(v) { return v == "" ? "" : 100 * v }
+# Metrics in percent unless their name says otherwise; how many runs were finite, where not all of them. (Summaries made
+# before all runs were counted have no column `runs`.)
 function cell(arm, point, metric) {
     v = value[arm, point, metric]
     e = value[arm, point, metric "_se"]
+    n = value[arm, point, "runs"]
+    k = value[arm, point, "n"]
     if (metric == "n")
-        return v
-    if (metric ~ /loss|mse|r2/)
-        return v == "" ? "-" : sprintf("%.3f ± %.3f", v, e)
-    return percent(v, e)
+        return n != "" && k + 0 < n + 0 ? k " of " n : k
+    text_of = metric ~ /loss|mse|r2/ ? with_error(v, e, "%.3f") : with_error(times100(v), times100(e), "%.1f")
+    return text_of (table == "points" && n != "" && k + 0 < n + 0 ? " (" k " of " n " runs)" : "")
 }
 function last_quarter(arm, name,   r, s, n) {
     for (r = int(3 * rows[arm] / 4) + 1; r <= rows[arm]; r++)

@@ -67,3 +67,32 @@ END
     [[ "$output" == */sh ]]
     run -1 env PYTHON=/no/python "$SOURCE_DIR/bench/peers"
 }
+
+@test "methods: rounds as they are measured; a bench that fails ends it" {
+    cat >bench-methods <<'END'
+#!/bin/sh
+echo >>rounds
+[ "$(wc -l <rounds)" -lt 3 ] || exit 3
+printf 'vanilla\t16\t1\t2\t2\t2\t1\nsynib\t16\t1\t3\t3\t3\t1.5\nsynib learned\t16\t1\t4\t4\t4\t2\n'
+END
+    chmod +x bench-methods
+    RESULTS=results.tsv run -0 "$SOURCE_DIR/bench/methods.sh" ./bench-methods data 16 2
+    [ "${#lines[@]}" -eq 6 ]
+    [ "$(grep -c "masks$(printf '\tvanilla\ts\t2$')" results.tsv)" -eq 4 ]
+    RESULTS=again.tsv run -3 "$SOURCE_DIR/bench/methods.sh" ./bench-methods data 16 1
+    [ -z "$output" ]
+    [ ! -e again.tsv ]
+}
+
+@test "precision: where a run fails, what an earlier call left is not drawn" {
+    printf '#!/bin/sh\ncase "$*" in *bfloat16*) exit 2 ;; esac\n' >synib-train
+    chmod +x synib-train
+    for precision in float32 bfloat16; do
+        mkdir -p "out/curve-$precision"
+        printf '{"step":1,"ce_fused":2}\n' >"out/curve-$precision/metrics.jsonl"
+        printf 'step,train_loss,train_accuracy,val_loss,val_accuracy\n1,1,1,1,1\n' >"out/curve-$precision/epochs.csv"
+    done
+    run -1 "$SOURCE_DIR/bench/precision.sh" . data out 1
+    [ "$output" = "precision: a run failed: nothing is drawn of what out holds" ]
+    [ ! -e out/precision.png ]
+}

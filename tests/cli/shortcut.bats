@@ -92,9 +92,9 @@ TABLE
 }
 
 @test "make shortcut: a checkout or the synthetic corpus, every rule against every rule" {
-    make -n -C "$SOURCE_DIR" shortcut DATA=/data/CREMA-D OUT=/there | grep -q 'scripts/shortcut/run /there "/data/CREMA-D"$'
-    make -n -C "$SOURCE_DIR" shortcut | grep -q 'scripts/shortcut/run shortcut *$'
-    make -n -f "$SOURCE_DIR/docs/shortcut.mk" BIN="$BIN" ROOT=/data/CREMA-D OUT=out >plan
+    make -n -C "$SOURCE_DIR" shortcut DATA=/data/CREMA-D OUT=/there | grep -q 'scripts/shortcut/run "/there" "/data/CREMA-D"$'
+    make -n -C "$SOURCE_DIR" shortcut | grep -q 'scripts/shortcut/run "shortcut" *$'
+    make -n -f "$SOURCE_DIR/docs/shortcut.mk" BIN="$BIN" ROOT=/data/CREMA-D OUT=out | tr -d '"' >plan
     [ "$(grep -c 'synib-train ' plan)" -eq 48 ] # 3 folds x 4 training sets x 4 methods
     [ "$(grep -c 'synib-irony ' plan)" -eq 24 ] # 3 folds x (4 training + 4 test sets)
     grep -q -- '--preset paper' plan
@@ -131,6 +131,10 @@ TABLE
     stamp=$(stat -c %Y.%s out/fold0/reference/seed0/uni-audio/last.safetensors)
     [ "$(shortcut | grep -c synib-)" -eq 0 ]
     rm out/fold0/reference/seed0/uni-audio/cells.tsv out/fold0/reference/seed0/uni-audio/on-untouched/predictions.tsv
+    run shortcut TEST_RATE=2
+    echo "$output"
+    [ "$status" -eq 2 ]
+    [[ "$output" == *'OUT=out: TEST_RATE was "3.0" here, and is "2" now'* ]]
     shortcut >/dev/null
     cmp out/shortcut.tsv before.tsv
     [ "$(stat -c %Y.%s out/fold0/reference/seed0/uni-audio/last.safetensors)" = "$stamp" ]

@@ -11,13 +11,13 @@ setup() {
 # runs VAR=VALUE...: the run folders that cremad.mk would train, one per line.
 runs() {
     make -n -f "$SOURCE_DIR/docs/cremad.mk" runs BIN=/bin ROOT=raw OUT=out "$@" |
-        sed -n 's/.*synib-train.* -o //p; s/^ .* -o \(out[^ ]*\)$/\1/p' | LC_ALL=C sort -u
+        tr -d '"' | sed -n 's/.*synib-train.* -o //p; s/^ .* -o \(out[^ ]*\)$/\1/p' | LC_ALL=C sort -u
 }
 
 @test "the front door: a checkout or the synthetic corpus, whole or in parts" {
     make -n -C "$SOURCE_DIR" table1 DATA=/data/CREMA-D OUT=/there PART=2/3 |
-        grep -q 'PART=2/3 scripts/table1 /there "/data/CREMA-D"$'
-    make -n -C "$SOURCE_DIR" table1 | grep -q 'PART= scripts/table1 table1-synthetic *$'
+        grep -q 'PART=2/3 scripts/table1 "/there" "/data/CREMA-D"$'
+    make -n -C "$SOURCE_DIR" table1 | grep -q 'PART= scripts/table1 "table1-synthetic" *$'
 }
 
 @test "parts are disjoint and add up to the whole; a group's runs stay together" {
@@ -39,7 +39,7 @@ runs() {
 }
 
 @test "the sets may lie elsewhere, the results stay" {
-    make -n -f "$SOURCE_DIR/docs/cremad.mk" runs BIN=/bin ROOT=raw OUT=out SHARDS=/local FOLDS=0 RATES=1.0 METHODS=mcr >plan
+    make -n -f "$SOURCE_DIR/docs/cremad.mk" runs BIN=/bin ROOT=raw OUT=out SHARDS=/local FOLDS=0 RATES=1.0 METHODS=mcr | tr -d '"' >plan
     grep -q 'synib-train /local/fold0/rate1.0/data ' plan
     grep -q -- '-o out/fold0/rate1.0/mcr$' plan
     grep -q 'synib-eval out/fold0/rate1.0/mcr /local/fold0/rate1.0/data ' plan
@@ -80,4 +80,23 @@ END
     [ "$(tail -1 cost)" = "in all 57 core-hours, 14 hours with 4 at a time" ]
     run grep masking cost
     [ "$status" -ne 0 ]
+    printf 'exit 4\n' >>bench
+    run -4 "$SOURCE_DIR/scripts/table1-cost" ./bench data 4
+    [ -z "$output" ]
+    printf '#!/bin/sh\nprintf "method\\n"\n' >bench
+    run -1 --separate-stderr "$SOURCE_DIR/scripts/table1-cost" ./bench data 4
+    [ "$stderr" = "table1-cost: no step was measured" ]
+}
+
+@test "the three scripts refuse other settings before they make a corpus" {
+    for script in demo table1 shortcut/run; do
+        mkdir -p "out/$script"
+        printf 'SCHEME\treference\n' >"out/$script/settings.data"
+        run env BIN="$BIN" "$SOURCE_DIR/scripts/$script" "out/$script"
+        echo "$script: $status $output"
+        [ "$status" -eq 2 ]
+        [ "${#lines[@]}" -eq 1 ]
+        [[ "$output" == *'SCHEME was "reference" here, and is "kfold" now'* ]]
+        [ "$(ls "out/$script")" = settings.data ]
+    done
 }
