@@ -28,14 +28,18 @@ out:
     return e->code;
 }
 
-/* All three are looked at before one is written. */
+/* All three are looked at before one is written. With --force a set that cannot be opened is one to
+ * replace: a shard of it is missing, or another writer is just removing it. */
 static enum err_code look_for_sets(struct job *j, struct err *e)
 {
     char *index = NULL, hex[65];
 
     for (int s = 0; s < XOR_SPLITS; s++) {
         TRY(path_join(&j->dir[s], j->opt->output, xor_split_name[s], e));
-        TRY(digest_of(j->dir[s], hex, e));
+        hex[0] = '\0';
+        if (digest_of(j->dir[s], hex, e) == ERR_IO && j->opt->cli.force)
+            err_clear(e);
+        TRY(e->code);
         j->kept[s] = strcmp(hex, j->data[s].digest) == 0;
         free(index);
         index = NULL;

@@ -60,6 +60,18 @@ setup() {
     [ "$(find out -type f | wc -l)" -eq 6 ]
 }
 
+@test "a set without one of its shards is told, and --force makes it again" {
+    make=("$BIN/synib-xor" -q spurious --strength 1 --test 100 -o torn)
+    "${make[@]}"
+    cp -r torn whole
+    rm torn/val/vectors-*
+    run "${make[@]}"
+    [ "$status" -eq 1 ]
+    [[ "$output" == *"torn/val/vectors-"*"cannot open: No such file"* ]]
+    "${make[@]}" --force
+    diff -r torn whole
+}
+
 @test "dry run writes nothing" {
     "$BIN/synib-xor" -q pid --mix 1,0,0,0 --dry-run -o none
     "$BIN/synib-xor" -q pid --mix 1,0,0,0 --dry-run

@@ -44,11 +44,14 @@ static _Alignas(64) float running[2][16]; /* mean, variance: set by test_operati
 static struct tensor *build_any_batchnorm(struct tape *t, struct tensor *const *in,
                                           const struct op_case *c, bool pool)
 {
-    struct param gamma = {.kind = PARAM_WEIGHT, .rank = 1, .dim = {16}, .count = 16};
-    struct param beta = gamma, mean = gamma, var = gamma, batches = {.kind = PARAM_COUNTER};
+    /* backward looks at them again */
+    static struct param gamma, beta, mean, var, batches;
+    const struct param weight = {.kind = PARAM_WEIGHT, .rank = 1, .dim = {16}, .count = 16};
     struct batchnorm bn = {&gamma, &beta, &mean, &var, &batches};
     _Alignas(64) float moved[2][16];
 
+    gamma = beta = mean = var = weight;
+    batches = (struct param){.kind = PARAM_COUNTER};
     for (int i = 0; i < 32; i++) /* training moves them: on a copy */
         moved[i / 16][i % 16] = running[i / 16][i % 16];
     gamma.data = in[1]->data;
