@@ -42,6 +42,18 @@ oom() {
     [[ "$output" == *"exit 0"* && "$output" == *"exit 139"* ]]
 }
 
+@test "the check fails when nothing can be made to fail" {
+    mkdir "$ROOT/no_preload"
+    cp "$BIN"/synib-* "$ROOT/no_preload"
+    : >"$ROOT/no_preload/libfault_preload.so" # the loader takes no notice of it
+    for way in -a -i; do
+        run env TMPDIR="$ROOT" "$SOURCE_DIR/tests/fault/oom" -d "$ROOT" $way "$ROOT/no_preload" split
+        echo "$output"
+        [ "$status" -eq 2 ]
+        [[ "$output" == *"libfault_preload.so counted nothing"* ]]
+    done
+}
+
 # limited KIB COMMAND...: one line about memory or, where not even the libraries fit, the loader's
 limited() {
     rm -rf lim
