@@ -235,6 +235,16 @@ out:
     return e->code;
 }
 
+bool config_ramps(const struct config *c)
+{
+    return c->schedule == SCHEDULE_LINEAR_WARMUP || c->schedule == SCHEDULE_LINEAR_WARMUP_RESTARTS;
+}
+
+bool config_restarts(const struct config *c)
+{
+    return c->schedule == SCHEDULE_RESTARTS || c->schedule == SCHEDULE_LINEAR_WARMUP_RESTARTS;
+}
+
 enum err_code config_check(const struct config *c, struct err *e)
 {
     bool media = c->kind == KIND_MEDIA;
@@ -242,7 +252,7 @@ enum err_code config_check(const struct config *c, struct err *e)
     if (media && c->width % 16 != 0)
         return err_set(e, ERR_USAGE, "model.width: %lld is not a multiple of 16",
                        (long long)c->width);
-    if (c->schedule == SCHEDULE_LINEAR_WARMUP && c->warmup_steps == 0)
+    if (config_ramps(c) && c->warmup_steps == 0)
         return err_set(e, ERR_USAGE,
                        "schedule.warmup_steps: a linear ramp needs at least one step");
     if (c->stop_rule == STOP_ANY && (c->patience < 2 || (media && c->pretrain_patience < 2)))

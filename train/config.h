@@ -14,7 +14,13 @@
 /* What a preset is for; some settings exist for one of them only. */
 enum config_kind { KIND_MEDIA, KIND_VECTORS };
 
-enum schedule_kind { SCHEDULE_CONSTANT, SCHEDULE_LINEAR_WARMUP, SCHEDULE_RESTARTS };
+enum crop_unit { CROP_FRAME, CROP_CLIP };
+enum schedule_kind {
+    SCHEDULE_CONSTANT,
+    SCHEDULE_LINEAR_WARMUP,
+    SCHEDULE_RESTARTS,
+    SCHEDULE_LINEAR_WARMUP_RESTARTS,
+};
 enum stop_rule { STOP_ACCURACY, STOP_ANY };
 enum select_metric { SELECT_ACCURACY, SELECT_LOSS, SELECT_SYNERGY, SELECT_LAST };
 enum init_kind { INIT_PRETRAINED, INIT_SCRATCH };
@@ -42,7 +48,8 @@ enum fill_kind { FILL_EMA, FILL_NORMAL, FILL_SHUFFLE, FILL_ZEROS };
 struct config {
     int64_t kind; /* enum config_kind */
     int64_t audio_pool, video_size;
-    int64_t augment; /* bool */
+    int64_t augment;   /* bool */
+    int64_t crop_unit; /* enum crop_unit */
     double scale_min;
     int64_t width, precision; /* of the ResNet18 encoders; precision: enum nn_precision */
     int64_t encoder_width, encoder_depth, head_width, head_depth, trunk, trunk_depth;
@@ -124,6 +131,9 @@ NODISCARD enum err_code config_set(struct config *c, const char *assignment, str
 unsigned config_scopes(const char *assignment);
 /* Rules that involve several settings; call after the last config_set. */
 NODISCARD enum err_code config_check(const struct config *c, struct err *e);
+/* What schedule.kind consists of: a linear ramp, cosine restarts, both or neither. */
+bool config_ramps(const struct config *c);
+bool config_restarts(const struct config *c);
 /* All of the above, for tools: the preset for `method`, its mask (NULL: from an assignment of
  * mask.kind, which must not be another, or the preset), the NULL-terminated assignments in order,
  * and config_check. */

@@ -17,7 +17,9 @@ static const char *const dnr_names[] = {"own", "last", NULL};
 static const char *const game_names[] = {"greedy", "independent", "collaborative", NULL};
 static const char *const shuffle_names[] = {"all", "other-label", "other-sample", NULL};
 static const char *const init_names[] = {"pretrained", "scratch", NULL};
-static const char *const schedule_names[] = {"constant", "linear-warmup", "restarts", NULL};
+static const char *const crop_names[] = {"frame", "clip", NULL};
+static const char *const schedule_names[] = {"constant", "linear-warmup", "restarts",
+                                             "linear-warmup-restarts", NULL};
 static const char *const stop_names[] = {"accuracy", "any", NULL};
 static const char *const select_names[] = {"accuracy", "loss", "synergy-accuracy", "last", NULL};
 static const char *const divergence_names[] = {"family", "gaussian", NULL};
@@ -57,7 +59,10 @@ const struct setting config_settings[] = {
         "average the spectrogram over squares of this many bins and frames"),
     INT("video.size", video_size, MEDIA, SCOPE_VIDEO, 32, 1024, "side of a frame, in pixels"),
     CHOICE("augment.train", augment, MEDIA, SCOPE_VIDEO, bool_names,
-           "crop and flip training frames at random, each frame on its own"),
+           "crop and flip training frames at random"),
+    CHOICE("augment.crop", crop_unit, MEDIA, SCOPE_VIDEO, crop_names,
+           "what is cropped and flipped as one: each frame on its own, or the frames of a clip "
+           "alike"),
     REAL("augment.scale_min", scale_min, MEDIA, SCOPE_VIDEO, 0.01, 1,
          "smallest random crop, as a share of the picture's area"),
     INT("model.width", width, MEDIA, UNIMODAL, 16, 256,
@@ -97,8 +102,8 @@ const struct setting config_settings[] = {
     INT("optim.patience", patience, BOTH, SCOPE_FUSED, 1, 100000,
         "stop joint training after this many epochs without improvement"),
     CHOICE("schedule.kind", schedule, BOTH, TRAINED, schedule_names,
-           "learning rate over the steps: constant, a linear ramp then constant, or constant then "
-           "cosine restarts driven by the global step"),
+           "learning rate over the steps: constant, a linear ramp then constant, constant then "
+           "cosine restarts driven by the global step, or a linear ramp then these"),
     INT("schedule.warmup_steps", warmup_steps, BOTH, TRAINED, 0, 10000000,
         "steps of the ramp, or before the restarts"),
     INT("schedule.t0_steps", t0_steps, BOTH, TRAINED, 1, 1000000,

@@ -14,9 +14,10 @@
  * Otherwise: samples in order. The last, smaller batch is kept. R sections 1.4 and 1.6.
  *
  * Pictures and sound are decoded ahead of time by background threads (train/loader_media.h);
- * training frames are cropped and flipped each on its own, Philox (seed, "loader.crop", epoch,
- * sample). Vectors are gathered when asked for. Either way a batch is a function of (data, seed,
- * epoch, its number) alone, at any number of threads, and all memory is allocated once.
+ * training frames are cropped and flipped each on its own, or those of a clip alike, Philox (seed,
+ * "loader.crop", epoch, sample). Vectors are gathered when asked for. Either way a batch is a
+ * function of (data, seed, epoch, its number) alone, at any number of threads, and all memory is
+ * allocated once.
  *
  * Threads: one caller. */
 
@@ -34,6 +35,7 @@ struct loader_options {
     bool use[MODALITIES_MAX]; /* which modalities are wanted */
     enum oracle_kind oracle;  /* other than ORACLE_NONE: needs data_has_oracle */
     bool augment;             /* media: random crops and flips; only with training */
+    bool alike;               /* with augment: one crop and flip for all frames of a clip */
     double scale_min;         /* with augment: smallest crop, as a share of the picture */
     int audio_pool; /* media: p: spectrograms are averaged over p x p squares; what does not
                        fill a square at the upper and right end is left out */

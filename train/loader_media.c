@@ -79,7 +79,8 @@ static void pool_spectrogram(const struct media_loader *l, const float *in, floa
 static enum err_code load_frames(const struct media_loader *l, struct image_loader *image,
                                  const struct sample *s, uint32_t index, float *out, struct err *e)
 {
-    struct rng r = rng_at(l->opt.seed, l->crop_stream, l->epoch, index);
+    const struct rng start = rng_at(l->opt.seed, l->crop_stream, l->epoch, index);
+    struct rng r = start;
     size_t frame = 3 * (size_t)l->opt.video_size * (size_t)l->opt.video_size;
 
     for (int i = 0; i < FRAMES_PER_CLIP; i++) {
@@ -87,6 +88,8 @@ static enum err_code load_frames(const struct media_loader *l, struct image_load
         int w, h;
 
         TRY(image_loader_size(image, s->jpeg[i], s->jpeg_len[i], &w, &h, e));
+        if (l->opt.alike)
+            r = start;
         crop =
             l->opt.augment ? image_crop_from(&r, w, h, l->opt.scale_min) : image_crop_whole(w, h);
         TRY(image_load(image, s->jpeg[i], s->jpeg_len[i], &crop, out + (size_t)i * frame, e));

@@ -239,6 +239,7 @@ struct loader_options method_loader(const struct method *method, const struct co
     if (media && o.use[MEDIA_VIDEO]) {
         o.video_size = (int)c->video_size;
         o.augment = training && c->augment;
+        o.alike = c->crop_unit == CROP_CLIP;
         o.scale_min = c->scale_min;
     }
     return o;

@@ -449,11 +449,11 @@ static void set_schedule(struct trainer *t)
         .weight_decay = t->stage.weight_decay,
     };
     t->schedule = (struct lr_schedule){
-        .kind = c->schedule == SCHEDULE_RESTARTS ? LR_RESTARTS : LR_CONSTANT,
+        .kind = config_restarts(c) ? LR_RESTARTS : LR_CONSTANT,
         .base = t->stage.lr,
         .warm_steps = c->warmup_steps,
         .t0 = c->t0_steps,
-        .ramp = c->schedule == SCHEDULE_LINEAR_WARMUP,
+        .ramp = config_ramps(c),
     };
 }
 

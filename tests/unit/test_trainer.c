@@ -266,6 +266,39 @@ static void test_rate_of_a_step(void **state)
     run_close(&r);
 }
 
+/* Every kind of schedule from the settings to the table, an epoch of one step each: 3 steps of
+ * warm-up, then restarts of periods 4, 8, ... counted from step 0. */
+static void test_schedules(void **state)
+{
+    static const double cosine[] = {0, 0, 0, 3.0 / 4, 0, 1.0 / 8, 2.0 / 8, 3.0 / 8};
+    enum { STEPS = sizeof cosine / sizeof *cosine, WARM = 3 };
+
+    (void)state;
+    for (int kind = SCHEDULE_CONSTANT; kind <= SCHEDULE_LINEAR_WARMUP_RESTARTS; kind++) {
+        bool ramp = kind == SCHEDULE_LINEAR_WARMUP || kind == SCHEDULE_LINEAR_WARMUP_RESTARTS;
+        bool restarts = kind == SCHEDULE_RESTARTS || kind == SCHEDULE_LINEAR_WARMUP_RESTARTS;
+        struct run r;
+
+        run_open(&r, &method_vanilla);
+        r.opt.config.schedule = kind;
+        r.opt.config.warmup_steps = WARM;
+        r.opt.config.t0_steps = 4;
+        r.opt.config.batch = TRAIN;
+        r.opt.config.epochs = STEPS;
+        run_go(&r);
+        for (int n = 0; n < STEPS; n++) {
+            double want = 0.01;
+
+            if (ramp && n < WARM)
+                want *= (n + 1.0) / WARM;
+            if (restarts)
+                want *= (1 + cos(M_PI * cosine[n])) / 2;
+            assert_float_equal(cell(&r, n + 1, CSV_LR), want, 1e-8);
+        }
+        run_close(&r);
+    }
+}
+
 /* ---- whose settings ---- */
 
 /* Encoders alone have the settings of pretraining, each its own rate. */
@@ -353,6 +386,7 @@ int main(void)
         cmocka_unit_test(test_best_weights),
         cmocka_unit_test(test_mean_over_samples),
         cmocka_unit_test(test_rate_of_a_step),
+        cmocka_unit_test(test_schedules),
         cmocka_unit_test(test_stages),
         cmocka_unit_test(test_weight_decay_of_the_stage),
     };
