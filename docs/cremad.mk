@@ -126,14 +126,21 @@ $(OUT)/fold$(1)/rate$(2)/data/test/index.jsonl: $(OUT)/fold$(1)/split.tsv \
 endef
 $(foreach f,$(FOLDS),$(foreach r,$(RATES),$(eval $(call irony_rule,$(f),$(r)))))
 
+# Fused runs are measured beside the unimodal runs of their group, also where they do not start from them: what both get
+# wrong are the samples of synergy accuracy. Method $(1); nothing where METHODS leaves one of them out.
+unimodal := uni-audio uni-video
+beside    = $(if $(filter $(unimodal),$(1))$(filter-out $(METHODS),$(unimodal)),,$(unimodal))
+
 # One run: group $(1), method $(2), data $(3), seed $(4). A finished run is left alone and an interrupted
 # one resumed; the unimodal runs of the same group give the fused ones their encoders.
 define run_rule
-$(OUT)/$(1)/$(2)/test/metrics.json: $(OUT)/$(3)/test/index.jsonl | keep-train
+$(OUT)/$(1)/$(2)/test/metrics.json: $(OUT)/$(3)/test/index.jsonl | keep-train \
+        $(patsubst %,$(OUT)/$(1)/%/test/metrics.json,$(call beside,$(2)))
 	"$(BIN)/synib-train" "$(SHARDS)/$(3)" --preset $(PRESET) --method $(2) \
 	    $(foreach s,$(SET),--set $(s)) --seed $(4) -j $(THREADS) --resume \
 	    --pretrained $(OUT)/$(1) -o $(OUT)/$(1)/$(2)
-	"$(BIN)/synib-eval" $(OUT)/$(1)/$(2) "$(SHARDS)/$(3)" --split test -j $(THREADS) --force -o $$(@D)
+	"$(BIN)/synib-eval" $(OUT)/$(1)/$(2) "$(SHARDS)/$(3)" --split test -j $(THREADS) \
+	    $(if $(call beside,$(2)),--unimodal $(OUT)/$(1)) --force -o $$(@D)
 endef
 $(foreach g,$(groups),$(foreach m,$(METHODS),$(eval $(call run_rule,$(call group_dir,$(g)),$(m),$(\
     )fold$(call field,$(g),1)/rate$(call field,$(g),2)/data,$(call field,$(g),3)))))

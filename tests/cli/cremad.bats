@@ -41,6 +41,24 @@ table_folds() {
     [ "$(sha256sum < "$W/out/fold0/rate1.0/data/test/index.jsonl")" = "$before" ]
 }
 
+@test "fused runs from random weights are measured beside the unimodal runs of their group" {
+    cremad runs -j 2 FOLDS=0 OUT="$W/scratch" METHODS="vanilla uni-audio uni-video" \
+        SET="init.encoders=scratch pretrain.epochs=1 pretrain.batch=8 audio.pool=8 video.size=32 model.width=16 optim.epochs=1"
+    cd "$W/scratch/fold0/rate1.0"
+    jq -e '.synergy.by == "unimodal-runs"' vanilla/test/metrics.json
+    jq -e '.synergy == null' uni-audio/test/metrics.json
+    # what both unimodal runs get wrong, counted from their predictions
+    n=$(paste uni-audio/test/predictions.tsv uni-video/test/predictions.tsv | grep -v '^#' |
+        awk -F '\t' 'NR == 1 { for (i = 1; i <= NF; i++) col[$i] = col[$i] " " i
+                               split(col["label"], l, " "); split(col["prediction"], p, " "); next }
+                      $p[1] != $l[1] && $p[2] != $l[2] { n++ } END { print n + 0 }')
+    [ "$n" -gt 0 ]
+    [ "$(jq .synergy.n vanilla/test/metrics.json)" -eq "$n" ]
+    # runs that are not there cannot be asked for
+    cd "$W"
+    ! cremad -n runs FOLDS=0 OUT="$W/scratch2" METHODS="vanilla uni-audio" | grep -e --unimodal
+}
+
 @test "a copy of the Makefile finds the programs in PATH" {
     mkdir -p "$W/mine"
     cp "$SOURCE_DIR/docs/cremad.mk" "$W/mine/Makefile"

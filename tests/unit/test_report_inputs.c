@@ -97,6 +97,41 @@ static void test_metrics(void **state)
     report_run_free(&r);
 }
 
+/* Runs of pictures and sound are compared on the same samples or not at all; of vectors each run
+ * has its own. */
+static void test_synergy(void **state)
+{
+    static const struct {
+        bool media;
+        const char *synergy;
+        double value;
+    } cases[] = {
+        {true, "{'n': 4, 'accuracy': 0.25, 'by': 'unimodal-runs'}", 0.25},
+        {true, "{'n': 0, 'accuracy': null, 'by': 'unimodal-runs'}", NAN},
+        {true, "{'n': 4, 'accuracy': 0.25, 'by': 'own-heads'}", NAN},
+        {true, "{'n': 4, 'accuracy': 0.25}", NAN},
+        {true, "{'n': 4, 'accuracy': 0.25, 'by': 1}", NAN},
+        {true, "null", NAN},
+        {false, "{'n': 4, 'accuracy': 0.25, 'by': 'own-heads'}", 0.25},
+        {false, "null", NAN},
+    };
+
+    (void)state;
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        struct report_run r = run_of(cases[i].media);
+        struct err e = {0};
+        char text[1024];
+
+        snprintf(text, sizeof text, CLASSES CONFUSION ", 'synergy': %s}", cases[i].synergy);
+        ASSERT_OK(metrics(&r, text, &e), e);
+        if (isnan(cases[i].value))
+            assert_true(isnan(r.value[METRIC_SYNERGY]));
+        else
+            assert_true(r.value[METRIC_SYNERGY] == cases[i].value);
+        report_run_free(&r);
+    }
+}
+
 /* No more sources than there is room for, and none whose name is no name. */
 static void test_sources(void **state)
 {
@@ -394,6 +429,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_metrics),
+        cmocka_unit_test(test_synergy),
         cmocka_unit_test(test_sources),
         cmocka_unit_test(test_bad_metrics),
         cmocka_unit_test(test_predictions),

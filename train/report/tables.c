@@ -141,9 +141,15 @@ enum err_code report_add_tables(const struct report *r, struct doc *d, struct er
     TRY(add_main(r, d, e));
     tell_absent(r, d);
     TRY(add_metrics(r, d, "more",
-                    "accuracy, expected calibration error (ECE) and accuracy on the samples that "
-                    "all unimodal models get wrong (synergy accuracy) in per cent; Cohen's kappa. "
-                    "Mean ± sample standard deviation over runs, 95 % bootstrap interval.",
+                    r->irony
+                        ? "accuracy, expected calibration error (ECE) and accuracy on the samples "
+                          "that all unimodal models get wrong (synergy accuracy: of runs that were "
+                          "measured beside them) in per cent; Cohen's kappa. "
+                          "Mean ± sample standard deviation over runs, 95 % bootstrap interval."
+                        : "accuracy, expected calibration error (ECE) and accuracy on the samples "
+                          "that all unimodal heads of the run get wrong (synergy accuracy) in per "
+                          "cent; Cohen's kappa. "
+                          "Mean ± sample standard deviation over runs, 95 % bootstrap interval.",
                     rest, 4, e));
     for (int k = 0; k < parts; k++)
         part[k] = METRIC_PART + k;
