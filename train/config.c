@@ -192,6 +192,10 @@ static enum err_code read_lines(struct preset_reader *r, const char *name, const
 
         if (n >= sizeof line || memchr(p, '\0', n) != NULL)
             return err_set(e, ERR_USAGE, "%s:%d: not a line of text", name, number);
+        if (memchr(p, '\r', n) != NULL)
+            return err_set(e, ERR_USAGE,
+                           "%s:%d: the line has a carriage return: save it with LF line ends", name,
+                           number);
         memcpy(line, p, n);
         line[n] = '\0';
         if (preset_line(r, number, line, e) != ERR_OK)
@@ -225,6 +229,8 @@ enum err_code config_parse(struct config *c, const char *name, const char *metho
     struct preset_reader r = {.config = c, .method = method, .mask = mask};
 
     memset(c, 0, sizeof *c);
+    if (len >= 3 && memcmp(text, "\xef\xbb\xbf", 3) == 0)
+        FAIL(err_set(e, ERR_USAGE, "%s:1: starts with a byte order mark: save it as plain UTF-8", name));
     for (int reading = 1; reading <= 2; reading++) {
         r.second = reading == 2;
         TRY(read_lines(&r, name, text, len, e));

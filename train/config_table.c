@@ -56,7 +56,8 @@ const struct setting config_settings[] = {
     CHOICE("data.kind", kind, BOTH, TRAINED, kind_names,
            "what the settings are for: CREMA-D-Irony's pictures and sound, or feature vectors"),
     INT("audio.pool", audio_pool, MEDIA, SCOPE_AUDIO, 1, 16,
-        "average the spectrogram over squares of this many bins and frames"),
+        "average the spectrogram over squares of this many bins and frames; what does not fill one "
+        "at the upper and right end is left out"),
     INT("video.size", video_size, MEDIA, SCOPE_VIDEO, 32, 1024, "side of a frame, in pixels"),
     CHOICE("augment.train", augment, MEDIA, SCOPE_VIDEO, bool_names,
            "crop and flip training frames at random"),

@@ -9,10 +9,12 @@
 #include <errno.h>
 #include <float.h>
 #include <math.h>
+#include <poll.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #ifndef SYNIB_VERSION
 #error "the build system defines SYNIB_VERSION"
@@ -70,12 +72,21 @@ static void print_version(FILE *stream, struct argp_state *state)
     fprintf(stream, "%s (synib) %s\n", version_tool, cli_version);
 }
 
+/* Standard output is a pipe whose reader has gone, as `head` does when it has seen enough. */
+static bool reader_gone(void)
+{
+    struct pollfd out = {.fd = STDOUT_FILENO};
+
+    return poll(&out, 1, 0) == 1 && (out.revents & POLLERR) != 0;
+}
+
 /* argp prints --help and exits by itself: a full disk must not pass for success there either. */
 static void check_stdout(void)
 {
     if (stdout_checked || (fflush(stdout) == 0 && !ferror(stdout)))
         return;
-    fprintf(stderr, "%s: standard output: cannot write: %s\n", version_tool, strerror(errno));
+    if (!reader_gone())
+        fprintf(stderr, "%s: standard output: cannot write: %s\n", version_tool, strerror(errno));
     _Exit(err_exit_status(ERR_IO));
 }
 
@@ -108,7 +119,9 @@ out:
 
 int cli_finish(const char *tool, struct err *e)
 {
-    if (fflush(stdout) != 0 || ferror(stdout))
+    bool lost = fflush(stdout) != 0 || ferror(stdout);
+
+    if (lost && !reader_gone())
         (void)err_sys(e, "standard output: cannot write");
     stdout_checked = true;
     for (char *line = e->text, *end; e->code != ERR_OK && line != NULL; line = end) {
@@ -117,7 +130,7 @@ int cli_finish(const char *tool, struct err *e)
             *end++ = '\0';
         log_error(&(struct log){.tool = tool}, line);
     }
-    return err_exit_status(e->code);
+    return err_exit_status(lost && e->code == ERR_OK ? ERR_IO : e->code);
 }
 
 enum err_code cli_int(int64_t *out, const char *text, int64_t min, int64_t max, const char *what,
@@ -179,12 +192,31 @@ void cli_format_double(char *out, size_t size, double v)
         snprintf(out, size, "%.0f", v);
 }
 
+/* As many names as a line of text has room for; how many there are when that is not all. Returns
+ * whether it is. */
+static bool list_names(char *list, size_t size, const char *const *names)
+{
+    size_t len = 0, room = size - sizeof ", ... (1000000 in all)";
+    int n = 0;
+
+    list[0] = '\0';
+    for (; names[n] != NULL && len + strlen(names[n]) + 2 <= room; n++)
+        len += (size_t)snprintf(list + len, size - len, "%s%s", n > 0 ? ", " : "", names[n]);
+    if (names[n] == NULL)
+        return true;
+    while (names[n] != NULL)
+        n++;
+    snprintf(list + len, size - len, ", ... (%d in all)", n);
+    return false;
+}
+
 enum err_code cli_choice(int *out, const char *text, const char *const *names, const char *what,
                          struct err *e)
 {
-    char list[1024] = "";
+    char list[256];
     const char *nearest = NULL;
-    size_t best = SPELLING_SLIPS + 1, len = 0;
+    size_t best = SPELLING_SLIPS + 1;
+    bool all;
 
     for (int i = 0; names[i] != NULL; i++)
         if (text[0] == names[i][0] && strcmp(text, names[i]) == 0) {
@@ -198,14 +230,14 @@ enum err_code cli_choice(int *out, const char *text, const char *const *names, c
             best = d;
             nearest = names[i];
         }
-        if (len < sizeof list)
-            len += (size_t)snprintf(list + len, sizeof list - len, "%s%s", i > 0 ? ", " : "",
-                                    names[i]);
     }
-    if (nearest != NULL)
-        return err_set(e, ERR_USAGE, "%s: unknown '%s': did you mean '%s'? (one of %s)", what, text,
-                       nearest, list);
-    return err_set(e, ERR_USAGE, "%s: unknown '%s': one of %s", what, text, list);
+    all = list_names(list, sizeof list, names);
+    if (nearest == NULL)
+        return err_set(e, ERR_USAGE, "%s: unknown '%s': one of %s", what, text, list);
+    if (!all)
+        return err_set(e, ERR_USAGE, "%s: unknown '%s': did you mean '%s'?", what, text, nearest);
+    return err_set(e, ERR_USAGE, "%s: unknown '%s': did you mean '%s'? (one of %s)", what, text,
+                   nearest, list);
 }
 
 static volatile sig_atomic_t stop_signal;

@@ -41,7 +41,7 @@ NODISCARD enum err_code cli_parse(const struct argp *argp, int argc, char **argv
                                   struct cli *cli, void *opt, struct err *e);
 
 /* Prints the error, if any, as "tool: text" (one line each), checks that stdout could be written,
- * and returns the exit status. */
+ * and returns the exit status. A reader of stdout that has gone is status 1 without a word. */
 int cli_finish(const char *tool, struct err *e);
 
 /* Numbers are parsed whole and checked against their range; `what` names the option in the message.
@@ -54,7 +54,8 @@ NODISCARD enum err_code cli_double(double *out, const char *text, double min, do
 /* The shortest decimal that reads back to the same double, whole numbers below a million without
  * exponent; 32 bytes are enough. */
 void cli_format_double(char *out, size_t size, double v);
-/* Index of text in the NULL-terminated list `names`; the message lists them and the nearest. */
+/* Index of text in the NULL-terminated list `names`. The message says the nearest, and lists them
+ * all; of a long list some, where none is near. */
 NODISCARD enum err_code cli_choice(int *out, const char *text, const char *const *names,
                                    const char *what, struct err *e);
 

@@ -62,6 +62,23 @@ tools() {
     done
 }
 
+@test "a reader of standard output that has seen enough is no error to speak of" {
+    mkfifo "$BATS_TEST_TMPDIR/pipe"
+    for tool in $(tools); do
+        run bash -c "exec 4<>'$BATS_TEST_TMPDIR/pipe' 5>'$BATS_TEST_TMPDIR/pipe' 4<&-; '$BIN/$tool' --help 2>&1 >&5"
+        echo "$tool: $status $output"
+        [ "$status" -eq 1 ]
+        [ -z "$output" ]
+    done
+    "$BIN/synib-synth" -q -o "$BATS_TEST_TMPDIR/raw" --actors 1 --sentences 1
+    cd "$BATS_TEST_TMPDIR"
+    run bash -c "exec 4<>pipe 5>pipe 4<&-; '$BIN/synib-scan' -q --media none --json raw -o clips.tsv 2>&1 >&5"
+    echo "synib-scan: $status $output"
+    [ "$status" -eq 1 ]
+    [ -z "$output" ]
+    [ -s clips.tsv ] # what it was run for is there
+}
+
 @test "a message passes no terminal escape on: ESC, DEL and the CSI of the second set" {
     bad=$'no\033[31m-such\177-\302\233folder'
     run --separate-stderr "$BIN/synib-scan" "$bad" --media none -o "$BATS_TEST_TMPDIR/clips.tsv"

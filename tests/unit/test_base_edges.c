@@ -184,13 +184,28 @@ static void test_choices(void **state)
     static const char *const names[] = {
         "short", "a-name-that-is-longer-than-anything-that-one-would-compare-letter-by-letter",
         NULL};
-    char long_word[100];
+    enum { MANY = 40 };
+    char long_word[100], name[MANY][16];
+    const char *many[MANY + 1] = {0};
     struct err e = {0};
     int i;
     (void)state;
 
     ASSERT_FAILS(cli_choice(&i, "other", names, "--x", &e), e, ERR_USAGE,
                  "unknown 'other': one of");
+    /* of many: the nearest alone, or as many as fit and their number */
+    for (int n = 0; n < MANY; n++) {
+        snprintf(name[n], sizeof name[n], "setting-%02d", n);
+        many[n] = name[n];
+    }
+    assert_int_equal(cli_choice(&i, "seting-17", many, "--x", &e), ERR_USAGE);
+    assert_string_equal(e.text, "--x: unknown 'seting-17': did you mean 'setting-17'?");
+    err_clear(&e);
+    assert_int_equal(cli_choice(&i, "other", many, "--x", &e), ERR_USAGE);
+    assert_non_null(strstr(e.text, "unknown 'other': one of setting-00, setting-01, "));
+    assert_non_null(strstr(e.text, ", ... (40 in all)"));
+    assert_true(strlen(e.text) < 300);
+    err_clear(&e);
     memset(long_word, 'x', 99);
     long_word[99] = '\0';
     ASSERT_FAILS(cli_choice(&i, long_word, names, "--x", &e), e, ERR_USAGE, "one of short");

@@ -250,6 +250,8 @@ static void test_refused_presets(void **state)
         {"", "model.head_width = 4\n", "model.head_width is no setting of this data.kind"},
         {"", "optim.lr = 1", "optim.lr is set twice (first in line"},
         {LONG "\n", "", "preset:1: not a line of text"},
+        {"# saved elsewhere\r\n", "", "preset:1: the line has a carriage return"},
+        {"\xef\xbb\xbf# and elsewhere\n", "", "preset:1: starts with a byte order mark"},
         {"hello\n", "", "preset:1: 'hello' is not of the form key = value"},
         {"colour = 1\n", "", "preset:1: setting: unknown 'colour'"},
         {"[synib]\n", "", "audio.pool is missing"},
