@@ -40,8 +40,17 @@ PART    ?=
 # Where training reads the sets: OUT, or a copy of its video/, audio/ and fold*/rate*/data/ on a local disk.
 SHARDS  ?= $(OUT)
 
-# A group is a word FOLD,RATE,SEED; its runs lie in OUT/group_dir/METHOD.
 comma   := ,
+digits  := 0 1 2 3 4 5 6 7 8 9
+not_digits = $(if $(2),$(call not_digits,$(subst $(firstword $(2)),,$(1)),$(wordlist 2,10,$(2))),$(1))
+# A list that would lose what it names is refused before any work.
+$(foreach v,FOLDS RATES METHODS,$(if $($(v)),,$(error $(v) is empty: nothing to do)))
+$(foreach v,FOLDS RATES METHODS SEEDS,$(if $(findstring $(comma),$($(v))),$(error $(v)="$($(v))": separate them by blanks)))
+$(foreach f,$(FOLDS),$(if $(call not_digits,$(f),$(digits)),$(error FOLDS="$(FOLDS)": '$(f)' is no number, folds count from 0)))
+$(foreach f,$(FOLDS),$(if $(call seed,$(f)),,$(error FOLDS="$(FOLDS)": the authors give seeds for folds \
+    0 to 4, which count from 0: give SEED for fold $(f))))
+
+# A group is a word FOLD,RATE,SEED; its runs lie in OUT/group_dir/METHOD.
 field    = $(word $(2),$(subst $(comma), ,$(1)))
 group_dir = fold$(call field,$(1),1)/rate$(call field,$(1),2)$(if $(SEEDS),/seed$(call field,$(1),3))
 groups  := $(foreach f,$(FOLDS),$(foreach r,$(RATES),$(foreach s,$(or $(SEEDS),$(call seed,$(f))),$(f),$(r),$(s))))

@@ -167,3 +167,28 @@ the path of this makefile|make -f "my checkout/docs/shortcut.mk" OUT=o
 OUT="my out"|make -f "$SOURCE_DIR/docs/cremad.mk" OUT="my out"
 END
 }
+
+@test "a list that would lose what it names is refused before any work" {
+    while IFS='|' read -r args says; do
+        run cremad -n runs OUT="$W/lists" "$args"
+        echo "$args: $status $output"
+        [ "$status" -eq 2 ]
+        [[ "$output" == *"$says"* ]]
+        [ ! -e "$W/lists" ]
+    done <<'END'
+FOLDS=0 5|FOLDS="0 5": the authors give seeds for folds 0 to 4, which count from 0: give SEED for fold 5
+FOLDS=|FOLDS is empty
+METHODS=|METHODS is empty
+RATES=|RATES is empty
+FOLDS=0,1|FOLDS="0,1": separate them by blanks
+RATES=0.1,0.5|RATES="0.1,0.5": separate them by blanks
+METHODS=synib,vanilla|separate them by blanks
+FOLDS=0 x9|'x9' is no number
+END
+    run cremad -n runs OUT="$W/lists" FOLDS="5 19" SEED=3
+    [ "$status" -eq 0 ]
+    [ "$(grep -c 'synib-train' <<<"$output")" -eq 2 ]
+    # seeds of training alone do not make data
+    run cremad -n runs OUT="$W/lists" FOLDS=5 SEEDS="1 2"
+    [ "$status" -eq 2 ]
+}
