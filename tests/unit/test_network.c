@@ -3,14 +3,16 @@
 #include "tests/support/check.h"
 #include "tests/support/drawn_dataset.h"
 #include "tests/support/scratch.h"
-#include "train/network.h"
+#include "tests/support/step_rig.h"
 
 #include <stdlib.h>
 #include <string.h>
 
-/* What of the settings arrives in a method's loader. */
+/* What of the settings arrives in a method's loader and in its model. */
 
 enum { SEED = 77, THREADS = 3 };
+
+/* ---- loaders ---- */
 
 /* Every number another one. */
 static const struct config SET = {
@@ -153,12 +155,53 @@ static void test_oracles(void **state)
     data_close(d);
 }
 
+/* ---- models ---- */
+
+/* An encoder alone learns from its head, whatever model.detach_heads says of fused models. */
+static void test_alone_detaches_nothing(void **state)
+{
+    static const struct method *const alone[] = {&method_uni_audio, &method_uni_video};
+    char *root = scratch_path(*state, "drawn");
+    struct err e = {0};
+
+    ASSERT_OK(drawn_dataset_make(root, &drawn_options_default, &e), e);
+    for (int i = 0; i < 4; i++) {
+        const struct method *m = alone[i / 2];
+        struct step_rig r;
+        struct config c;
+        int found = 0;
+
+        rig_config(&c, "demo", m->name, NULL);
+        c.audio_pool = 1;
+        c.video_size = 32;
+        c.weight_decay = c.pretrain_weight_decay = 0;
+        c.detach_heads = i % 2 == 0;
+        rig_open_media(&r, m, &c, root, 4);
+        rig_step(&r, 0, 0);
+        for (int k = 0; k < params_count(r.net.params); k++) {
+            const struct param *p = params_at(r.net.params, k);
+
+            if (p->kind != PARAM_WEIGHT)
+                continue;
+            found += strstr(p->name, ".head.") == NULL;
+            if (!(rig_gradient(&r, p->name) > 0))
+                fail_msg("%s, model.detach_heads = %d: %s does not learn", m->name,
+                         (int)c.detach_heads, p->name);
+        }
+        assert_int_equal(found, 60); /* 20 convolutions, and batch norms of two weights each */
+        rig_close(&r);
+    }
+    free(root);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(test_loaders_of_media, scratch_setup, scratch_teardown),
         cmocka_unit_test(test_loaders_of_vectors),
         cmocka_unit_test(test_oracles),
+        cmocka_unit_test_setup_teardown(test_alone_detaches_nothing, scratch_setup,
+                                        scratch_teardown),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
