@@ -381,9 +381,49 @@ static void table_row(char *row, size_t size, const struct setting *s)
     strcat(row, " |");
 }
 
-/* Every setting has its row, in the order of the table in code. */
+/* The presets' values in that row, from the lines of their texts. */
+static void table_values(char *row, size_t size, const struct setting *s, char *const text[2])
+{
+    size_t n = strlen(row);
+
+    for (int i = 0; i < 2; i++) {
+        char start[128];
+        const char *line;
+
+        snprintf(start, sizeof start, "\n%s = ", s->key);
+        line = strstr(text[i], start);
+        if (line != NULL) {
+            line += strlen(start);
+            n += (size_t)snprintf(row + n, size - n, " `%.*s`", (int)strcspn(line, "\n"), line);
+        } else {
+            n += (size_t)snprintf(row + n, size - n, " ");
+        }
+        n += (size_t)snprintf(row + n, size - n, " |");
+    }
+    snprintf(row + n, size - n, "\n");
+}
+
+/* "\n" and all settings of a preset, resolved as --print-config does. */
+static char *preset_text(const char *name, const char *mask)
+{
+    static const char *const none[] = {NULL};
+    struct config c;
+    char path[512], *text = NULL, *all;
+    struct err e = {0};
+
+    preset_path(path, name);
+    ASSERT_OK(config_resolve(&c, path, "synib", mask, none, &e), e);
+    ASSERT_OK(config_text(&text, &c, ~0u, &e), e);
+    assert_true(asprintf(&all, "\n%s", text) > 0);
+    free(text);
+    return all;
+}
+
+/* Every setting has its row, in the order of the table in code, with the values that the header
+ * names: "`paper`, synib" and "`xor-pid`, synib, learned". */
 static void test_page(void **state)
 {
+    char *text[2] = {preset_text("paper", NULL), preset_text("xor-pid", "learned")};
     struct file_view page = {0};
     struct err e = {0};
     const char *at;
@@ -396,12 +436,15 @@ static void test_page(void **state)
         const char *found;
 
         table_row(row, sizeof row, &config_settings[i]);
+        table_values(row, sizeof row, &config_settings[i], text);
         found = strstr(at, row);
         if (found == NULL)
             fail_msg("docs/formats/presets.md: not there, or not in its place:%s", row);
         at = found + 1;
     }
     file_view_free(&page);
+    free(text[0]);
+    free(text[1]);
 }
 
 int main(int argc, char **argv)

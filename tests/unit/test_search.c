@@ -85,6 +85,33 @@ static void test_grid(void **state)
     free(text);
 }
 
+/* The search for Table 1: R section 11, row 21 (lambda and p), row 3 and section 1.2 (folds and
+ * their seeds). */
+static void test_shipped(void **state)
+{
+    static const char *const lambda[] = {"0.5", "1", "2"}, *const p[] = {"0.1", "0.2", "0.3",
+                                                                         "0.5"};
+    static const int seed[] = {109, 19, 337};
+    struct search_options o = {SOURCE_DIR "/manifests/searches/cremad-synib.tsv", 0, 0};
+    char want[8192] = "#synib-plan 1\nrun\ttask\tpreset\tmethod\tmask\tsettings\tseed\tgroup\n";
+    size_t runs, n = strlen(want);
+    char *text;
+    struct err e = {0};
+
+    (void)state;
+    ASSERT_OK(search_expand(&text, &runs, &o, &e), e);
+    for (int fold = 0; fold < 3; fold++)
+        for (int i = 0; i < 12; i++)
+            n += (size_t)snprintf(want + n, sizeof want - n,
+                                  "fold%d-random-%02d\tout/fold%d/rate1.0/data\tpaper\tsynib\t"
+                                  "random\tsynib.lambda=%s mask.p=%s\t%d\trate1.0\n",
+                                  fold, i + 1, fold, lambda[i / 4], p[i % 4], seed[fold]);
+    assert_true(n < sizeof want);
+    assert_string_equal(text, want);
+    assert_int_equal(runs, 36);
+    free(text);
+}
+
 /* A column "group" goes along; other columns do not. */
 static void test_group(void **state)
 {
@@ -488,6 +515,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(test_grid, scratch_setup, scratch_teardown),
+        cmocka_unit_test(test_shipped),
         cmocka_unit_test_setup_teardown(test_group, scratch_setup, scratch_teardown),
         cmocka_unit_test_setup_teardown(test_draws, scratch_setup, scratch_teardown),
         cmocka_unit_test_setup_teardown(test_repeats, scratch_setup, scratch_teardown),

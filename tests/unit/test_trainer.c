@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 #include "common/data/xor.h"
+#include "common/nn/optim.h"
 #include "tests/support/check.h"
 #include "tests/support/step_rig.h"
 #include "train/trainer.h"
@@ -299,6 +300,77 @@ static void test_schedules(void **state)
     }
 }
 
+/* ---- Adam's constants ---- */
+
+static float *copy_of(const float *x, size_t n)
+{
+    float *copy = malloc(n * sizeof *copy);
+
+    assert_non_null(copy);
+    memcpy(copy, x, n * sizeof *copy);
+    return copy;
+}
+
+/* The weights after `steps` steps on the whole split, and the gradient of the last of them. */
+static size_t run_steps(const struct optim *o, int steps, float **weights, float **gradient)
+{
+    const struct params *ps;
+    struct run r;
+    size_t count;
+    struct err e = {0};
+
+    run_open(&r, &method_vanilla);
+    r.opt.config.beta1 = o->beta1;
+    r.opt.config.beta2 = o->beta2;
+    r.opt.config.eps = o->eps;
+    r.opt.config.weight_decay = o->weight_decay;
+    r.opt.config.batch = TRAIN;
+    r.opt.config.epochs = steps > 0 ? steps : 1;
+    ASSERT_OK(trainer_open(&r.t, &r.opt, &e), e);
+    if (steps > 0)
+        ASSERT_OK(trainer_train(r.t, &e), e);
+    ps = trainer_network(r.t)->params;
+    count = params_block_count(ps);
+    *weights = copy_of(params_value_block(ps), count);
+    *gradient = copy_of(params_grad_block(ps), count);
+    run_close(&r);
+    return count;
+}
+
+/* Adam in double, from the gradients of the steps: each constant comes from its own setting. They
+ * are far from the usual ones, and eps is of the gradients' size, so that each tells in every step
+ * from the second on. */
+static void test_constants_of_adam(void **state)
+{
+    static const struct optim o = {.beta1 = 0.6, .beta2 = 0.8, .eps = 0.02, .weight_decay = 0.3};
+    enum { STEPS = 3 };
+    float *weight[STEPS + 1], *gradient[STEPS + 1];
+    double moved = 0;
+    size_t count = 0;
+
+    (void)state;
+    for (int n = 0; n <= STEPS; n++)
+        count = run_steps(&o, n, &weight[n], &gradient[n]);
+    for (size_t k = 0; k < count; k++) {
+        double w = (double)weight[0][k], m = 0, v = 0;
+
+        for (int n = 1; n <= STEPS; n++) {
+            double g = (double)gradient[n][k] + o.weight_decay * w;
+
+            m = o.beta1 * m + (1 - o.beta1) * g;
+            v = o.beta2 * v + (1 - o.beta2) * g * g;
+            w -= 0.01 * m / (1 - pow(o.beta1, n)) / (sqrt(v / (1 - pow(o.beta2, n))) + o.eps);
+            assert_float_equal(w, (double)weight[n][k], 2e-6);
+        }
+        moved = fmax(moved, fabs(w - (double)weight[0][k]));
+    }
+    assert_true(moved > 0.02);
+    for (int n = 0; n <= STEPS; n++) {
+        free(weight[n]);
+        free(gradient[n]);
+    }
+}
+
 /* ---- whose settings ---- */
 
 /* Encoders alone have the settings of pretraining, each its own rate. */
@@ -387,6 +459,7 @@ int main(void)
         cmocka_unit_test(test_mean_over_samples),
         cmocka_unit_test(test_rate_of_a_step),
         cmocka_unit_test(test_schedules),
+        cmocka_unit_test(test_constants_of_adam),
         cmocka_unit_test(test_stages),
         cmocka_unit_test(test_weight_decay_of_the_stage),
     };
