@@ -409,23 +409,41 @@ static char *path_in(const char *dir, const char *name)
     return path;
 }
 
-/* A run that stopped where an epoch with a reset begins resets once. */
+/* A finished run of one epoch, as the folder that others take their encoders from. */
+static void train_start(const char *dir, struct data *const d[XOR_SPLITS])
+{
+    struct trainer_options o = run_options(d);
+    struct run_summary s;
+    struct err e = {0};
+
+    o.seed = 8;
+    o.config.epochs = 1;
+    o.dir = dir;
+    ASSERT_OK(dir_make(dir, &e), e);
+    ASSERT_OK(trainer_run(&o, &s, &e), e);
+}
+
+/* A run that stopped where an epoch with a reset begins resets once, and towards what the run
+ * started from: here other encoders than its seed gives. */
 static void test_resume_at_a_reset(void **state)
 {
     static const char *const files[] = {"last.safetensors", "best.safetensors", "epochs.csv",
                                         "metrics.jsonl"};
     char *whole = scratch_path(*state, "whole"), *pieces = scratch_path(*state, "pieces");
+    char *start = scratch_path(*state, "start");
     struct data *d[XOR_SPLITS];
     struct run_summary s;
     struct err e = {0};
 
     make_data(d);
+    train_start(start, d);
     for (int i = 0; i < 2; i++) {
         struct trainer_options o = run_options(d);
         int64_t left = INT64_MAX;
 
         o.config.lr = 0.01;
         o.config.checkpoint_epochs = 1;
+        o.unimodal[0] = o.unimodal[1] = start;
         o.dir = i == 0 ? whole : pieces;
         o.steps_left = &left;
         ASSERT_OK(dir_make(o.dir, &e), e);
@@ -451,6 +469,7 @@ static void test_resume_at_a_reset(void **state)
         free(b);
     }
     free_data(d);
+    free(start);
     free(whole);
     free(pieces);
 }
