@@ -21,6 +21,40 @@ enum { TRAIN = 24, VAL = 37, BATCH = 8, STEPS = TRAIN / BATCH, EPOCHS = 8 };
 
 static const struct log quiet = {.tool = "test", .level = LOG_QUIET};
 
+/* ---- features ---- */
+
+/* Those of a split are the encoders' own, before the fusion's layer norm and without dropout, in
+ * the split's order and with its labels. */
+static void test_features(void **state)
+{
+    static double x[REF_WIDTH_MAX], raw[REF_WIDTH_MAX];
+    struct collected c;
+    struct step_rig r;
+    struct config config;
+    struct err e = {0};
+
+    (void)state;
+    rig_config(&config, "xor-pid", "dnr", NULL);
+    rig_shrink(&config);
+    config.layernorm = true;
+    config.dropout = 0.5;
+    rig_open(&r, &method_dnr, &config, "pid:0.2,0.2,0.2,0.4", BATCH);
+    ASSERT_OK(collect_features(&c, &r.net, r.loader, r.data, &e), e);
+    assert_true(c.n == BATCH && c.modalities == 2);
+    for (int m = 0; m < 2; m++) {
+        assert_int_equal(c.width[m], config.encoder_width);
+        for (int i = 0; i < BATCH; i++) {
+            ref_row(r.batch.x[m], model_inputs(r.net.model, m), i, x);
+            ref_encode(&r, m, x, raw);
+            for (int k = 0; k < c.width[m]; k++)
+                assert_float_equal(c.raw[m][i * c.width[m] + k], raw[k], 1e-5);
+        }
+    }
+    assert_memory_equal(c.label, data_vectors(r.data)->label, BATCH * sizeof *c.label);
+    collected_free(&c);
+    rig_close(&r);
+}
+
 /* ---- purity ---- */
 
 /* Scaled to [-1, 1] by column, a constant column to 0; then the purity of k-means' clusters. */
@@ -477,6 +511,7 @@ static void test_resume_at_a_reset(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_features),
         cmocka_unit_test(test_purity),
         cmocka_unit_test_setup_teardown(test_reset, scratch_setup, scratch_teardown),
         cmocka_unit_test(test_when_and_how_far),
