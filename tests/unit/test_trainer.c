@@ -316,22 +316,24 @@ static const struct method method_alone = {
     .predict = alone_predict,
 };
 
-/* The optimiser decays weights by the stage's number. */
-static void test_weight_decay_of_the_stage(void **state)
+/* The optimiser has the rate and the weight decay of the stage: those of fusion change nothing. */
+static void test_optimiser_of_the_stage(void **state)
 {
-    float *after[3];
+    enum { OWN, OF_FUSION, DECAY, RATE, RUNS };
+    float *after[RUNS];
     size_t count = 0;
 
     (void)state;
-    for (int i = 0; i < 3; i++) {
+    for (int i = 0; i < RUNS; i++) {
         struct run r;
 
         run_open(&r, &method_alone);
-        r.opt.config.pretrain_audio_lr = 0.01;
+        r.opt.config.lr = i == OF_FUSION ? 0.02 : 0.01;
+        r.opt.config.pretrain_audio_lr = i == RATE ? 0.02 : 0.01;
         r.opt.config.pretrain_batch = TRAIN;
         r.opt.config.pretrain_epochs = r.opt.config.pretrain_patience = 1;
-        r.opt.config.weight_decay = i == 1 ? 1 : 0;
-        r.opt.config.pretrain_weight_decay = i == 2 ? 1 : 0;
+        r.opt.config.weight_decay = i == OF_FUSION ? 1 : 0;
+        r.opt.config.pretrain_weight_decay = i == DECAY ? 1 : 0;
         run_go(&r);
         count = params_block_count(trainer_network(r.t)->params);
         after[i] = malloc(count * sizeof *after[i]);
@@ -340,9 +342,10 @@ static void test_weight_decay_of_the_stage(void **state)
                count * sizeof *after[i]);
         run_close(&r);
     }
-    assert_memory_equal(after[0], after[1], count * sizeof *after[0]);
-    assert_true(memcmp(after[0], after[2], count * sizeof *after[0]) != 0);
-    for (int i = 0; i < 3; i++)
+    assert_memory_equal(after[OWN], after[OF_FUSION], count * sizeof *after[OWN]);
+    assert_true(memcmp(after[OWN], after[DECAY], count * sizeof *after[OWN]) != 0);
+    assert_true(memcmp(after[OWN], after[RATE], count * sizeof *after[OWN]) != 0);
+    for (int i = 0; i < RUNS; i++)
         free(after[i]);
 }
 
@@ -354,7 +357,7 @@ int main(void)
         cmocka_unit_test(test_mean_over_samples),
         cmocka_unit_test(test_rate_of_a_step),
         cmocka_unit_test(test_stages),
-        cmocka_unit_test(test_weight_decay_of_the_stage),
+        cmocka_unit_test(test_optimiser_of_the_stage),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
