@@ -1,10 +1,14 @@
 /* SPDX-License-Identifier: MIT */
 #include "common/data/xor.h"
 #include "tests/support/check.h"
+#include "tests/support/drawn_dataset.h"
+#include "tests/support/scratch.h"
 #include "tests/support/step_rig.h"
+#include "train/eval_report.h"
 #include "train/evaluate.h"
 #include "train/trainer.h"
 
+#include <jansson.h>
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
@@ -271,6 +275,50 @@ static void test_selection(void **state)
     rig_close(&r);
 }
 
+/* ---- what is said of it ---- */
+
+/* Recall of irony by the face counts irony clips alone: what is taken for irony by mistake is none
+ * of it, whatever the face. */
+static void test_irony_recall(void **state)
+{
+    enum { I = LABEL_IRONY, CLIPS = 7 };
+    int32_t face[CLIPS] = {0, 0, 0, 1, 1, 2, 5};
+    int32_t label[CLIPS] = {I, I, 0, I, 1, 2, I}, guess[CLIPS] = {I, 0, I, 1, I, 2, I};
+    static const int n[N_EMOTIONS] = {2, 1, 0, 0, 0, 1};
+    static const double recall[N_EMOTIONS] = {0.5, 0, NAN, NAN, NAN, 1};
+    char *dir = scratch_path(*state, "drawn"), *path = scratch_path(*state, "drawn/data");
+    struct measured m = {.split = "test", .base_label = face};
+    struct data *data = NULL;
+    json_t *root, *faces;
+    struct err e = {0};
+    char *text = NULL;
+
+    ASSERT_OK(drawn_dataset_make(dir, &drawn_options_default, &e), e);
+    ASSERT_OK(data_open(&data, path, "test", NULL, &e), e);
+    m.data = data;
+    m.run.ev = (struct evaluation){.n = CLIPS, .classes = N_LABELS, .label = label, .guess = guess};
+    confusion_init(&m.run.ev.confusion, N_LABELS);
+    for (int i = 0; i < CLIPS; i++)
+        confusion_add(&m.run.ev.confusion, label[i], guess[i]);
+    ASSERT_OK(eval_json(&text, &m, &e), e);
+    root = json_loads(text, 0, NULL);
+    faces = json_object_get(root, "irony_recall_by_emotion");
+    assert_int_equal(json_object_size(faces), N_EMOTIONS);
+    for (int k = 0; k < N_EMOTIONS; k++) {
+        const json_t *one = json_object_get(faces, data_class(data, k));
+        const json_t *share = json_object_get(one, "recall");
+
+        assert_int_equal(json_integer_value(json_object_get(one, "n")), n[k]);
+        assert_true(json_is_null(share) == isnan(recall[k]));
+        assert_true(isnan(recall[k]) || json_real_value(share) == recall[k]);
+    }
+    json_decref(root);
+    free(text);
+    data_close(data);
+    free(dir);
+    free(path);
+}
+
 /* ---- what ends it ---- */
 
 static bool stop_now(void)
@@ -313,9 +361,13 @@ static void test_ends(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_numbers),   cmocka_unit_test(test_constant_target),
-        cmocka_unit_test(test_classes),   cmocka_unit_test(test_not_kept),
-        cmocka_unit_test(test_selection), cmocka_unit_test(test_ends),
+        cmocka_unit_test(test_numbers),
+        cmocka_unit_test(test_constant_target),
+        cmocka_unit_test(test_classes),
+        cmocka_unit_test(test_not_kept),
+        cmocka_unit_test(test_selection),
+        cmocka_unit_test(test_ends),
+        cmocka_unit_test_setup_teardown(test_irony_recall, scratch_setup, scratch_teardown),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
