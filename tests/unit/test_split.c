@@ -98,11 +98,13 @@ static void test_names(void **state)
 
 /* ---- kfold ---- */
 
+/* Every actor is tested once, and validates in the fold before that. */
 static void test_kfold(void **state)
 {
     enum { ACTORS = 23, FOLDS = 5 };
     struct corpus c;
     size_t tested[ACTORS] = {0}, validated[ACTORS] = {0}, first_size = 0;
+    int test_fold[ACTORS] = {0}, val_fold[ACTORS] = {0};
     struct err e = {0};
 
     read_corpus(&c, *state, ACTORS);
@@ -119,15 +121,19 @@ static void test_kfold(void **state)
         assert_in_range(counts[PART_TEST].clips, first_size - 6, first_size + 6);
         for (size_t i = 0; i < t.count; i++) {
             bool new_actor = i == 0 || t.row[i].actor != t.row[i - 1].actor;
+            int a = t.row[i].actor - 1001;
 
-            tested[t.row[i].actor - 1001] += new_actor && t.row[i].part == PART_TEST;
-            validated[t.row[i].actor - 1001] += new_actor && t.row[i].part == PART_VAL;
+            tested[a] += new_actor && t.row[i].part == PART_TEST;
+            validated[a] += new_actor && t.row[i].part == PART_VAL;
+            if (t.row[i].part != PART_TRAIN)
+                (t.row[i].part == PART_TEST ? test_fold : val_fold)[a] = f;
         }
         split_table_free(&t);
     }
     for (int a = 0; a < ACTORS; a++) {
         assert_int_equal(tested[a], 1);
         assert_int_equal(validated[a], 1);
+        assert_int_equal(test_fold[a], (val_fold[a] + 1) % FOLDS);
     }
     corpus_free(&c);
 }
