@@ -210,6 +210,27 @@ static void assert_counts(const struct step_rig *r, const struct evaluation *ev)
     assert_false(ev->has_head[2]);
 }
 
+/* Calibration is of what was predicted, right or not, in bins of the probability it was given. */
+static void assert_calibration(const struct evaluation *ev)
+{
+    double sum[CALIBRATION_BINS] = {0};
+    int64_t n[CALIBRATION_BINS] = {0}, right[CALIBRATION_BINS] = {0};
+
+    for (int i = 0; i < N; i++) {
+        double p = (double)ev->readout[i * ev->width + ev->guess[i]];
+        int bin = (int)(p * CALIBRATION_BINS);
+
+        assert_true(p >= 1.0 / ev->classes - 1e-6 && p < 1);
+        n[bin]++;
+        right[bin] += ev->guess[i] == ev->label[i];
+        sum[bin] += p;
+    }
+    for (int k = 0; k < CALIBRATION_BINS; k++) {
+        assert_true(ev->calibration.n[k] == n[k] && ev->calibration.right[k] == right[k]);
+        assert_near("probabilities of bin", k, ev->calibration.sum[k], sum[k]);
+    }
+}
+
 static void test_classes(void **state)
 {
     static const char *const TASKS[] = {"pid:0.2,0.2,0.2,0.4", "pid:0.5,0,0,0.5", "classes"};
@@ -226,6 +247,7 @@ static void test_classes(void **state)
         assert_int_equal(ev.sources, PID_SOURCES);
         assert_kept(&r, &ev);
         assert_counts(&r, &ev);
+        assert_calibration(&ev);
         evaluation_free(&ev);
         rig_close(&r);
     }
