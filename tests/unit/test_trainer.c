@@ -349,6 +349,33 @@ static void test_optimiser_of_the_stage(void **state)
         free(after[i]);
 }
 
+/* diag.train_pass is a setting of fusion: it changes nothing that pretraining writes. */
+static void test_train_pass_is_of_fusion(void **state)
+{
+    static const struct method *const of[] = {&method_alone, &method_vanilla};
+
+    (void)state;
+    for (int i = 0; i < 2; i++) {
+        struct run run[2];
+        bool same;
+
+        for (int on = 0; on < 2; on++) {
+            struct config *c = &run[on].opt.config;
+
+            run_open(&run[on], of[i]);
+            c->epochs = c->pretrain_epochs = c->pretrain_patience = 2;
+            c->pretrain_batch = c->batch;
+            c->pretrain_audio_lr = c->lr;
+            c->train_pass = on;
+            run_go(&run[on]);
+        }
+        same = strcmp(trainer_epochs_csv(run[0].t), trainer_epochs_csv(run[1].t)) == 0;
+        assert_true(same == (of[i] == &method_alone));
+        run_close(&run[0]);
+        run_close(&run[1]);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -358,6 +385,7 @@ int main(void)
         cmocka_unit_test(test_rate_of_a_step),
         cmocka_unit_test(test_stages),
         cmocka_unit_test(test_optimiser_of_the_stage),
+        cmocka_unit_test(test_train_pass_is_of_fusion),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
