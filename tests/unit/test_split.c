@@ -187,6 +187,27 @@ static void test_kfold_orders(void **state)
     corpus_free(&c);
 }
 
+/* An actor of rejected clips alone is none: three are left for four folds. */
+static void test_kfold_rejected(void **state)
+{
+    char *path = put(*state, "rejected.tsv",
+                     CLIPS_HEAD "1001_DFA_ANG_XX\t1001\t0\taccepted\t\n"
+                                "1002_DFA_ANG_XX\t1002\t0\taccepted\t\n"
+                                "1003_DFA_ANG_XX\t1003\t0\taccepted\t\n"
+                                "1004_DFA_ANG_XX\t1004\t0\trejected\tbroken\n");
+    struct split_table t;
+    struct corpus c;
+    struct err e = {0};
+
+    ASSERT_OK(corpus_read(&c, path, &e), e);
+    ASSERT_OK(split_kfold(&t, &c, 1, 3, 0, &e), e);
+    assert_int_equal(t.count, 3);
+    split_table_free(&t);
+    ASSERT_FAILS(split_kfold(&t, &c, 1, 4, 0, &e), e, ERR_DATA, "3 actors with accepted clips");
+    corpus_free(&c);
+    free(path);
+}
+
 /* ---- tables ---- */
 
 static void test_user_table(void **state)
@@ -514,13 +535,13 @@ int main(void)
 {
 #define WITH_FOLDER(test) cmocka_unit_test_setup_teardown(test, scratch_setup, scratch_teardown)
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_names),          WITH_FOLDER(test_kfold),
-        WITH_FOLDER(test_kfold_seeds),         WITH_FOLDER(test_kfold_orders),
-        WITH_FOLDER(test_user_table),          WITH_FOLDER(test_round_trip),
-        WITH_FOLDER(test_bad_splits),          cmocka_unit_test(test_leaks),
-        WITH_FOLDER(test_audit_reads),         WITH_FOLDER(test_audit_counts),
-        WITH_FOLDER(test_audit_plain_files),   WITH_FOLDER(test_audit_refuses),
-        WITH_FOLDER(test_audit_random_damage),
+        cmocka_unit_test(test_names),     WITH_FOLDER(test_kfold),
+        WITH_FOLDER(test_kfold_seeds),    WITH_FOLDER(test_kfold_orders),
+        WITH_FOLDER(test_kfold_rejected), WITH_FOLDER(test_user_table),
+        WITH_FOLDER(test_round_trip),     WITH_FOLDER(test_bad_splits),
+        cmocka_unit_test(test_leaks),     WITH_FOLDER(test_audit_reads),
+        WITH_FOLDER(test_audit_counts),   WITH_FOLDER(test_audit_plain_files),
+        WITH_FOLDER(test_audit_refuses),  WITH_FOLDER(test_audit_random_damage),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
