@@ -303,6 +303,37 @@ static void test_mmpareto_is_active(void **state)
     }
 }
 
+/* Without a part for the heads the second gradient is zero: it does not agree (f.m is not above 0),
+ * and of the two it is the shortest, so that the fused gradient weighs 2 x 0.001; stretching it to
+ * the length of the sum makes it whole again. */
+static void test_mmpareto_of_one(void **state)
+{
+    (void)state;
+    for (int rescale = 0; rescale < 2; rescale++) {
+        struct step_rig r;
+        struct config c;
+        float *plain;
+
+        open_pareto(&r, &c, 1, 1);
+        r.net.config.unimodal_weight = 0;
+        r.net.config.pareto_rescale = rescale;
+        r.net.method = &method_vanilla;
+        rig_step(&r, 0, 0);
+        plain = copy_of_gradient(&r);
+        r.net.method = &method_mmpareto;
+        rig_step(&r, 0, 0);
+        for (int m = 0; m < 2; m++) {
+            double alpha = r.net.config.pareto_alpha * (rescale ? 1 : 0.002);
+
+            assert_true(distance(&r, m == 0 ? "x1.encoder" : "x2.encoder", plain, alpha) < 1e-5);
+            assert_true(isnan(r.report.value[VALUE_COSINE + m]));
+        }
+        assert_true(distance(&r, "fusion", plain, 1) < 1e-5);
+        free(plain);
+        rig_close(&r);
+    }
+}
+
 static double norm_at(const struct products *s, double g)
 {
     return sqrt(fmax(0, g * g * s->ff + 2 * g * (1 - g) * s->fm + (1 - g) * (1 - g) * s->mm));
@@ -519,6 +550,7 @@ int main(void)
         cmocka_unit_test(test_fusions),
         cmocka_unit_test(test_mmpareto),
         cmocka_unit_test(test_mmpareto_is_active),
+        cmocka_unit_test(test_mmpareto_of_one),
         cmocka_unit_test(test_min_norm),
         cmocka_unit_test(test_reconboost),
         cmocka_unit_test(test_reconboost_is_active),

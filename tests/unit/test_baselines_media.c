@@ -4,6 +4,7 @@
 #include "tests/support/malloc_count.h"
 #include "tests/support/scratch.h"
 #include "tests/support/step_rig.h"
+#include "train/evaluate.h"
 
 #include <math.h>
 #include <stdlib.h>
@@ -211,6 +212,38 @@ static void test_ensemble(void **state)
     free(dir);
 }
 
+/* A pass over a split goes in batches of ensemble.batch, not of training's: its first one is that
+ * of the test above. */
+static void test_ensemble_batches(void **state)
+{
+    double u[2][N * N_LABELS];
+    float first[N * N_LABELS];
+    struct loader *loader = NULL;
+    struct loader_options o;
+    struct evaluation ev;
+    struct step_rig r;
+    struct config c;
+    struct err e = {0};
+    char *dir = drawn(state, &c, "ensemble");
+
+    c.standardise = true;
+    c.ensemble_batch = N;
+    c.batch = c.pretrain_batch = N - 2;
+    c.augment = false; /* the rig loads as training does */
+    predict(&c, dir, N, first, u);
+    rig_open_media(&r, &method_ensemble, &c, dir, N);
+    o = method_loader(&method_ensemble, &c, r.data, false, 3, 1);
+    ASSERT_OK(loader_new(&loader, r.data, &o, &e), e);
+    ASSERT_OK(evaluate(&ev, &r.net, loader, r.data, true, NULL, &e), e);
+    assert_true(ev.n > 2 * N && ev.width == N_LABELS);
+    for (int k = 0; k < N * N_LABELS; k++)
+        assert_float_equal(ev.readout[k], exp((double)first[k]), 1e-6);
+    evaluation_free(&ev);
+    loader_free(loader);
+    rig_close(&r);
+    free(dir);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -220,6 +253,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_steps_allocate_nothing, scratch_setup,
                                         scratch_teardown),
         cmocka_unit_test_setup_teardown(test_ensemble, scratch_setup, scratch_teardown),
+        cmocka_unit_test_setup_teardown(test_ensemble_batches, scratch_setup, scratch_teardown),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -21,6 +21,40 @@ enum { TRAIN = 24, VAL = 37, BATCH = 8, STEPS = TRAIN / BATCH, EPOCHS = 8 };
 
 static const struct log quiet = {.tool = "test", .level = LOG_QUIET};
 
+/* ---- features ---- */
+
+/* Those of a split are the encoders' own, before the fusion's layer norm and without dropout, in
+ * the split's order and with its labels. */
+static void test_features(void **state)
+{
+    static double x[REF_WIDTH_MAX], raw[REF_WIDTH_MAX];
+    struct collected c;
+    struct step_rig r;
+    struct config config;
+    struct err e = {0};
+
+    (void)state;
+    rig_config(&config, "xor-pid", "dnr", NULL);
+    rig_shrink(&config);
+    config.layernorm = true;
+    config.dropout = 0.5;
+    rig_open(&r, &method_dnr, &config, "pid:0.2,0.2,0.2,0.4", BATCH);
+    ASSERT_OK(collect_features(&c, &r.net, r.loader, r.data, &e), e);
+    assert_true(c.n == BATCH && c.modalities == 2);
+    for (int m = 0; m < 2; m++) {
+        assert_int_equal(c.width[m], config.encoder_width);
+        for (int i = 0; i < BATCH; i++) {
+            ref_row(r.batch.x[m], model_inputs(r.net.model, m), i, x);
+            ref_encode(&r, m, x, raw);
+            for (int k = 0; k < c.width[m]; k++)
+                assert_float_equal(c.raw[m][i * c.width[m] + k], raw[k], 1e-5);
+        }
+    }
+    assert_memory_equal(c.label, data_vectors(r.data)->label, BATCH * sizeof *c.label);
+    collected_free(&c);
+    rig_close(&r);
+}
+
 /* ---- purity ---- */
 
 /* Scaled to [-1, 1] by column, a constant column to 0; then the purity of k-means' clusters. */
@@ -409,23 +443,41 @@ static char *path_in(const char *dir, const char *name)
     return path;
 }
 
-/* A run that stopped where an epoch with a reset begins resets once. */
+/* A finished run of one epoch, as the folder that others take their encoders from. */
+static void train_start(const char *dir, struct data *const d[XOR_SPLITS])
+{
+    struct trainer_options o = run_options(d);
+    struct run_summary s;
+    struct err e = {0};
+
+    o.seed = 8;
+    o.config.epochs = 1;
+    o.dir = dir;
+    ASSERT_OK(dir_make(dir, &e), e);
+    ASSERT_OK(trainer_run(&o, &s, &e), e);
+}
+
+/* A run that stopped where an epoch with a reset begins resets once, and towards what the run
+ * started from: here other encoders than its seed gives. */
 static void test_resume_at_a_reset(void **state)
 {
     static const char *const files[] = {"last.safetensors", "best.safetensors", "epochs.csv",
                                         "metrics.jsonl"};
     char *whole = scratch_path(*state, "whole"), *pieces = scratch_path(*state, "pieces");
+    char *start = scratch_path(*state, "start");
     struct data *d[XOR_SPLITS];
     struct run_summary s;
     struct err e = {0};
 
     make_data(d);
+    train_start(start, d);
     for (int i = 0; i < 2; i++) {
         struct trainer_options o = run_options(d);
         int64_t left = INT64_MAX;
 
         o.config.lr = 0.01;
         o.config.checkpoint_epochs = 1;
+        o.unimodal[0] = o.unimodal[1] = start;
         o.dir = i == 0 ? whole : pieces;
         o.steps_left = &left;
         ASSERT_OK(dir_make(o.dir, &e), e);
@@ -451,6 +503,7 @@ static void test_resume_at_a_reset(void **state)
         free(b);
     }
     free_data(d);
+    free(start);
     free(whole);
     free(pieces);
 }
@@ -458,6 +511,7 @@ static void test_resume_at_a_reset(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_features),
         cmocka_unit_test(test_purity),
         cmocka_unit_test_setup_teardown(test_reset, scratch_setup, scratch_teardown),
         cmocka_unit_test(test_when_and_how_far),

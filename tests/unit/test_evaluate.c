@@ -1,10 +1,14 @@
 /* SPDX-License-Identifier: MIT */
 #include "common/data/xor.h"
 #include "tests/support/check.h"
+#include "tests/support/drawn_dataset.h"
+#include "tests/support/scratch.h"
 #include "tests/support/step_rig.h"
+#include "train/eval_report.h"
 #include "train/evaluate.h"
 #include "train/trainer.h"
 
+#include <jansson.h>
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
@@ -206,6 +210,27 @@ static void assert_counts(const struct step_rig *r, const struct evaluation *ev)
     assert_false(ev->has_head[2]);
 }
 
+/* Calibration is of what was predicted, right or not, in bins of the probability it was given. */
+static void assert_calibration(const struct evaluation *ev)
+{
+    double sum[CALIBRATION_BINS] = {0};
+    int64_t n[CALIBRATION_BINS] = {0}, right[CALIBRATION_BINS] = {0};
+
+    for (int i = 0; i < N; i++) {
+        double p = (double)ev->readout[i * ev->width + ev->guess[i]];
+        int bin = (int)(p * CALIBRATION_BINS);
+
+        assert_true(p >= 1.0 / ev->classes - 1e-6 && p < 1);
+        n[bin]++;
+        right[bin] += ev->guess[i] == ev->label[i];
+        sum[bin] += p;
+    }
+    for (int k = 0; k < CALIBRATION_BINS; k++) {
+        assert_true(ev->calibration.n[k] == n[k] && ev->calibration.right[k] == right[k]);
+        assert_near("probabilities of bin", k, ev->calibration.sum[k], sum[k]);
+    }
+}
+
 static void test_classes(void **state)
 {
     static const char *const TASKS[] = {"pid:0.2,0.2,0.2,0.4", "pid:0.5,0,0,0.5", "classes"};
@@ -222,6 +247,7 @@ static void test_classes(void **state)
         assert_int_equal(ev.sources, PID_SOURCES);
         assert_kept(&r, &ev);
         assert_counts(&r, &ev);
+        assert_calibration(&ev);
         evaluation_free(&ev);
         rig_close(&r);
     }
@@ -271,6 +297,50 @@ static void test_selection(void **state)
     rig_close(&r);
 }
 
+/* ---- what is said of it ---- */
+
+/* Recall of irony by the face counts irony clips alone: what is taken for irony by mistake is none
+ * of it, whatever the face. */
+static void test_irony_recall(void **state)
+{
+    enum { I = LABEL_IRONY, CLIPS = 7 };
+    int32_t face[CLIPS] = {0, 0, 0, 1, 1, 2, 5};
+    int32_t label[CLIPS] = {I, I, 0, I, 1, 2, I}, guess[CLIPS] = {I, 0, I, 1, I, 2, I};
+    static const int n[N_EMOTIONS] = {2, 1, 0, 0, 0, 1};
+    static const double recall[N_EMOTIONS] = {0.5, 0, NAN, NAN, NAN, 1};
+    char *dir = scratch_path(*state, "drawn"), *path = scratch_path(*state, "drawn/data");
+    struct measured m = {.split = "test", .base_label = face};
+    struct data *data = NULL;
+    json_t *root, *faces;
+    struct err e = {0};
+    char *text = NULL;
+
+    ASSERT_OK(drawn_dataset_make(dir, &drawn_options_default, &e), e);
+    ASSERT_OK(data_open(&data, path, "test", NULL, &e), e);
+    m.data = data;
+    m.run.ev = (struct evaluation){.n = CLIPS, .classes = N_LABELS, .label = label, .guess = guess};
+    confusion_init(&m.run.ev.confusion, N_LABELS);
+    for (int i = 0; i < CLIPS; i++)
+        confusion_add(&m.run.ev.confusion, label[i], guess[i]);
+    ASSERT_OK(eval_json(&text, &m, &e), e);
+    root = json_loads(text, 0, NULL);
+    faces = json_object_get(root, "irony_recall_by_emotion");
+    assert_int_equal(json_object_size(faces), N_EMOTIONS);
+    for (int k = 0; k < N_EMOTIONS; k++) {
+        const json_t *one = json_object_get(faces, data_class(data, k));
+        const json_t *share = json_object_get(one, "recall");
+
+        assert_int_equal(json_integer_value(json_object_get(one, "n")), n[k]);
+        assert_true(json_is_null(share) == isnan(recall[k]));
+        assert_true(isnan(recall[k]) || json_real_value(share) == recall[k]);
+    }
+    json_decref(root);
+    free(text);
+    data_close(data);
+    free(dir);
+    free(path);
+}
+
 /* ---- what ends it ---- */
 
 static bool stop_now(void)
@@ -313,9 +383,13 @@ static void test_ends(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_numbers),   cmocka_unit_test(test_constant_target),
-        cmocka_unit_test(test_classes),   cmocka_unit_test(test_not_kept),
-        cmocka_unit_test(test_selection), cmocka_unit_test(test_ends),
+        cmocka_unit_test(test_numbers),
+        cmocka_unit_test(test_constant_target),
+        cmocka_unit_test(test_classes),
+        cmocka_unit_test(test_not_kept),
+        cmocka_unit_test(test_selection),
+        cmocka_unit_test(test_ends),
+        cmocka_unit_test_setup_teardown(test_irony_recall, scratch_setup, scratch_teardown),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -177,16 +177,51 @@ static void test_crops_of_odd_pictures(void **state)
     }
 }
 
-/* The same position of the same stream gives the same crop, and draws are counted as documented. */
+/* torchvision's get_params, in its order: area, log of the aspect ratio (width by height), until a
+ * try fits; then the crop's top, its left; the flip comes last. False where no try fits. */
+static bool crop_by_hand(struct rng *r, int w, int h, struct image_crop *c)
+{
+    bool fits = false;
+
+    for (int i = 0; i < 10 && !fits; i++) {
+        double area = w * h * (0.08 + 0.92 * rng_double(r));
+        double ratio = exp(log(0.75) + (log(4.0 / 3) - log(0.75)) * rng_double(r));
+
+        c->rect.w = (int)rint(sqrt(area * ratio));
+        c->rect.h = (int)rint(sqrt(area / ratio));
+        fits = c->rect.w > 0 && c->rect.w <= w && c->rect.h > 0 && c->rect.h <= h;
+    }
+    if (fits) {
+        c->rect.y = (int)rng_below(r, (uint32_t)(h - c->rect.h + 1));
+        c->rect.x = (int)rng_below(r, (uint32_t)(w - c->rect.w + 1));
+    }
+    c->flip = rng_float(r) < 0.5f;
+    return fits;
+}
+
+/* Every draw is taken for what it is documented to be, and no other is taken: the numbers after a
+ * crop are the same. */
 static void test_draws(void **state)
 {
-    struct rng a = rng_at(SEED, rng_stream("loader.crop"), 3, 77), b = a;
-    struct image_crop x = image_crop_random(&a, 64, 64), y = image_crop_random(&b, 64, 64);
+    static const int sizes[][2] = {{64, 64}, {360, 240}, {40, 300}};
+    int wide = 0, flips = 0, none = 0;
 
     (void)state;
-    assert_memory_equal(&x.rect, &y.rect, sizeof x.rect);
-    assert_int_equal(x.flip, y.flip);
-    assert_int_equal(rng_u32(&a), rng_u32(&b));
+    for (uint32_t i = 0; i < 300; i++) {
+        int w = sizes[i % 3][0], h = sizes[i % 3][1];
+        struct rng a = rng_at(SEED, rng_stream("loader.crop"), 3, i), b = a;
+        struct image_crop got = image_crop_random(&a, w, h), want;
+
+        if (crop_by_hand(&b, w, h, &want))
+            assert_memory_equal(&got.rect, &want.rect, sizeof want.rect);
+        else
+            none++;
+        assert_int_equal(got.flip, want.flip);
+        assert_int_equal(rng_u32(&a), rng_u32(&b));
+        wide += got.rect.w > got.rect.h;
+        flips += got.flip;
+    }
+    assert_true(wide > 50 && wide < 250 && flips > 100 && flips < 200 && none > 5);
 }
 
 static void test_bad_size(void **state)

@@ -204,6 +204,35 @@ static void test_empty_cluster(void **state)
         assert_true(rows[k] > 0);
 }
 
+/* Of starts that end equally well the first counts: more of them change nothing until one is
+ * better. The corners of a square fall into halves in two ways. */
+static void test_first_of_equals(void **state)
+{
+    static const float x[4][2] = {{0, 0}, {0, 1}, {1, 0}, {1, 1}};
+    int equals = 0;
+
+    (void)state;
+    for (uint64_t seed = 0; seed < 20; seed++) {
+        int32_t cluster[4], before[4] = {-1, -1, -1, -1};
+        double least = INFINITY;
+
+        for (int starts = 1; starts <= 8; starts++) {
+            struct kmeans_options o = {2, starts, 300, seed, 1};
+            double inertia;
+            struct err e = {0};
+
+            ASSERT_OK(kmeans(cluster, &inertia, 4, 2, x[0], &o, &e), e);
+            if (inertia == least) {
+                assert_memory_equal(cluster, before, sizeof cluster);
+                equals++;
+            }
+            memcpy(before, cluster, sizeof before);
+            least = inertia;
+        }
+    }
+    assert_true(equals > 100);
+}
+
 static void test_too_few(void **state)
 {
     static struct points p;
@@ -249,8 +278,8 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_blobs),         cmocka_unit_test(test_ends),
         cmocka_unit_test(test_nearest),       cmocka_unit_test(test_duplicates),
-        cmocka_unit_test(test_empty_cluster), cmocka_unit_test(test_too_few),
-        cmocka_unit_test(test_purity),
+        cmocka_unit_test(test_empty_cluster), cmocka_unit_test(test_first_of_equals),
+        cmocka_unit_test(test_too_few),       cmocka_unit_test(test_purity),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

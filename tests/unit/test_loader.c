@@ -292,6 +292,49 @@ static void test_vectors(void **state)
     vectors_free(&v[XOR_TEST]);
 }
 
+/* A spurious block is a shortcut in every sample, whatever made the label; nothing else is one
+ * there. */
+static void test_spurious_shortcut(void **state)
+{
+    enum { N = 40 };
+    struct loader_options lo = {.batch = N,
+                                .training = true,
+                                .use = {true, true},
+                                .oracle = ORACLE_SHORTCUT,
+                                .seed = 4,
+                                .threads = 1};
+    struct vectors v[XOR_SPLITS];
+    struct xor_options o = xor_defaults(XOR_SPURIOUS);
+    struct data *d = NULL;
+    struct loader *l = NULL;
+    int64_t spurious = 0;
+    struct batch b;
+    struct err e = {0};
+
+    (void)state;
+    o.count[XOR_TRAIN] = N;
+    ASSERT_OK(xor_make(v, &o, &e), e);
+    ASSERT_OK(data_of_vectors(&d, &v[XOR_TRAIN], &e), e);
+    ASSERT_OK(loader_new(&l, d, &lo, &e), e);
+    loader_start(l, 0, 0);
+    ASSERT_OK(loader_next(l, &b, &e), e);
+    for (int m = 0; m < 2; m++) {
+        const struct vector_modality *x = &data_vectors(d)->modality[m];
+
+        for (int64_t k = 0; k < N * x->dim; k++) {
+            bool is = x->block[b.sample[k / x->dim] * x->dim + k % x->dim] == BLOCK_SPURIOUS;
+
+            assert_true(b.oracle[m][k] == (is ? 1 : 0));
+            spurious += is;
+        }
+    }
+    assert_true(spurious > N);
+    loader_free(l);
+    data_close(d);
+    vectors_free(&v[XOR_VAL]);
+    vectors_free(&v[XOR_TEST]);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -300,6 +343,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_epochs, scratch_setup, scratch_teardown),
         cmocka_unit_test_setup_teardown(test_pooling, scratch_setup, scratch_teardown),
         cmocka_unit_test(test_vectors),
+        cmocka_unit_test(test_spurious_shortcut),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -1,7 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 #include "tests/support/check.h"
+#include "tests/support/drawn_dataset.h"
 #include "tests/support/plan_sheet.h"
 #include "tests/support/scratch.h"
+#include "train/sweep/pretrain.h"
 #include "train/sweep/results.h"
 
 #include <stdio.h>
@@ -257,6 +259,49 @@ static void test_wrong_data(void **state)
     results_free(&r);
     sheet_close(&s);
 }
+/* Runs share their unimodal runs exactly where these have the same seed, data and settings, of
+ * either modality; methods that need none have none. */
+static void test_shared_pretraining(void **state)
+{
+    enum { RUNS = 7 };
+    static const struct {
+        const char *method, *set, *seed;
+        int as; /* the first run that has the same; -1: it has none */
+    } runs[RUNS] = {
+        {"vanilla", "", "1", 0},
+        {"synib", "synib.lambda=0.5", "1", 0},
+        {"vanilla", "pretrain.video.lr=0.5", "1", 2},
+        {"vanilla", "pretrain.audio.lr=0.5", "1", 3},
+        {"vanilla", "", "2", 4},
+        {"vanilla", "init.encoders=scratch", "1", -1},
+        {"ensemble", "pretrain.video.lr=0.5", "1", 2},
+    };
+    char *dir = scratch_path(*state, "drawn"), row[RUNS][256];
+    const char *rows[RUNS + 1] = {NULL};
+    size_t todo[RUNS];
+    struct pretraining p;
+    struct sheet s;
+    struct err e = {0};
+
+    ASSERT_OK(drawn_dataset_make(dir, &drawn_options_default, &e), e);
+    for (int i = 0; i < RUNS; i++) {
+        snprintf(row[i], sizeof row[i], "%c|%s/data|demo|%s||%s|%s", 'a' + i, dir, runs[i].method,
+                 runs[i].set, runs[i].seed);
+        rows[i] = row[i];
+        todo[i] = (size_t)i;
+    }
+    s = sheet_open(state, "plan.tsv", rows);
+    ASSERT_OK(pretraining_init(&p, &s.plan, todo, RUNS, "out", &e), e);
+    assert_int_equal(p.n, 4);
+    for (int i = 0; i < RUNS; i++)
+        for (int j = 0; j < RUNS; j++)
+            assert_true((strcmp(p.key[i], p.key[j]) == 0) == (runs[i].as == runs[j].as));
+    assert_true(p.key[5][0] == '\0' && p.key[0][0] != '\0');
+    pretraining_free(&p);
+    sheet_close(&s);
+    free(dir);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -268,6 +313,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_bad_plans, scratch_setup, scratch_teardown),
         cmocka_unit_test_setup_teardown(test_many_faults, scratch_setup, scratch_teardown),
         cmocka_unit_test_setup_teardown(test_wrong_data, scratch_setup, scratch_teardown),
+        cmocka_unit_test_setup_teardown(test_shared_pretraining, scratch_setup, scratch_teardown),
     };
 
     setenv("SYNIB_MANIFESTS", SOURCE_DIR "/manifests", 1);

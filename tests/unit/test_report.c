@@ -251,6 +251,33 @@ static void test_bootstrap_width(void **state)
     free_runs(&r, 1);
 }
 
+/* Kappa does not exist where all is one class, there and predicted: such a replicate counts as 0.
+ * Of two clips of other classes that is one of the two drawn twice. */
+static void test_bootstrap_without_kappa(void **state)
+{
+    struct report_run r;
+    const struct report_run *run = &r;
+    int one_class = 0;
+    struct boot b;
+    struct err e = {0};
+
+    (void)state;
+    fill_run(&r, first_digest, 2, 1, 1);
+    for (int i = 0; i < 2; i++)
+        r.label[i] = r.guess[i] = (uint8_t)i;
+    ASSERT_OK(boot_init(&b, &run, 1, 0, 1, NULL, &e), e);
+    for (int k = 0; k < BOOT_REPLICATES; k++) {
+        int64_t at[2];
+
+        naive_draw(&r, 0, k, at);
+        near(b.value[k * METRIC_RESAMPLED + METRIC_KAPPA], at[0] == at[1] ? 0 : 1);
+        one_class += at[0] == at[1];
+    }
+    assert_true(one_class > 0.4 * BOOT_REPLICATES && one_class < 0.6 * BOOT_REPLICATES);
+    boot_free(&b);
+    free_runs(&r, 1);
+}
+
 static void test_bootstrap_same_set_other_labels(void **state)
 {
     const struct report_run *at[RUNS];
@@ -545,6 +572,7 @@ int main(void)
         cmocka_unit_test(test_bootstrap_is_the_formula),
         cmocka_unit_test(test_bootstrap_repeats),
         cmocka_unit_test(test_bootstrap_width),
+        cmocka_unit_test(test_bootstrap_without_kappa),
         cmocka_unit_test(test_bootstrap_same_set_other_labels),
         cmocka_unit_test(test_cells_and_pairs),
         cmocka_unit_test(test_labels),

@@ -133,6 +133,22 @@ static void test_ranks(void **state)
     assert_selects(state, rows, sizeof rows / sizeof rows[0], BY_ACCURACY, 0, want);
 }
 
+/* Comparisons stand in the order of their first runs in the plan, wherever their others and their
+ * best are. */
+static void test_order_of_comparisons(void **state)
+{
+    static const struct row rows[] = {
+        {SPURIOUS("a", "optim.lr=0.1", "1"), false, ACC(0.25)},
+        {"b|spurious:0|xor-spurious|vanilla|||1|", false, ACC(0.5)},
+        {SPURIOUS("c", "optim.lr=0.2", "1"), false, ACC(0.75)},
+    };
+    const char *want = "spurious:1|xor-spurious|vanilla||1|c|optim.lr=0.2|accuracy|0.75||1|0\n"
+                       "spurious:1|xor-spurious|vanilla||2|a|optim.lr=0.1|accuracy|0.25||1|0\n"
+                       "spurious:0|xor-spurious|vanilla||1|b||accuracy|0.5||1|0\n";
+
+    assert_selects(state, rows, sizeof rows / sizeof rows[0], BY_ACCURACY, 0, want);
+}
+
 /* For losses and squared errors less is better, and every metric reads its own column. */
 static void test_metrics(void **state)
 {
@@ -269,6 +285,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(test_ranks, scratch_setup, scratch_teardown),
+        cmocka_unit_test_setup_teardown(test_order_of_comparisons, scratch_setup, scratch_teardown),
         cmocka_unit_test_setup_teardown(test_metrics, scratch_setup, scratch_teardown),
         cmocka_unit_test_setup_teardown(test_not_finite, scratch_setup, scratch_teardown),
         cmocka_unit_test_setup_teardown(test_order_of_sums, scratch_setup, scratch_teardown),

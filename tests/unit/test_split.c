@@ -98,11 +98,13 @@ static void test_names(void **state)
 
 /* ---- kfold ---- */
 
+/* Every actor is tested once, and validates in the fold before that. */
 static void test_kfold(void **state)
 {
     enum { ACTORS = 23, FOLDS = 5 };
     struct corpus c;
     size_t tested[ACTORS] = {0}, validated[ACTORS] = {0}, first_size = 0;
+    int test_fold[ACTORS] = {0}, val_fold[ACTORS] = {0};
     struct err e = {0};
 
     read_corpus(&c, *state, ACTORS);
@@ -119,15 +121,19 @@ static void test_kfold(void **state)
         assert_in_range(counts[PART_TEST].clips, first_size - 6, first_size + 6);
         for (size_t i = 0; i < t.count; i++) {
             bool new_actor = i == 0 || t.row[i].actor != t.row[i - 1].actor;
+            int a = t.row[i].actor - 1001;
 
-            tested[t.row[i].actor - 1001] += new_actor && t.row[i].part == PART_TEST;
-            validated[t.row[i].actor - 1001] += new_actor && t.row[i].part == PART_VAL;
+            tested[a] += new_actor && t.row[i].part == PART_TEST;
+            validated[a] += new_actor && t.row[i].part == PART_VAL;
+            if (t.row[i].part != PART_TRAIN)
+                (t.row[i].part == PART_TEST ? test_fold : val_fold)[a] = f;
         }
         split_table_free(&t);
     }
     for (int a = 0; a < ACTORS; a++) {
         assert_int_equal(tested[a], 1);
         assert_int_equal(validated[a], 1);
+        assert_int_equal(test_fold[a], (val_fold[a] + 1) % FOLDS);
     }
     corpus_free(&c);
 }
@@ -179,6 +185,27 @@ static void test_kfold_orders(void **state)
     for (int i = 0; i < 9; i++)
         assert_true(seen[i / 3][i % 3] == (i / 3 != i % 3));
     corpus_free(&c);
+}
+
+/* An actor of rejected clips alone is none: three are left for four folds. */
+static void test_kfold_rejected(void **state)
+{
+    char *path = put(*state, "rejected.tsv",
+                     CLIPS_HEAD "1001_DFA_ANG_XX\t1001\t0\taccepted\t\n"
+                                "1002_DFA_ANG_XX\t1002\t0\taccepted\t\n"
+                                "1003_DFA_ANG_XX\t1003\t0\taccepted\t\n"
+                                "1004_DFA_ANG_XX\t1004\t0\trejected\tbroken\n");
+    struct split_table t;
+    struct corpus c;
+    struct err e = {0};
+
+    ASSERT_OK(corpus_read(&c, path, &e), e);
+    ASSERT_OK(split_kfold(&t, &c, 1, 3, 0, &e), e);
+    assert_int_equal(t.count, 3);
+    split_table_free(&t);
+    ASSERT_FAILS(split_kfold(&t, &c, 1, 4, 0, &e), e, ERR_DATA, "3 actors with accepted clips");
+    corpus_free(&c);
+    free(path);
 }
 
 /* ---- tables ---- */
@@ -508,13 +535,13 @@ int main(void)
 {
 #define WITH_FOLDER(test) cmocka_unit_test_setup_teardown(test, scratch_setup, scratch_teardown)
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_names),          WITH_FOLDER(test_kfold),
-        WITH_FOLDER(test_kfold_seeds),         WITH_FOLDER(test_kfold_orders),
-        WITH_FOLDER(test_user_table),          WITH_FOLDER(test_round_trip),
-        WITH_FOLDER(test_bad_splits),          cmocka_unit_test(test_leaks),
-        WITH_FOLDER(test_audit_reads),         WITH_FOLDER(test_audit_counts),
-        WITH_FOLDER(test_audit_plain_files),   WITH_FOLDER(test_audit_refuses),
-        WITH_FOLDER(test_audit_random_damage),
+        cmocka_unit_test(test_names),     WITH_FOLDER(test_kfold),
+        WITH_FOLDER(test_kfold_seeds),    WITH_FOLDER(test_kfold_orders),
+        WITH_FOLDER(test_kfold_rejected), WITH_FOLDER(test_user_table),
+        WITH_FOLDER(test_round_trip),     WITH_FOLDER(test_bad_splits),
+        cmocka_unit_test(test_leaks),     WITH_FOLDER(test_audit_reads),
+        WITH_FOLDER(test_audit_counts),   WITH_FOLDER(test_audit_plain_files),
+        WITH_FOLDER(test_audit_refuses),  WITH_FOLDER(test_audit_random_damage),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -421,22 +421,24 @@ static const struct method method_alone = {
     .predict = alone_predict,
 };
 
-/* The optimiser decays weights by the stage's number. */
-static void test_weight_decay_of_the_stage(void **state)
+/* The optimiser has the rate and the weight decay of the stage: those of fusion change nothing. */
+static void test_optimiser_of_the_stage(void **state)
 {
-    float *after[3];
+    enum { OWN, OF_FUSION, DECAY, RATE, RUNS };
+    float *after[RUNS];
     size_t count = 0;
 
     (void)state;
-    for (int i = 0; i < 3; i++) {
+    for (int i = 0; i < RUNS; i++) {
         struct run r;
 
         run_open(&r, &method_alone);
-        r.opt.config.pretrain_audio_lr = 0.01;
+        r.opt.config.lr = i == OF_FUSION ? 0.02 : 0.01;
+        r.opt.config.pretrain_audio_lr = i == RATE ? 0.02 : 0.01;
         r.opt.config.pretrain_batch = TRAIN;
         r.opt.config.pretrain_epochs = r.opt.config.pretrain_patience = 1;
-        r.opt.config.weight_decay = i == 1 ? 1 : 0;
-        r.opt.config.pretrain_weight_decay = i == 2 ? 1 : 0;
+        r.opt.config.weight_decay = i == OF_FUSION ? 1 : 0;
+        r.opt.config.pretrain_weight_decay = i == DECAY ? 1 : 0;
         run_go(&r);
         count = params_block_count(trainer_network(r.t)->params);
         after[i] = malloc(count * sizeof *after[i]);
@@ -445,10 +447,38 @@ static void test_weight_decay_of_the_stage(void **state)
                count * sizeof *after[i]);
         run_close(&r);
     }
-    assert_memory_equal(after[0], after[1], count * sizeof *after[0]);
-    assert_true(memcmp(after[0], after[2], count * sizeof *after[0]) != 0);
-    for (int i = 0; i < 3; i++)
+    assert_memory_equal(after[OWN], after[OF_FUSION], count * sizeof *after[OWN]);
+    assert_true(memcmp(after[OWN], after[DECAY], count * sizeof *after[OWN]) != 0);
+    assert_true(memcmp(after[OWN], after[RATE], count * sizeof *after[OWN]) != 0);
+    for (int i = 0; i < RUNS; i++)
         free(after[i]);
+}
+
+/* diag.train_pass is a setting of fusion: it changes nothing that pretraining writes. */
+static void test_train_pass_is_of_fusion(void **state)
+{
+    static const struct method *const of[] = {&method_alone, &method_vanilla};
+
+    (void)state;
+    for (int i = 0; i < 2; i++) {
+        struct run run[2];
+        bool same;
+
+        for (int on = 0; on < 2; on++) {
+            struct config *c = &run[on].opt.config;
+
+            run_open(&run[on], of[i]);
+            c->epochs = c->pretrain_epochs = c->pretrain_patience = 2;
+            c->pretrain_batch = c->batch;
+            c->pretrain_audio_lr = c->lr;
+            c->train_pass = on;
+            run_go(&run[on]);
+        }
+        same = strcmp(trainer_epochs_csv(run[0].t), trainer_epochs_csv(run[1].t)) == 0;
+        assert_true(same == (of[i] == &method_alone));
+        run_close(&run[0]);
+        run_close(&run[1]);
+    }
 }
 
 int main(void)
@@ -461,7 +491,8 @@ int main(void)
         cmocka_unit_test(test_schedules),
         cmocka_unit_test(test_constants_of_adam),
         cmocka_unit_test(test_stages),
-        cmocka_unit_test(test_weight_decay_of_the_stage),
+        cmocka_unit_test(test_optimiser_of_the_stage),
+        cmocka_unit_test(test_train_pass_is_of_fusion),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
