@@ -230,7 +230,8 @@ enum err_code config_parse(struct config *c, const char *name, const char *metho
 
     memset(c, 0, sizeof *c);
     if (len >= 3 && memcmp(text, "\xef\xbb\xbf", 3) == 0)
-        FAIL(err_set(e, ERR_USAGE, "%s:1: starts with a byte order mark: save it as plain UTF-8", name));
+        FAIL(err_set(e, ERR_USAGE, "%s:1: starts with a byte order mark: save it as plain UTF-8",
+                     name));
     for (int reading = 1; reading <= 2; reading++) {
         r.second = reading == 2;
         TRY(read_lines(&r, name, text, len, e));
