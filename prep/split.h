@@ -9,12 +9,13 @@
 
 /* synib-split: clips + a scheme -> a split manifest; or --audit of splits of any origin. */
 
-enum { SPLIT_MAX_AUDITS = 64 };
+enum { SPLIT_MAX_AUDITS = 64, SPLIT_MAX_BASES = 16 };
 
 struct split_options {
     struct cli cli;
     const char *clips;     /* clips manifest; NULL with the reference scheme: every clip of it */
     const char *scheme;    /* "reference", "kfold" or the path of a folds manifest */
+    bool scheme_given;     /* by --scheme */
     int fold;              /* -1: not given */
     int folds;             /* K of kfold */
     bool folds_given;      /* by --folds */
@@ -24,7 +25,9 @@ struct split_options {
     const char *audit[SPLIT_MAX_AUDITS];
     int audits;
     const char *media; /* digest manifest for --audit; NULL = the official one */
-    FILE *out;         /* reports (--json and --audit); stdout */
+    const char *base[SPLIT_MAX_BASES + 1]; /* --audit: NULL-terminated folders with base sets */
+    int bases;
+    FILE *out; /* reports (--json and --audit); stdout */
 };
 #define SPLIT_OPTIONS_DEFAULT                         \
     {                                                 \

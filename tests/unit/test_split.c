@@ -378,7 +378,8 @@ static void test_audit_counts(void **state)
     char *json = put(*state, "s.json",
                      "{\"1\": {\"train\": [\"1001_DFA_ANG_XX\", \"1001_DFA_SAD_XX\"], \"test\": "
                      "[\"1003_DFA_ANG_XX\", \"1003_DFA_SAD_XX\", \"1004_DFA_SAD_XX\"]}, \"2\": "
-                     "{\"test\": [\"1003_DFA_ANG_XX\", \"1003_DFA_HAP_XX\"]}}");
+                     "{\"train\": [\"1001_DFA_ANG_XX\"], \"test\": "
+                     "[\"1003_DFA_ANG_XX\", \"1003_DFA_HAP_XX\"]}}");
     char *media = put(*state, "media.tsv",
                       "#synib-media 1\nclip\twav_sha256\n1001_DFA_ANG_XX\ta\n"
                       "1001_DFA_SAD_XX\ta\n1003_DFA_ANG_XX\ta\n1003_DFA_SAD_XX\tb\n"
