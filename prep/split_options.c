@@ -19,7 +19,8 @@ enum {
 static const struct argp_option options[] = {
     {"scheme", KEY_SCHEME, "NAME", 0,
      "reference (the authors' five partitions, default), kfold (every actor tested once), or a "
-     "manifest of kind folds with the part of each actor or clip",
+     "manifest of kind folds with the part of each actor or clip (- leaves it out; those that it "
+     "does not name are left out with a warning)",
      0},
     {"fold", KEY_FOLD, "N", 0, "Which fold (default 0)", 0},
     {"folds", KEY_FOLDS, "K", 0, "Number of folds of kfold (default 5)", 0},

@@ -247,8 +247,27 @@ TABLE
     run "$BIN/synib-split" clips.tsv --scheme mine.tsv -o split.tsv
     [ "$status" -eq 3 ]
     [[ "$output" == *"dropped 1050 (test): has no accepted clip"* ]]
-    [[ "$output" == *"mine.tsv: leaves out 5 accepted clips"* ]]
+    [[ "$output" == *"mine.tsv: leaves out 5 accepted clips: it does not name 3 actors (1003, 1004, 1005): mark"* ]]
     [ "$(wc -l <split.tsv)" -eq 8 ]
+}
+
+@test "an actor whom a table does not name is told under -q and --json, one marked - is not" {
+    make_clips
+    printf '#synib-folds 1\nactor\tpart\n1001\ttrain\n1002\tval\n1006\ttest\n1005\t-\n1004\t-\n' >mine.tsv
+    run --separate-stderr "$BIN/synib-split" -q clips.tsv --scheme mine.tsv -o split.tsv --json
+    [ "$status" -eq 0 ]
+    [ "$(grep 'mine.tsv' <<<"$stderr")" = "synib-split: warning: mine.tsv: leaves out 1 accepted clips: it does not name 1 actors (1003): mark them - if that is meant" ]
+    [ "$(jq -c .left_out <<<"$output")" = '{"marked_clips":4,"absent_clips":1,"absent":["1003"]}' ]
+    printf '1003\t-\n' >>mine.tsv
+    run --separate-stderr "$BIN/synib-split" -q clips.tsv --scheme mine.tsv -o again.tsv --json
+    [ "$status" -eq 0 ]
+    [[ "$stderr" != *mine.tsv* ]]
+    [ "$(jq -c .left_out <<<"$output")" = '{"marked_clips":5,"absent_clips":0,"absent":[]}' ]
+    cmp split.tsv again.tsv
+    { printf '#synib-folds 1\nclip\tpart\n'; printf '%s_DFA_NEU_XX\t%s\n' 1001 train 1002 val 1006 test; } >mine.tsv
+    run "$BIN/synib-split" -q clips.tsv --scheme mine.tsv -o clipwise.tsv
+    [ "$status" -eq 0 ]
+    [[ "$output" == *"8 accepted clips: it does not name 8 clips (1001_DFA_HAP_XX, 1002_DFA_HAP_XX, 1003_DFA_NEU_XX, 1004_DFA_HAP_XX, 1004_DFA_NEU_XX, ...): mark"* ]]
 }
 
 @test "every wrong part of a table is told, also behind rows that nobody uses" {
