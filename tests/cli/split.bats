@@ -160,6 +160,7 @@ make_clips() {
     done
     printf '{"1": {"train": ["1001_IEO_ANG_HI"], "test": ["1002_IEO_ANG_HI"]}, "2": {"test": ["1002_IEO_ANG_HI"]}}' >folds.json
     printf '{"1": {"train": ["1001_IEO_ANG_HI"], "test": []}}' >empty.json
+    printf 'clip,text,part\n1001_IEO_ANG_HI,"two\nlines",train\n' >open.csv
     while IFS='|' read -r words args; do
         run --separate-stderr "$BIN/synib-split" --audit $args
         echo "$args: $status $output $stderr"
@@ -169,6 +170,7 @@ make_clips() {
 train=train.csv: has only part 'train', so nothing was compared: name all parts|train=train.csv
 folds.json: has only part 'test' in fold 2, so nothing was compared|folds.json
 empty.json: has only part 'train', so nothing was compared|empty.json
+open.csv:2: a quoted cell does not end in its line: close the quotes|open.csv
 TABLE
     for kind in 'clip,phase' 'clip,part,split' 'clip part'; do
         printf '%s\n%s\n' "$kind" "${clips//,/${kind:4:1}}" >word.csv
