@@ -11,6 +11,7 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
+#include <strings.h>
 #include <unistd.h>
 
 /* ---- what clips are compared with ---- */
@@ -133,29 +134,41 @@ out:
     return e->code;
 }
 
-/* Files that do not have the suffix are not clips; they are counted, so that nobody wonders. */
+static bool ends_in(const char *name, const char *suffix,
+                    int (*compare)(const char *, const char *))
+{
+    size_t n = strlen(name);
+
+    return n > strlen(suffix) && compare(name + n - strlen(suffix), suffix) == 0;
+}
+
+/* Files that do not have the suffix are not clips; they are told, so that nobody wonders. */
 static enum err_code list_folder(struct scan_corpus *s, const struct scan_rules *r,
                                  enum scan_media m, struct err *e)
 {
-    const char *suffix = scan_media_suffixes[m];
+    const char *suffix = scan_media_suffixes[m], *folder = scan_media_folders[m];
+    struct scan_names others = {0}, capitals = {0};
     struct name_list list = {0};
-    size_t others = 0;
 
     TRY(dir_list(&list, r->folder[m], "", e));
     for (size_t i = 0; i < list.count; i++) {
-        size_t n = strlen(list.name[i]);
-
-        if (n > strlen(suffix) && strcmp(list.name[i] + n - strlen(suffix), suffix) == 0) {
+        if (ends_in(list.name[i], suffix, strcmp)) {
             TRY(add_half(s, list.name[i], m, e));
-        } else {
-            log_debug(&r->opt->cli.log, "%s/%s: not a %s file: ignored", scan_media_folders[m],
-                      list.name[i], suffix);
-            others++;
+            continue;
         }
+        log_debug(&r->opt->cli.log, "%s/%s: not a %s file: ignored", folder, list.name[i], suffix);
+        scan_names_add(ends_in(list.name[i], suffix, strcasecmp) ? &capitals : &others,
+                       list.name[i]);
+        s->ignored++;
     }
-    if (others > 0)
-        log_warn(&r->opt->cli.log, "%s: %zu files are not named *%s and were ignored",
-                 scan_media_folders[m], others, suffix);
+    if (others.count > 0)
+        log_warn(&r->opt->cli.log, "%s: %zu files are not named *%s and were ignored: %s", folder,
+                 others.count, suffix, others.text);
+    if (capitals.count > 0)
+        log_warn(&r->opt->cli.log,
+                 "%s: %zu files end in other letters than the small ones of %s and were ignored: "
+                 "%s: rename them",
+                 folder, capitals.count, suffix, capitals.text);
 out:
     name_list_free(&list);
     return e->code;
@@ -182,14 +195,15 @@ static void join_halves(struct scan_corpus *s)
     s->count = kept;
 }
 
-static void count_absent(struct scan_corpus *s, const struct scan_rules *r)
+static void list_absent(struct scan_corpus *s, const struct scan_rules *r)
 {
     for (size_t i = 0; r->media != NULL && i < r->media_index.count; i++) {
         struct scan_clip key = {0};
 
         key.name =
             (char *)(uintptr_t)tsv_cell(r->media, r->media_index.row[i], r->media_index.column);
-        s->absent += bsearch(&key, s->clip, s->count, sizeof key, by_name) == NULL;
+        if (bsearch(&key, s->clip, s->count, sizeof key, by_name) == NULL)
+            scan_names_add(&s->absent, key.name);
     }
 }
 
@@ -306,7 +320,7 @@ enum err_code scan_run(const struct scan_options *opt, struct err *e)
     else if (opt->output != NULL)
         TRY(atomic_file_check(opt->output, opt->cli.force, e));
     join_halves(&s);
-    count_absent(&s, &r);
+    list_absent(&s, &r);
     TRY(judge_all(&s, &r, e));
     TRY(find_twins(&s, e));
     sums = scan_sum(&s);

@@ -90,11 +90,20 @@ void scan_clip_path(char out[SCAN_PATH_SIZE], const struct scan_clip *c, enum sc
 /* Adds a reason, with control characters and bytes that are not ASCII escaped. */
 void scan_clip_say(struct scan_clip *c, const char *fmt, ...) PRINTF_LIKE(2, 3);
 
+/* Names that a warning tells: how many, and the first of them, escaped, ", ..." behind them when
+ * there are more. */
+struct scan_names {
+    size_t count;
+    char text[512];
+};
+void scan_names_add(struct scan_names *n, const char *name);
+
 /* All clips of a corpus, sorted by name. */
 struct scan_corpus {
     struct scan_clip *clip;
     size_t count, cap;
-    size_t absent; /* clips of the digest manifest that are not in the corpus */
+    struct scan_names absent; /* clips of the digest manifest that are not in the corpus */
+    size_t ignored;           /* files that are named as no clip is */
 };
 
 /* Looks at both halves of clip number i, whose name and `present` are set, with worker `slot`, and

@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 #include "prep/scan.h"
 
+#include <string.h>
+
 enum { KEY_MEDIA = 0x100, KEY_ISSUES, KEY_MANIFESTS, KEY_NO_VERIFY, KEY_ALLOW_SILENT };
 
 static const struct argp_option options[] = {
@@ -66,6 +68,8 @@ enum err_code scan_options_parse(struct scan_options *opt, int argc, char **argv
         FAIL(err_set(e, ERR_USAGE, "ROOT: missing: name the folder of the corpus"));
     if (opt->output == NULL && !opt->cli.dry_run)
         FAIL(err_set(e, ERR_USAGE, "-o: missing: name the clips manifest to write"));
+    if (opt->no_verify && opt->media != NULL && strcmp(opt->media, "none") == 0)
+        FAIL(err_set(e, ERR_USAGE, "--no-verify: not with --media none, which compares nothing"));
 out:
     return e->code;
 }

@@ -47,6 +47,24 @@ static void name_cell(char out[TEXT_SIZE], const char *name)
                                *p >= 0x20 && *p < 0x7f && *p != '\\' ? "%c" : "\\x%02x", *p);
 }
 
+void scan_names_add(struct scan_names *n, const char *name)
+{
+    enum { SHOWN = 5, LONGEST = 80 }; /* characters of one */
+    static const char more[] = ", ...";
+    static_assert(sizeof n->text > SHOWN * (LONGEST + 3) + sizeof more, "room for all");
+    size_t at = strlen(n->text);
+    char cell[TEXT_SIZE];
+
+    if (n->count++ > SHOWN) /* `more` stands there */
+        return;
+    name_cell(cell, name);
+    if (n->count > SHOWN)
+        snprintf(n->text + at, sizeof n->text - at, "%s", more);
+    else
+        snprintf(n->text + at, sizeof n->text - at, "%s%.*s%s", at > 0 ? ", " : "", LONGEST, cell,
+                 strlen(cell) > LONGEST ? "~" : "");
+}
+
 static void flags_cell(char out[TEXT_SIZE], uint32_t flags)
 {
     size_t at = 0;
@@ -166,8 +184,9 @@ void scan_log(const struct scan_corpus *s, const struct scan_rules *r)
                  "%zu of %zu clips are git-lfs pointers, not media: run 'git lfs pull' in the "
                  "checkout",
                  sums.lfs_pointers, s->count);
-    if (s->absent > 0)
-        log_note(log, "%zu clips of the digest manifest are not in this corpus", s->absent);
+    if (s->absent.count > 0)
+        log_warn(log, "%zu clips of %s are not in this corpus: %s", s->absent.count,
+                 tsv_name(r->media), s->absent.text);
     log_note(log, "%zu clips = %zu accepted + %zu flagged + %zu rejected; digests: %s", s->count,
              sums.accepted, sums.flagged, sums.rejected, scan_checked_names[r->checked]);
 }
@@ -204,11 +223,11 @@ enum err_code scan_print_json(const struct scan_corpus *s, const struct scan_rul
             json_array_append_new(
                 list, json_pack("{s:s, s:s}", "clip", name, "reason", s->clip[i].reason));
     }
-    root =
-        json_pack("{s:I, s:I, s:I, s:I, s:I, s:I, s:s, s:o, s:o}", "clips", (json_int_t)s->count,
-                  "accepted", (json_int_t)sums.accepted, "flagged", (json_int_t)sums.flagged,
-                  "rejected", (json_int_t)sums.rejected, "git_lfs_pointers",
-                  (json_int_t)sums.lfs_pointers, "absent", (json_int_t)s->absent, "digests",
-                  scan_checked_names[r->checked], "flags", flag_counts(s), "rejected_clips", list);
+    root = json_pack(
+        "{s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:s, s:o, s:o}", "clips", (json_int_t)s->count,
+        "accepted", (json_int_t)sums.accepted, "flagged", (json_int_t)sums.flagged, "rejected",
+        (json_int_t)sums.rejected, "git_lfs_pointers", (json_int_t)sums.lfs_pointers, "absent",
+        (json_int_t)s->absent.count, "ignored", (json_int_t)s->ignored, "digests",
+        scan_checked_names[r->checked], "flags", flag_counts(s), "rejected_clips", list);
     return json_print(root, r->opt->out, JSON_INDENT(2), e);
 }

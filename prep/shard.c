@@ -71,6 +71,7 @@ enum err_code inspect_run(const struct inspect_options *opt, struct err *e)
     case INSPECT_DIFF: return inspect_diff(opt, e);
     case INSPECT_EXPORT: return inspect_export(opt, e);
     case INSPECT_CONTACT_SHEET: return inspect_contact_sheet(opt, e);
+    case N_INSPECT_COMMANDS: break;
     }
     return err_set(e, ERR_INTERNAL, "no such command");
 }

@@ -18,12 +18,26 @@ enum inspect_command {
     INSPECT_STAT,
     INSPECT_DIFF,
     INSPECT_EXPORT,
-    INSPECT_CONTACT_SHEET
+    INSPECT_CONTACT_SHEET,
+    N_INSPECT_COMMANDS
+};
+
+/* Options that not every command takes; bits of inspect_options.given. */
+enum inspect_option {
+    INSPECT_SPLIT = 1 << 0,
+    INSPECT_BASE = 1 << 1,
+    INSPECT_SAMPLE = 1 << 2,
+    INSPECT_CLIP = 1 << 3,
+    INSPECT_OUTPUT = 1 << 4,
+    INSPECT_TO = 1 << 5,
+    INSPECT_COUNT = 1 << 6,
+    INSPECT_COLUMNS = 1 << 7
 };
 
 struct inspect_options {
     struct cli cli;
-    int command; /* enum inspect_command; -1: not given */
+    int command;    /* enum inspect_command; -1: not given */
+    unsigned given; /* enum inspect_option, those on the command line */
     const char *target[INSPECT_MAX_TARGETS];
     int targets;
     const char *base[INSPECT_MAX_BASES + 1]; /* NULL-terminated folders with base sets */

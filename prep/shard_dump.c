@@ -222,6 +222,9 @@ enum err_code inspect_dump(const struct inspect_options *opt, struct err *e)
     int64_t sample = 0;
 
     TRY(target_open(&t, opt->target[0], opt->split, opt->base, e));
+    if (t.file != NULL && (opt->clip != NULL || opt->sample >= 0))
+        FAIL(err_set(e, ERR_USAGE, "%s: holds tensors, not samples: leave out %s", t.path,
+                     opt->clip != NULL ? "--clip" : "--sample"));
     if (t.file != NULL) {
         TRY(dump_tensors(opt, &t, e));
     } else {

@@ -9,6 +9,33 @@ enum { KEY_SPLIT = 0x100, KEY_BASE, KEY_CLIP, KEY_SAMPLE, KEY_COUNT, KEY_COLUMNS
 static const char *const commands[] = {"ls",   "dump",   "verify",        "stat",
                                        "diff", "export", "contact-sheet", NULL};
 
+/* What each command takes; whatever it looks into may be an overlay's split. */
+enum { WHERE = INSPECT_SPLIT | INSPECT_BASE };
+static const unsigned takes[N_INSPECT_COMMANDS] = {
+    [INSPECT_LS] = WHERE,
+    [INSPECT_DUMP] = WHERE | INSPECT_SAMPLE | INSPECT_CLIP,
+    [INSPECT_VERIFY] = WHERE,
+    [INSPECT_STAT] = WHERE,
+    [INSPECT_DIFF] = WHERE,
+    [INSPECT_EXPORT] = WHERE | INSPECT_OUTPUT | INSPECT_TO,
+    [INSPECT_CONTACT_SHEET] = WHERE | INSPECT_OUTPUT | INSPECT_COUNT | INSPECT_COLUMNS,
+};
+static const struct {
+    int key;
+    enum inspect_option bit;
+    const char *name;
+} keys[] = {
+    {KEY_SPLIT, INSPECT_SPLIT, "--split"},
+    {KEY_BASE, INSPECT_BASE, "--base"},
+    {KEY_SAMPLE, INSPECT_SAMPLE, "--sample"},
+    {KEY_CLIP, INSPECT_CLIP, "--clip"},
+    {'o', INSPECT_OUTPUT, "-o"},
+    {KEY_TO, INSPECT_TO, "--to"},
+    {KEY_COUNT, INSPECT_COUNT, "--count"},
+    {KEY_COLUMNS, INSPECT_COLUMNS, "--columns"},
+};
+enum { N_KEYS = sizeof keys / sizeof *keys };
+
 static const struct argp_option options[] = {
     {"split", KEY_SPLIT, "NAME", 0, "Only this split of a dataset: train, val or test", 0},
     {"base", KEY_BASE, "DIR", 0,
@@ -49,6 +76,9 @@ static error_t parse(int key, char *arg, struct argp_state *state)
     int choice;
     error_t rc;
 
+    for (int i = 0; i < N_KEYS; i++)
+        if (keys[i].key == key)
+            opt->given |= keys[i].bit;
     switch (key) {
     case ARGP_KEY_INIT: state->child_inputs[0] = &opt->cli; return 0;
     case KEY_SPLIT: opt->split = arg; return 0;
@@ -84,6 +114,10 @@ static enum err_code check(const struct inspect_options *opt, struct err *e)
 
     if (opt->command < 0)
         return err_set(e, ERR_USAGE, "COMMAND: missing: see --help");
+    for (int i = 0; i < N_KEYS; i++)
+        if ((opt->given & keys[i].bit & ~takes[opt->command]) != 0)
+            return err_set(e, ERR_USAGE, "%s: takes no %s%s", commands[opt->command], keys[i].name,
+                           keys[i].bit == INSPECT_OUTPUT ? ": it writes to standard output" : "");
     if (opt->targets < want)
         return err_set(e, ERR_USAGE, "%s: needs %d target%s", commands[opt->command], want,
                        want > 1 ? "s" : "");
@@ -92,9 +126,6 @@ static enum err_code check(const struct inspect_options *opt, struct err *e)
                        want > 1 ? "s" : "");
     if (writes && opt->output == NULL)
         return err_set(e, ERR_USAGE, "%s: -o is missing: name what to write",
-                       commands[opt->command]);
-    if (!writes && opt->output != NULL)
-        return err_set(e, ERR_USAGE, "%s: writes to standard output and takes no -o",
                        commands[opt->command]);
     if (opt->clip != NULL && opt->sample >= 0)
         return err_set(e, ERR_USAGE, "--clip and --sample: give one of them");
@@ -117,7 +148,9 @@ enum err_code inspect_options_parse(struct inspect_options *opt, int argc, char 
         "  stat           counts by class, actor, flag and mutation\n"
         "  diff A B       what differs: provenance, fields, samples\n"
         "  export         arrays as .npy, pictures as .jpg\n"
-        "  contact-sheet  a picture of frames, spectrogram, label and donor\v"
+        "  contact-sheet  a picture of frames, spectrogram, label and donor\n\n"
+        "Every COMMAND takes --split and --base; the other options only the command that they "
+        "name.\v"
         "Examples:\n"
         "  synib-shard verify data/fold0 bases/video bases/audio\n"
         "  synib-shard dump data/fold0 --split val --clip 1001_DFA_ANG_XX\n"

@@ -169,14 +169,22 @@ out:
     return e->code;
 }
 
-/* Row of the table that speaks of a clip; false if none. */
-static bool find_row(const struct user_table *u, const struct corpus_clip *c, size_t *row)
+/* What the table would call a clip. */
+static void key_of(char key[CLIP_NAME_SIZE], const struct user_table *u,
+                   const struct corpus_clip *c)
 {
-    char actor[16];
+    if (u->by_actor)
+        snprintf(key, CLIP_NAME_SIZE, "%" PRId32, c->actor);
+    else
+        memcpy(key, c->clip, CLIP_NAME_SIZE);
+}
+
+/* Row of the table that speaks of a key; false if none. */
+static bool find_row(const struct user_table *u, const char *key, size_t *row)
+{
     size_t first;
 
-    snprintf(actor, sizeof actor, "%" PRId32, c->actor);
-    if (tsv_index_find(&u->index, u->by_actor ? actor : c->clip, &first) == 0)
+    if (tsv_index_find(&u->index, key, &first) == 0)
         return false;
     *row = u->index.row[first];
     return true;
@@ -226,6 +234,42 @@ static const char *why_not(const struct corpus *corpus, const char *clip)
     return c->rejected ? c->reason : NULL;
 }
 
+/* ---- what the table leaves out ---- */
+
+void left_out_free(struct left_out *l)
+{
+    free(l->name);
+    *l = (struct left_out){0};
+}
+
+static enum err_code add_absent(struct left_out *l, const char *key, struct err *e)
+{
+    l->absent++;
+    if (l->names > 0 && strcmp(l->name[l->names - 1], key) == 0)
+        return ERR_OK; /* clips of an actor mostly stand together */
+    TRY(mem_grow(&l->name, &l->cap, l->names + 1, sizeof *l->name, "clips left out", e));
+    memcpy(l->name[l->names++], key, CLIP_NAME_SIZE);
+out:
+    return e->code;
+}
+
+static int by_text(const void *a, const void *b)
+{
+    return strcmp(a, b);
+}
+
+static void sort_absent(struct left_out *l)
+{
+    size_t kept = 0;
+
+    if (l->names > 0)
+        qsort(l->name, l->names, sizeof *l->name, by_text);
+    for (size_t i = 0; i < l->names; i++)
+        if (kept == 0 || strcmp(l->name[kept - 1], l->name[i]) != 0)
+            memmove(l->name[kept++], l->name[i], sizeof *l->name);
+    l->names = kept;
+}
+
 /* Checks every row's part, all faults in one error, and drops rows that no accepted clip used. */
 static enum err_code check_rows(const struct user_table *u, const struct corpus *corpus,
                                 struct drop_list *dropped, struct err *e)
@@ -247,34 +291,45 @@ out:
 }
 
 enum err_code split_by_table(struct split_table *out, const struct corpus *corpus, const char *path,
-                             int fold, size_t *left_out, struct drop_list *dropped, struct err *e)
+                             int fold, struct left_out *left, struct drop_list *dropped,
+                             struct err *e)
 {
     struct user_table u = {0};
     struct err cell = {0}; /* check_rows reports bad parts, once per row */
 
     *out = (struct split_table){.scheme = "table", .fold = fold < 0 ? 0 : fold};
-    *left_out = 0;
+    *left = (struct left_out){0};
     TRY(user_table_open(&u, path, fold, e));
+    left->actors = u.by_actor;
     for (size_t i = 0; i < corpus->count; i++) {
         const struct corpus_clip *c = &corpus->clip[i];
         struct split_row row = {.actor = c->actor, .label = c->label};
+        char key[CLIP_NAME_SIZE] = "";
         size_t at;
 
         if (c->rejected)
             continue;
-        if (!find_row(&u, c, &at) || !row_part(&u, at, &row.part, &cell)) {
-            ++*left_out;
+        key_of(key, &u, c);
+        if (!find_row(&u, key, &at)) {
+            TRY(add_absent(left, key, e));
+            continue;
+        }
+        if (!row_part(&u, at, &row.part, &cell)) {
+            left->marked++;
             continue;
         }
         u.used[at] = true;
         memcpy(row.clip, c->clip, sizeof row.clip);
         TRY(split_table_add(out, &row, e));
     }
+    sort_absent(left);
     TRY(check_rows(&u, corpus, dropped, e));
 out:
     user_table_free(&u);
-    if (e->code != ERR_OK)
+    if (e->code != ERR_OK) {
         split_table_free(out);
+        left_out_free(left);
+    }
     return e->code;
 }
 
@@ -299,24 +354,27 @@ out:
 
 /* ---- the run ---- */
 
+/* What a scheme does not use. */
+struct unused {
+    struct drop_list dropped;
+    struct left_out left;
+};
+
 static enum err_code make_table(struct split_table *t, const struct split_options *opt,
-                                struct corpus *corpus, struct drop_list *dropped, struct err *e)
+                                struct corpus *corpus, struct unused *unused, struct err *e)
 {
     int fold = opt->fold < 0 ? 0 : opt->fold;
-    size_t left_out = 0;
 
     if (strcmp(opt->scheme, "reference") == 0) {
         TRY(split_table_reference(t, opt->manifests, fold, e));
         if (opt->clips != NULL)
-            TRY(restrict_to(t, corpus, dropped, e));
+            TRY(restrict_to(t, corpus, &unused->dropped, e));
     } else if (strcmp(opt->scheme, "kfold") == 0) {
         log_note(&opt->cli.log, "%s: leaves out %zu rejected clips", opt->clips,
                  corpus->count - corpus->accepted + corpus->misnamed);
         TRY(split_kfold(t, corpus, opt->cli.seed, opt->folds, fold, e));
     } else {
-        TRY(split_by_table(t, corpus, opt->scheme, opt->fold, &left_out, dropped, e));
-        if (left_out > 0)
-            log_note(&opt->cli.log, "%s: leaves out %zu accepted clips", opt->scheme, left_out);
+        TRY(split_by_table(t, corpus, opt->scheme, opt->fold, &unused->left, &unused->dropped, e));
     }
     if (t->count == 0)
         FAIL(err_set(e, ERR_DATA, "%s: no clip of scheme '%s' is left: nothing to split",
@@ -335,10 +393,21 @@ static json_t *part_json(const struct part_counts *c)
                      (json_int_t)c->speakers, "labels", labels);
 }
 
+static json_t *left_out_json(const struct left_out *l)
+{
+    json_t *names = json_array();
+
+    for (size_t i = 0; i < l->names; i++)
+        json_array_append_new(names, json_shown(l->name[i]));
+    return json_pack("{s:I, s:I, s:o}", "marked_clips", (json_int_t)l->marked, "absent_clips",
+                     (json_int_t)l->absent, "absent", names);
+}
+
 static enum err_code print_json(const struct split_options *opt, const struct split_table *t,
                                 const struct part_counts counts[N_PARTS],
-                                const struct drop_list *dropped, struct err *e)
+                                const struct unused *unused, struct err *e)
 {
+    const struct drop_list *dropped = &unused->dropped;
     json_t *list = json_array(), *parts = json_object(), *root;
 
     json_begin();
@@ -349,16 +418,41 @@ static enum err_code print_json(const struct split_options *opt, const struct sp
                               json_pack("{s:o, s:s, s:o}", "clip", json_shown(dropped->item[i].key),
                                         "part", part_names[dropped->item[i].part], "reason",
                                         json_shown(dropped->item[i].reason)));
-    root = json_pack("{s:s, s:i, s:o, s:o}", "scheme", t->scheme, "fold", t->fold, "parts", parts,
-                     "dropped", list);
+    root = json_pack("{s:s, s:i, s:o, s:o, s:o}", "scheme", t->scheme, "fold", t->fold, "parts",
+                     parts, "dropped", list, "left_out", left_out_json(&unused->left));
     return json_print(root, opt->out, JSON_INDENT(2), e);
 }
 
+/* An actor whom a table does not name may be a typing error: always told. */
+static void report_left_out(const struct split_options *opt, const struct left_out *l)
+{
+    enum { SHOWN = 5 };
+    char names[SHOWN * (CLIP_NAME_SIZE + 2)] = "";
+    size_t at = 0;
+
+    if (l->marked > 0)
+        log_note(&opt->cli.log, "%s: leaves out %zu accepted clips, marked -", opt->scheme,
+                 l->marked);
+    if (l->absent == 0)
+        return;
+    for (size_t i = 0; i < l->names && i < SHOWN; i++)
+        at +=
+            (size_t)snprintf(names + at, sizeof names - at, "%s%s", i > 0 ? ", " : "", l->name[i]);
+    log_warn(
+        &opt->cli.log,
+        "%s: leaves out %zu accepted clips: it does not name %zu %s (%s%s): mark them - if that "
+        "is meant",
+        opt->scheme, l->absent, l->names, l->actors ? "actors" : "clips", names,
+        l->names > SHOWN ? ", ..." : "");
+}
+
 static void report(const struct split_options *opt, const struct split_table *t,
-                   const struct part_counts counts[N_PARTS], const struct drop_list *dropped)
+                   const struct part_counts counts[N_PARTS], const struct unused *unused)
 {
     enum { SHOWN = 10 };
+    const struct drop_list *dropped = &unused->dropped;
 
+    report_left_out(opt, &unused->left);
     for (size_t i = 0; i < dropped->count; i++) {
         const struct dropped *d = &dropped->item[i];
 
@@ -407,14 +501,14 @@ enum err_code split_run(const struct split_options *opt, struct err *e)
 {
     struct corpus corpus = {0};
     struct split_table t = {0};
-    struct drop_list dropped = {0};
+    struct unused unused = {0};
     struct part_counts counts[N_PARTS];
 
     if (opt->audits > 0)
         return split_audit_run(opt, e);
     if (opt->clips != NULL)
         TRY(corpus_read(&corpus, opt->clips, e));
-    TRY(make_table(&t, opt, &corpus, &dropped, e));
+    TRY(make_table(&t, opt, &corpus, &unused, e));
     TRY(check_speakers(opt, &t, e));
     TRY(split_table_count(&t, counts, e));
     TRY(check_parts(opt, counts, e));
@@ -422,14 +516,15 @@ enum err_code split_run(const struct split_options *opt, struct err *e)
         TRY(split_table_write(&t, opt->output, opt->cli.force, e));
     else if (opt->output != NULL)
         TRY(atomic_file_check(opt->output, opt->cli.force, e));
-    report(opt, &t, counts, &dropped);
+    report(opt, &t, counts, &unused);
     if (opt->cli.json)
-        TRY(print_json(opt, &t, counts, &dropped, e));
-    if (dropped.count > 0)
+        TRY(print_json(opt, &t, counts, &unused, e));
+    if (unused.dropped.count > 0)
         FAIL(err_set(e, ERR_REJECTED, "%s: %zu of the clips or actors of scheme '%s' were dropped",
-                     opt->clips, dropped.count, opt->scheme));
+                     opt->clips, unused.dropped.count, opt->scheme));
 out:
-    drop_list_free(&dropped);
+    drop_list_free(&unused.dropped);
+    left_out_free(&unused.left);
     split_table_free(&t);
     corpus_free(&corpus);
     return e->code;

@@ -9,12 +9,13 @@
 
 /* synib-split: clips + a scheme -> a split manifest; or --audit of splits of any origin. */
 
-enum { SPLIT_MAX_AUDITS = 64 };
+enum { SPLIT_MAX_AUDITS = 64, SPLIT_MAX_BASES = 16 };
 
 struct split_options {
     struct cli cli;
     const char *clips;     /* clips manifest; NULL with the reference scheme: every clip of it */
     const char *scheme;    /* "reference", "kfold" or the path of a folds manifest */
+    bool scheme_given;     /* by --scheme */
     int fold;              /* -1: not given */
     int folds;             /* K of kfold */
     bool folds_given;      /* by --folds */
@@ -24,7 +25,9 @@ struct split_options {
     const char *audit[SPLIT_MAX_AUDITS];
     int audits;
     const char *media; /* digest manifest for --audit; NULL = the official one */
-    FILE *out;         /* reports (--json and --audit); stdout */
+    const char *base[SPLIT_MAX_BASES + 1]; /* --audit: NULL-terminated folders with base sets */
+    int bases;
+    FILE *out; /* reports (--json and --audit); stdout */
 };
 #define SPLIT_OPTIONS_DEFAULT                         \
     {                                                 \
@@ -60,12 +63,22 @@ struct drop_list {
 };
 void drop_list_free(struct drop_list *d);
 
+/* Accepted clips that a table leaves out: those whose actor (or clip) it marks "-", on purpose, and
+ * those whose actor (or clip) it does not name, perhaps by a typing error. */
+struct left_out {
+    size_t marked, absent;        /* clips */
+    bool actors;                  /* the table is one of actors */
+    char (*name)[CLIP_NAME_SIZE]; /* actors or clips that are not named, ascending, each once */
+    size_t names, cap;
+};
+void left_out_free(struct left_out *l);
+
 /* Parts from a user's table (kind "folds", keyed by actor or clip), in the order of the corpus.
  * fold < 0: column "part", or fold0. Accepted clips that the table does not name, or marks "-", are
- * left out and counted in *left_out; keys that the corpus has no accepted clip for are added to
- * `dropped`. ERR_DATA when a key stands twice or a part has another name. */
+ * left out and told in *left, which is overwritten; keys that the corpus has no accepted clip for
+ * are added to `dropped`. ERR_DATA when a key stands twice or a part has another name. */
 NODISCARD enum err_code split_by_table(struct split_table *out, const struct corpus *corpus,
-                                       const char *path, int fold, size_t *left_out,
+                                       const char *path, int fold, struct left_out *left,
                                        struct drop_list *dropped, struct err *e);
 
 #endif

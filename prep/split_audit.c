@@ -11,6 +11,8 @@
 #include <string.h>
 #include <strings.h>
 
+enum { MIN_PARTS = 2 }; /* of a fold, or nothing in it can be compared */
+
 /* The entries of one fold. */
 struct view {
     const struct audit_entry **entry;
@@ -326,12 +328,16 @@ static void print_list(FILE *out, const char *what, json_t *list, const char *sh
     }
 }
 
-static void print_leaks(FILE *out, json_t *leaks)
+static void print_leaks(FILE *out, json_t *leaks, size_t parts)
 {
     json_t *leak, *clips;
     const char *part;
     size_t i;
 
+    if (parts < MIN_PARTS) {
+        fprintf(out, "  speakers in more than one part: not compared, there is no other part\n");
+        return;
+    }
     fprintf(out, "  speakers in more than one part: %zu\n", json_array_size(leaks));
     json_array_foreach(leaks, i, leak)
     {
@@ -360,7 +366,8 @@ static void print_fold(FILE *out, json_t *fold)
         fprintf(out, "  %-8s %6" JSON_INTEGER_FORMAT " clips %4" JSON_INTEGER_FORMAT " speakers\n",
                 name, json_integer_value(json_object_get(part, "clips")),
                 json_integer_value(json_object_get(part, "speakers")));
-    print_leaks(out, json_object_get(fold, "speakers_in_several_parts"));
+    print_leaks(out, json_object_get(fold, "speakers_in_several_parts"),
+                json_object_size(json_object_get(fold, "parts")));
     print_list(out, "clips in more than one part", json_object_get(fold, "clips_in_several_parts"),
                "clip");
     print_list(out, "identical sound across parts",
@@ -407,25 +414,66 @@ out:
     return e->code;
 }
 
-static enum err_code make_report(json_t *root, size_t *leaking, const struct audit *a,
+/* What the report says, in numbers. */
+struct verdict {
+    size_t leaking;             /* speakers in more than one part, over all folds */
+    int alone;                  /* the first fold that has fewer than two parts, -1 = none, */
+    char only[AUDIT_NAME_SIZE]; /* and its one part, "" = none */
+};
+
+static enum err_code make_report(json_t *root, struct verdict *v, const struct audit *a,
                                  const struct tsv_index *media, struct err *e)
 {
     json_t *folds = json_object_get(root, "folds"), *fold = NULL;
     json_int_t speakers, tested;
 
-    *leaking = 0;
+    *v = (struct verdict){.alone = -1};
     for (int f = 0; f < a->folds; f++) {
+        json_t *parts;
+
         TRY(fold_json(&fold, a, f, media, e));
-        *leaking += json_array_size(json_object_get(fold, "speakers_in_several_parts"));
+        v->leaking += json_array_size(json_object_get(fold, "speakers_in_several_parts"));
+        parts = json_object_get(fold, "parts");
+        if (v->alone < 0 && json_object_size(parts) < MIN_PARTS) {
+            const char *only = json_object_iter_key(json_object_iter(parts));
+
+            v->alone = f;
+            snprintf(v->only, sizeof v->only, "%s", only != NULL ? only : "");
+        }
         json_array_append_new(folds, fold);
     }
     TRY(overlap_json(json_object_get(root, "test_overlap"), a, e));
     TRY(count_tested(&speakers, &tested, a, e));
     json_object_set_new(root, "speakers", json_integer(speakers));
     json_object_set_new(root, "tested_speakers", json_integer(tested));
-    json_object_set_new(root, "leak", json_boolean(*leaking > 0));
+    json_object_set_new(root, "leak",
+                        v->leaking == 0 && v->alone >= 0 ? json_null()
+                                                         : json_boolean(v->leaking > 0));
 out:
     return e->code;
+}
+
+/* An audit never passes that compared nothing. */
+static enum err_code check_compared(const struct audit *a, const struct verdict *v, struct err *e)
+{
+    const char *spec = v->alone >= 0 ? a->fold_spec[v->alone] : NULL;
+
+    if (spec == NULL)
+        return ERR_OK;
+    if (a->plain_folds > 0 && v->alone == a->plain_fold)
+        return err_set(e, ERR_DATA,
+                       "%s: does not say parts (no column is called %s), so nothing was compared: "
+                       "name the file of every part: --audit PART=FILE,PART=FILE or --audit "
+                       "train.csv test.csv",
+                       spec, AUDIT_PART_COLUMNS_TEXT);
+    if (v->only[0] == '\0')
+        return err_set(e, ERR_DATA, "%s: fold '%s' names no clip: nothing was compared", spec,
+                       a->fold[v->alone]);
+    return err_set(e, ERR_DATA,
+                   "%s: has only part '%s'%s%s, so nothing was compared: name all parts of the "
+                   "split, those in files of their own by --audit PART=FILE,PART=FILE",
+                   spec, v->only, a->folds > 1 ? " in fold " : "",
+                   a->folds > 1 ? a->fold[v->alone] : "");
 }
 
 enum err_code split_audit_run(const struct split_options *opt, struct err *e)
@@ -434,29 +482,31 @@ enum err_code split_audit_run(const struct split_options *opt, struct err *e)
     struct tsv_index index = {0};
     struct tsv *media = NULL;
     struct audit a = {0};
-    size_t leaking;
+    struct verdict v;
 
     json_begin();
     root = json_pack("{s:[], s:[]}", "folds", "test_overlap");
     a.manifests = opt->manifests;
+    a.bases = opt->base;
     for (int i = 0; i < opt->audits; i++)
         TRY(audit_read(&a, opt->audit[i], e));
     TRY(open_media(&media, &index, opt, e));
-    TRY(make_report(root, &leaking, &a, &index, e));
+    TRY(make_report(root, &v, &a, &index, e));
     if (json_lost())
         FAIL(err_set(e, ERR_NOMEM, "audit: no memory for what was found"));
     if (!opt->cli.json)
         print_text(opt->out, root);
     else
         TRY(json_print(json_incref(root), opt->out, JSON_INDENT(2), e));
-    if (leaking > 0 && !opt->allow_overlap)
+    if (v.leaking > 0 && !opt->allow_overlap)
         FAIL(err_set(e, ERR_DATA,
                      "%s: %zu speakers are in more than one part%s: the split is not "
                      "speaker-disjoint",
-                     opt->audit[0], leaking, a.folds > 1 ? " (counted per fold)" : ""));
+                     opt->audit[0], v.leaking, a.folds > 1 ? " (counted per fold)" : ""));
     if (a.faults > 0)
         FAIL(err_set(e, ERR_DATA, "%s: %zu rules are broken: %s%s", opt->audit[0], a.faults,
                      a.fault[0].text, a.faults > 1 ? "; ..." : ""));
+    TRY(check_compared(&a, &v, e));
 out:
     audit_free(&a);
     tsv_index_free(&index);

@@ -25,15 +25,22 @@
  *     hold a clip name (the authors' split file is one);
  *   - text: CSV, TSV or one name per line; the clip is the first thing in a line that looks like a
  *     clip name, wherever it stands (a path, an extension or a label beside it do not matter). The
- *     first line may name a column "part", "split", "subset" or "set".
- * A line without a clip name is an ERR_DATA, except the first, which may be a header.
+ *     first line may name one column of AUDIT_PART_COLUMNS, in any case. Cells between tabs,
+ *     semicolons or commas may be quoted as in RFC 4180, but not hold a line end. A file without
+ *     such a column that says two of train, val and test in cells of their own is refused.
+ * A byte order mark (UTF-8) is skipped. A line without a clip name is an ERR_DATA, except the
+ * first, which may be a header.
  *
  * Reports speakers and clips per part, speakers and clips in more than one part, how many clips are
  * listed again within a part, pairs of clips with byte-identical sound (by a digest manifest) on
  * both sides, each pair once, and the overlap of the test parts between folds. Errors: ERR_DATA
- * when a speaker is in more than one part of a fold or a dataset has a fault; the report comes
- * first. */
+ * when a speaker is in more than one part of a fold, a dataset has a fault, or a fold has fewer
+ * than two parts with clips, so that nothing in it was compared; the report comes first. */
 NODISCARD enum err_code split_audit_run(const struct split_options *opt, struct err *e);
+
+/* What the column that says the part may be called. */
+#define AUDIT_PART_COLUMNS "part", "partition", "split", "subset", "set"
+#define AUDIT_PART_COLUMNS_TEXT "part, partition, split, subset or set"
 
 /* One clip (or actor) that a file puts in a part. Exposed for tests. */
 struct audit_entry {
@@ -54,15 +61,18 @@ struct audit {
     char part[AUDIT_MAX_PARTS][AUDIT_NAME_SIZE]; /* in the order of appearance */
     int parts;
     char fold[AUDIT_MAX_FOLDS][AUDIT_NAME_SIZE];
+    const char *fold_spec[AUDIT_MAX_FOLDS]; /* the SPEC that made it; loans of the callers' */
     int folds;
     int plain_fold;  /* of the files that say no parts, */
     int plain_folds; /* once there is one (0 or 1) */
     struct audit_fault *fault;
     size_t faults, fault_cap;
     const char *manifests; /* as in manifests_find; a loan, set by the caller or NULL */
+    /* Where base sets are, NULL-terminated; likewise. */
+    const char *const *bases;
 };
 void audit_free(struct audit *a);
-/* Adds what one SPEC says. */
+/* Adds what one SPEC says, which must live as long as the audit; so must `name` below. */
 NODISCARD enum err_code audit_read(struct audit *a, const char *spec, struct err *e);
 /* The same of a folder, as fold `fold`. */
 NODISCARD enum err_code audit_read_sets(struct audit *a, const char *dir, int fold, struct err *e);

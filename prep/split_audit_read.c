@@ -18,6 +18,7 @@ enum { AUDIT_MAX_BYTES = 64 << 20, PART_FROM_FILE = -1, ACTOR_DIGITS = 4 };
 /* Where the entries of the file that is being read go. */
 struct target {
     struct audit *a;
+    const char *spec; /* as the caller named it, a loan of his */
     const char *path;
     int fold;
     int part; /* of every entry, or PART_FROM_FILE */
@@ -68,12 +69,14 @@ static void name_fold(struct audit *a, int fold, const char *name)
 }
 
 /* A new fold of that name; two files may have the same base name, so it is never looked up. */
-static enum err_code new_fold(struct audit *a, const char *name, const char *path, int *fold,
-                              struct err *e)
+static enum err_code new_fold(const struct target *t, const char *name, int *fold, struct err *e)
 {
+    struct audit *a = t->a;
+
     if (a->folds == AUDIT_MAX_FOLDS)
-        return err_set(e, ERR_DATA, "%s: more than %d folds", path, AUDIT_MAX_FOLDS);
+        return err_set(e, ERR_DATA, "%s: more than %d folds", t->path, AUDIT_MAX_FOLDS);
     *fold = a->folds++;
+    a->fold_spec[*fold] = t->spec;
     name_fold(a, *fold, name);
     return ERR_OK;
 }
@@ -254,7 +257,7 @@ static enum err_code read_manifest(struct target *t, const struct file_view *v, 
     for (int k = 0; snprintf(name, sizeof name, "fold%d", k), (column = tsv_column(m, name)) >= 0;
          k++) {
         if (k > 0)
-            TRY(new_fold(t->a, name, t->path, &fold, e));
+            TRY(new_fold(t, name, &fold, e));
         else
             name_fold(t->a, fold, name);
         TRY(add_column(t, m, who, column, fold, e));
@@ -331,7 +334,7 @@ static enum err_code read_json(struct target *t, const struct file_view *v, stru
             FAIL(err_set(e, ERR_DATA, "%s: JSON member '%s' is not an object of parts", t->path,
                          name));
         if (!first)
-            TRY(new_fold(t->a, name, t->path, &fold, e));
+            TRY(new_fold(t, name, &fold, e));
         else
             name_fold(t->a, fold, name);
         first = false;
@@ -347,57 +350,172 @@ out:
 /* A cell that is cut is still too long for a name. */
 enum { CELL_SIZE = AUDIT_NAME_SIZE + 1, MAX_COLUMNS = 256 };
 
-/* The column-th cell of a line, cut to CELL_SIZE - 1, without quotes and blanks around it; false
- * when the line has no such column. */
-static bool text_cell(char out[CELL_SIZE], const char *line, char delimiter, int column)
-{
-    size_t len;
+struct text {
+    char *copy; /* of the file, cut into lines */
+    char *cell; /* room for a whole line */
+    char delimiter;
+    int column;       /* of the parts, -1 = none */
+    const char *word; /* of a file that says no parts: the first word for a part in it */
+};
 
-    out[0] = '\0';
-    for (; column > 0 && line != NULL; column--)
-        line = (line = strchr(line, delimiter)) != NULL ? line + 1 : NULL;
-    if (line == NULL)
-        return false;
-    line += strspn(line, " \"'");
-    len = strcspn(line, (const char[]){delimiter, '\r', '"', '\'', '\0'});
-    while (len > 0 && line[len - 1] == ' ')
+/* The cell at p without its quotes (RFC 4180: "" is one of them; text behind them is kept), in
+ * `cell`, which has room for the line. Returns what ends it, the delimiter or the NUL, or NULL when
+ * the quotes do not end in this line. */
+static const char *read_cell(char *cell, const char *p, char delimiter)
+{
+    size_t n = 0;
+
+    p += strspn(p, " ");
+    if (*p == '"')
+        for (p++; *p != '"' || *++p == '"'; p++) {
+            if (*p == '\0')
+                return NULL;
+            cell[n++] = *p;
+        }
+    for (; *p != delimiter && *p != '\0'; p++)
+        cell[n++] = *p;
+    cell[n] = '\0';
+    return p;
+}
+
+/* Without blanks and single quotes around it, cut to CELL_SIZE - 1. */
+static const char *trim(char *cell)
+{
+    char *begin = cell + strspn(cell, " '");
+    size_t len = strlen(begin);
+
+    while (len > 0 && strchr(" \r'", begin[len - 1]) != NULL)
         len--;
-    snprintf(out, CELL_SIZE, "%.*s", (int)len, line);
-    return true;
+    begin[len < CELL_SIZE ? len : CELL_SIZE - 1] = '\0';
+    return begin;
 }
 
-/* Finds the column that a header line names for the part; -1 if none. */
-static int part_column(const char *header, char *delimiter)
+static bool names_parts(const char *cell)
 {
-    static const char *const names[] = {"part", "split", "subset", "set"};
-    char cell[CELL_SIZE];
+    static const char *const names[] = {AUDIT_PART_COLUMNS};
 
-    *delimiter = strchr(header, '\t') != NULL ? '\t' : strchr(header, ';') != NULL ? ';' : ',';
-    for (int c = 0; c < MAX_COLUMNS && text_cell(cell, header, *delimiter, c); c++) {
-        for (size_t i = 0; i < sizeof names / sizeof *names; i++)
-            if (strcasecmp(cell, names[i]) == 0)
-                return c;
+    for (size_t i = 0; i < sizeof names / sizeof *names; i++)
+        if (strcasecmp(cell, names[i]) == 0)
+            return true;
+    return false;
+}
+
+/* Finds the column that a header line names for the parts, under any delimiter. */
+static enum err_code find_column(const struct target *t, struct text *x, const char *header,
+                                 struct err *e)
+{
+    static const char delimiters[] = "\t;,";
+    char first[CELL_SIZE] = "";
+
+    for (const char *d = delimiters; *d != '\0' && x->column < 0; d++) {
+        const char *p = header;
+
+        for (int c = 0; c < MAX_COLUMNS; c++, p++) {
+            const char *cell;
+
+            if ((p = read_cell(x->cell, p, *d)) == NULL)
+                break;
+            cell = trim(x->cell);
+            if (names_parts(cell) && x->column >= 0)
+                return err_set(e, ERR_DATA,
+                               "%s:1: columns '%s' and '%s' may both say the part: leave one, or "
+                               "pass --audit PART=FILE,...",
+                               t->path, first, cell);
+            if (names_parts(cell)) {
+                snprintf(first, sizeof first, "%s", cell);
+                x->delimiter = *d;
+                x->column = c;
+            }
+            if (*p == '\0')
+                break;
+        }
     }
-    return -1;
+    return ERR_OK;
 }
 
-static enum err_code text_line(const struct target *t, const char *line, size_t number, int column,
-                               char delimiter, struct err *e)
+/* Of a file that names no column. */
+static char usual_delimiter(const char *line)
 {
-    char cell[CELL_SIZE];
+    return strchr(line, '\t') != NULL  ? '\t'
+           : strchr(line, ';') != NULL ? ';'
+           : strchr(line, ',') != NULL ? ','
+                                       : ' ';
+}
+
+/* What a cell says of a part, whatever its column is called; NULL when it is none of these words.
+ */
+static const char *part_word(const char *cell)
+{
+    static const char *const words[][2] = {
+        {"train", "train"},     {"training", "train"}, {"val", "val"},   {"valid", "val"},
+        {"validation", "val"},  {"dev", "val"},        {"test", "test"}, {"testing", "test"},
+        {"evaluation", "test"}, {"eval", "test"}};
+
+    for (size_t i = 0; i < sizeof words / sizeof *words; i++)
+        if (strcasecmp(cell, words[i][0]) == 0)
+            return words[i][1];
+    return NULL;
+}
+
+/* A file that is taken as one part and tells its clips apart itself is not one part. */
+static enum err_code check_word(const struct target *t, struct text *x, size_t number,
+                                const char *cell, struct err *e)
+{
+    const char *word = part_word(cell);
+
+    if (word == NULL)
+        return ERR_OK;
+    if (x->word == NULL)
+        x->word = word;
+    if (strcmp(word, x->word) == 0)
+        return ERR_OK;
+    return err_set(e, ERR_DATA,
+                   "%s:%zu: says '%s' where '%s' stood before, but no column is called "
+                   "%s: name it so, or pass --audit PART=FILE,...",
+                   t->path, number, word, x->word, AUDIT_PART_COLUMNS_TEXT);
+}
+
+/* Looks at every cell of a line that is not blank; *part becomes what the column says. */
+static enum err_code read_cells(const struct target *t, struct text *x, const char *line,
+                                size_t number, bool plain, int *part, struct err *e)
+{
+    bool header = number == 1 && x->column >= 0;
+    int n = 0;
+
+    for (const char *p = line;; p++, n++) {
+        const char *cell;
+
+        if ((p = read_cell(x->cell, p, x->delimiter)) == NULL)
+            FAIL(err_set(e, ERR_DATA,
+                         "%s:%zu: a quoted cell does not end in its line: close the quotes, and "
+                         "put no line end between them",
+                         t->path, number));
+        cell = trim(x->cell);
+        if (plain)
+            TRY(check_word(t, x, number, cell, e));
+        else if (n == x->column && !header)
+            TRY(part_named(t, cell, part, e));
+        if (*p == '\0')
+            break;
+    }
+    if (n < x->column)
+        FAIL(err_set(e, ERR_DATA, "%s:%zu: has no column %d, which the first line names", t->path,
+                     number, x->column + 1));
+out:
+    return e->code;
+}
+
+static enum err_code text_line(const struct target *t, struct text *x, const char *line,
+                               size_t number, bool plain, struct err *e)
+{
     bool found = false;
     int part = t->part;
 
     if (line[strspn(line, " \t\r")] == '\0')
         return ERR_OK;
-    if (part == PART_FROM_FILE && column >= 0) {
-        if (number == 1)
-            return ERR_OK;
-        if (!text_cell(cell, line, delimiter, column))
-            FAIL(err_set(e, ERR_DATA, "%s:%zu: has no column %d, which the first line names",
-                         t->path, number, column + 1));
-        TRY(part_named(t, cell, &part, e));
-    }
+    TRY(read_cells(t, x, line, number, plain, &part, e));
+    if (number == 1 && x->column >= 0)
+        goto out;
     TRY(add_text(t, line, t->fold, part, &found, e));
     if (!found && number > 1)
         FAIL(err_set(e, ERR_DATA, "%s:%zu: holds no clip name (NNNN_SSS_EEE_LV)", t->path, number));
@@ -407,34 +525,55 @@ out:
 
 static enum err_code read_text(struct target *t, const struct file_view *v, struct err *e)
 {
-    char *copy = NULL, delimiter = ',';
+    struct text x = {.column = -1};
+    bool plain = false;
     size_t number = 1;
-    int column = -1;
 
     if (memchr(v->data, '\0', v->len) != NULL)
         FAIL(err_set(e, ERR_DATA, "%s: is not text (holds a NUL byte)", t->path));
-    TRY(mem_array(&copy, v->len + 1, 1, t->path, e));
-    memcpy(copy, v->data, v->len);
-    for (char *line = copy, *next; line != NULL; line = next, number++) {
+    TRY(mem_array(&x.copy, v->len + 1, 1, t->path, e));
+    TRY(mem_array(&x.cell, v->len + 1, 1, t->path, e));
+    memcpy(x.copy, v->data, v->len);
+    for (char *line = x.copy, *next; line != NULL; line = next, number++) {
         next = strchr(line, '\n');
         if (next != NULL)
             *next++ = '\0';
-        if (number == 1)
-            column = part_column(line, &delimiter);
-        if (number == 1 && column < 0 && t->part == PART_FROM_FILE)
-            TRY(take_as_part(t, e));
-        TRY(text_line(t, line, number, column, delimiter, e));
+        if (number == 1) {
+            x.delimiter = usual_delimiter(line);
+            if (t->part == PART_FROM_FILE)
+                TRY(find_column(t, &x, line, e));
+            plain = t->part == PART_FROM_FILE && x.column < 0;
+            if (plain)
+                TRY(take_as_part(t, e));
+        }
+        TRY(text_line(t, &x, line, number, plain, e));
     }
 out:
-    free(copy);
+    free(x.copy);
+    free(x.cell);
     return e->code;
 }
 
 /* ---- one SPEC ---- */
 
-static enum err_code read_content(struct target *t, const struct file_view *v, struct err *e)
+/* A byte order mark, which spreadsheets write, is no part of the text. */
+static struct file_view without_mark(const struct file_view *v)
+{
+    static const char mark[] = "\xef\xbb\xbf";
+    const size_t len = sizeof mark - 1;
+    struct file_view text = *v;
+
+    if (v->len >= len && memcmp(v->data, mark, len) == 0) {
+        text.data += len;
+        text.len -= len;
+    }
+    return text;
+}
+
+static enum err_code read_content(struct target *t, const struct file_view *whole, struct err *e)
 {
     static const char ours[] = "#synib-";
+    struct file_view text = without_mark(whole), *v = &text; /* a loan: never freed */
     size_t before = t->a->count, at = 0;
 
     while (at < v->len && isspace(v->data[at]))
@@ -463,10 +602,10 @@ out:
 }
 
 /* PART=FILE,PART=FILE,...; cuts the copy up. */
-static enum err_code read_pairs(struct audit *a, char *spec, int fold, struct err *e)
+static enum err_code read_pairs(const struct target *whole, char *spec, struct err *e)
 {
     for (char *item = spec, *next; item != NULL; item = next) {
-        struct target t = {.a = a, .fold = fold};
+        struct target t = *whole;
         char *equals = strchr(item, '=');
 
         next = strchr(item, ',');
@@ -486,12 +625,12 @@ out:
 
 enum err_code audit_read(struct audit *a, const char *spec, struct err *e)
 {
-    struct target t = {.a = a, .path = spec, .part = PART_FROM_FILE};
+    struct target t = {.a = a, .spec = spec, .path = spec, .part = PART_FROM_FILE};
     struct stat st;
     char *copy = NULL;
 
     TRY(mem_string(&copy, spec, e));
-    TRY(new_fold(a, path_base(spec), spec, &t.fold, e));
+    TRY(new_fold(&t, path_base(spec), &t.fold, e));
     if (stat(spec, &st) == 0 && S_ISDIR(st.st_mode)) {
         TRY(audit_read_sets(a, spec, t.fold, e));
         goto out;
@@ -499,7 +638,7 @@ enum err_code audit_read(struct audit *a, const char *spec, struct err *e)
     /* A file whose own name holds '=' is still a file. */
     if (strchr(spec, '=') != NULL && access(spec, F_OK) != 0) {
         snprintf(a->fold[t.fold], AUDIT_NAME_SIZE, "%d", t.fold);
-        TRY(read_pairs(a, copy, t.fold, e));
+        TRY(read_pairs(&t, copy, e));
     } else {
         TRY(read_file(&t, e));
     }
@@ -511,10 +650,10 @@ out:
 enum err_code audit_read_mem(struct audit *a, const char *name, const void *data, size_t len,
                              struct err *e)
 {
-    struct target t = {.a = a, .path = name, .part = PART_FROM_FILE};
+    struct target t = {.a = a, .spec = name, .path = name, .part = PART_FROM_FILE};
     struct file_view v = {.data = data, .len = len};
 
-    TRY(new_fold(a, path_base(name), name, &t.fold, e));
+    TRY(new_fold(&t, path_base(name), &t.fold, e));
     TRY(read_content(&t, &v, e));
 out:
     return e->code;

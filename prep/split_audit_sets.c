@@ -384,15 +384,17 @@ static enum err_code audit_run(struct audited *x, const char *dir, struct err *e
 {
     char *data = NULL, *base[N_BASES] = {NULL};
     json_t *root = NULL, *bases;
-    const char *place[N_BASES + 1] = {NULL};
-    size_t n = 0;
+    const char *place[SPLIT_MAX_BASES + N_BASES + 1] = {NULL};
+    size_t given = 0, n = 0;
 
     TRY(run_json(&root, dir, e));
+    for (; x->bases != NULL && x->bases[given] != NULL && given < SPLIT_MAX_BASES; given++)
+        place[given] = x->bases[given];
     bases = json_object_get(root, "bases");
     for (size_t i = 0; i < json_array_size(bases) && n < N_BASES; i++)
         if (json_is_string(json_array_get(bases, i))) {
             TRY(path_join(&base[n], dir, json_string_value(json_array_get(bases, i)), e));
-            place[n] = base[n];
+            place[given + n] = base[n];
             n++;
         }
     TRY(path_join(&data, dir, json_string_value(json_object_get(root, "data")), e));
@@ -410,7 +412,7 @@ out:
 
 enum err_code audit_read_sets(struct audit *a, const char *dir, int fold, struct err *e)
 {
-    struct audited x = {.a = a, .fold = fold, .dir = dir};
+    struct audited x = {.a = a, .fold = fold, .dir = dir, .bases = a->bases};
 
     if (has(dir, "run.json"))
         return audit_run(&x, dir, e);

@@ -98,8 +98,8 @@ enum err_code dataset_base_open(struct shard_set **out, const char *what, const 
         FAIL(err_set(
             e, system_refused(&s.unreadable) ? s.unreadable.code : ERR_DATA,
             "%s: its %s base set (content digest %.16s...) is neither in the folders given "
-            "by --base nor in or beside %s or the three folders above: name its folder with "
-            "--base%s%s",
+            "for it nor in or beside %s or the three folders above: link it into one of these, or "
+            "name its folder with --base where the tool has it%s%s",
             dir, what, digest, dir, s.unreadable.code != ERR_OK ? "; could not be read: " : "",
             s.unreadable.text));
     TRY(shard_set_open(out, s.found, e));

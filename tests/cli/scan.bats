@@ -111,11 +111,40 @@ sums() {
     touch corpus/VideoFlash/notes.txt
     run "$BIN/synib-scan" corpus -o clips.tsv --media none
     [ "$status" -eq 3 ]
-    [[ "$output" == *"VideoFlash: 1 files are not named *.flv and were ignored"* ]]
+    [[ "$output" == *"VideoFlash: 1 files are not named *.flv and were ignored: notes.txt"* ]]
     grep -q '^tab\\x09here\\x5c	' clips.tsv
     [[ "$output" == *'rejected tab\x09here\x5c: '* ]]
     run "$BIN/synib-split" clips.tsv --scheme kfold --dry-run
     [[ ! "$output" =~ clips.tsv:[0-9] ]]
+}
+
+@test "clips of the digest list that are absent are named, also with -q" {
+    for ext in flv wav; do mv corpus/*/"$clip.$ext" .; done
+    run --separate-stderr "$BIN/synib-scan" corpus -q -o clips.tsv --json
+    [ "$status" -eq 0 ]
+    [ "$stderr" = "synib-scan: warning: 1 clips of corpus/media.tsv are not in this corpus: $clip" ]
+    [ "$(jq -c '[.absent, .ignored]' <<<"$output")" = "[1,0]" ]
+    names=$(ls corpus/AudioWAV/ | sed -n 's/\.wav$//p' | head -7 | LC_ALL=C sort)
+    for name in $names; do rm corpus/*/"$name".*; done
+    run "$BIN/synib-scan" corpus -q -o clips.tsv --force
+    echo "$output"
+    [[ "$output" == *"8 clips of corpus/media.tsv are not in this corpus: 1001_"*", 1001_"*", 1001_"*", 1001_"*", 1001_"*", ..." ]]
+    [ "${#lines[@]}" -eq 1 ]
+}
+
+@test "a clip in capitals is no clip, and is named, also with -q" {
+    mv "corpus/VideoFlash/$clip.flv" "corpus/VideoFlash/$clip.FLV"
+    mv "corpus/AudioWAV/$clip.wav" "corpus/AudioWAV/$clip.Wav"
+    mkdir corpus/AudioWAV/old
+    touch "corpus/AudioWAV/$(printf 'x%.0s' {1..200})"
+    run --separate-stderr "$BIN/synib-scan" corpus -q -o clips.tsv --json
+    echo "$stderr"
+    [ "$status" -eq 0 ]
+    [[ "$stderr" == *"VideoFlash: 1 files end in other letters than the small ones of .flv and were ignored: $clip.FLV: rename them"* ]]
+    [[ "$stderr" == *"AudioWAV: 1 files end in other letters than the small ones of .wav and were ignored: $clip.Wav: rename them"* ]]
+    [[ "$stderr" == *"AudioWAV: 2 files are not named *.wav and were ignored: old, xxxx"*"xxx~"* ]]
+    [[ "$stderr" == *"1 clips of corpus/media.tsv are not in this corpus: $clip"* ]]
+    [ "$(jq -c '[.absent, .ignored]' <<<"$output")" = "[1,4]" ]
 }
 
 @test "known issues: the shipped list applies to CREMA-D, another by --issues" {
@@ -145,6 +174,7 @@ sums() {
     done <<'TABLE'
 2|ROOT: missing|-o out.tsv
 2|-o: missing|corpus
+2|--no-verify: not with --media none|corpus --media none --no-verify -o out.tsv
 4|holds no VideoFlash|empty -o out.tsv
 1|bare/VideoFlash: cannot open|bare -o out.tsv
 1|nowhere: cannot open|nowhere -o out.tsv

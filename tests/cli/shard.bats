@@ -156,6 +156,37 @@ flip() {
     [ ! -e tall.jpg ]
 }
 
+@test "an option that a command does not take is refused, all commands against all options" {
+    takes() { # command options...
+        case "$1" in
+        dump) echo "--split --base --sample --clip" ;;
+        export) echo "--split --base --to -o" ;;
+        contact-sheet) echo "--split --base --count --columns -o" ;;
+        *) echo "--split --base" ;;
+        esac
+    }
+    for command in ls dump verify stat diff export contact-sheet; do
+        for option in "--split train" "--base video" "--sample 0" "--clip x" "--to npy" "--count 2" "--columns 2" "-o refused"; do
+            name=${option%% *}
+            targets=audio
+            [ "$command" != diff ] || targets="audio audio"
+            if [[ " $(takes $command) " == *" $name "* ]]; then
+                continue
+            fi
+            run "$BIN/synib-shard" $command $targets $option
+            echo "$command $option: $status $output"
+            [ "$status" -eq 2 ]
+            [[ "$output" == "synib-shard: $command: takes no $name"* ]]
+            [ "${#lines[@]}" -eq 1 ]
+        done
+    done
+    [ ! -e refused ]
+    for line in "ls audio --base ." "dump audio --sample 1 --base ." "stat audio --base ." "diff audio audio --base ." \
+        "verify audio --base ." "export audio --to npy --base . -o taken" "contact-sheet video --count 1 --columns 1 --base . -o taken.jpg"; do
+        "$BIN/synib-shard" $line
+    done
+}
+
 @test "what is not ours is refused in one line" {
     mkdir -p empty
     for target in empty /etc/hostname /dev/null nowhere corpus; do

@@ -125,8 +125,10 @@ TABLE
         f1=$("$BIN/synib-eval" -q "out/fold0/$train/seed0/uni-audio" out/fold0/benchmark --json | jq .f1.irony)
         awk -F'\t' -v t=$train -v f1="$f1" '$2 == t { d = $8 - f1; exit !(d * d < 1e-8) }' out/shortcut.tsv
     done
-    # The audit takes predictions of swapped samples as it takes any list of clips.
-    "$BIN/synib-split" --audit train=out/fold0/same-actor+reference/seed0/uni-audio/on-same-actor/predictions.tsv
+    # The audit takes predictions of swapped samples as it takes any list of clips; one part alone is no audit.
+    run "$BIN/synib-split" --audit train=out/fold0/same-actor+reference/seed0/uni-audio/on-same-actor/predictions.tsv
+    [ "$status" -eq 4 ]
+    [[ "$output" == *"  train "*" clips "*"has only part 'train', so nothing was compared"* ]]
     cp out/shortcut.tsv before.tsv
     stamp=$(stat -c %Y.%s out/fold0/reference/seed0/uni-audio/last.safetensors)
     [ "$(shortcut | grep -c synib-)" -eq 0 ]

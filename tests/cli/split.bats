@@ -132,6 +132,56 @@ make_clips() {
     [[ "$output" == *"1001: 1 clips in train, 1 clips in test"* ]]
 }
 
+@test "audit: a split whose parts nobody could read never passes, whatever its form" {
+    clips=$'1001_IEO_ANG_HI,train\n1001_IEO_HAP_HI,test'
+    printf 'clip,partition\n%s\n' "$clips" >partition.csv
+    printf '\xef\xbb\xbfpart,clip\r\ntrain,1001_IEO_ANG_HI\r\ntest,1001_IEO_HAP_HI\r\n' >bom.csv
+    printf 'clip,text,part\n1001_IEO_ANG_HI,"Yes, it is",train\n1001_IEO_HAP_HI,"No, ""it"" is",test\n' >quoted.csv
+    for file in partition bom quoted; do
+        run --separate-stderr "$BIN/synib-split" --audit $file.csv --json
+        echo "$file: $status $output $stderr"
+        [ "$status" -eq 4 ]
+        [ "$(jq -c '[.leak, .folds[0].speakers_in_several_parts[0]]' <<<"$output")" = \
+            '[true,{"actor":1001,"clips":{"train":1,"test":1}}]' ]
+    done
+    printf 'clip,fold\n1001_IEO_ANG_HI,1\n1001_IEO_HAP_HI,2\n' >fold.csv
+    printf 'clip,is_train\n1001_IEO_ANG_HI,1\n1001_IEO_HAP_HI,0\n' >is_train.csv
+    printf 'clip,part\n1001_IEO_ANG_HI,train\n1002_IEO_ANG_HI,test\n' >good.csv
+    printf '1001_IEO_ANG_HI\n' >train.csv
+    printf '1001_IEO_ANG_HI train\n1001_IEO_HAP_HI train\n' >blanks.txt
+    printf '#synib-clips 1\nclip\n1001_IEO_ANG_HI\n' >clips.tsv
+    printf '["1001_IEO_ANG_HI"]' >list.json
+    for args in fold.csv is_train.csv train.csv blanks.txt clips.tsv list.json "good.csv train.csv"; do
+        run --separate-stderr "$BIN/synib-split" --audit $args --json
+        echo "$args: $status $output $stderr"
+        [ "$status" -eq 4 ]
+        [ "$(jq .leak <<<"$output")" = null ]
+        [[ "$stderr" == "synib-split: ${args##* }: does not say parts (no column is called part, partition, split, subset or set), so nothing was compared: name the file of every part: --audit PART=FILE,PART=FILE or"* ]]
+    done
+    printf '{"1": {"train": ["1001_IEO_ANG_HI"], "test": ["1002_IEO_ANG_HI"]}, "2": {"test": ["1002_IEO_ANG_HI"]}}' >folds.json
+    printf '{"1": {"train": ["1001_IEO_ANG_HI"], "test": []}}' >empty.json
+    printf 'clip,text,part\n1001_IEO_ANG_HI,"two\nlines",train\n' >open.csv
+    while IFS='|' read -r words args; do
+        run --separate-stderr "$BIN/synib-split" --audit $args
+        echo "$args: $status $output $stderr"
+        [ "$status" -eq 4 ]
+        [[ "$stderr" == *"$words"* ]]
+    done <<'TABLE'
+train=train.csv: has only part 'train', so nothing was compared: name all parts|train=train.csv
+folds.json: has only part 'test' in fold 2, so nothing was compared|folds.json
+empty.json: has only part 'train', so nothing was compared|empty.json
+open.csv:2: a quoted cell does not end in its line: close the quotes|open.csv
+TABLE
+    for kind in 'clip,phase' 'clip,part,split' 'clip part'; do
+        printf '%s\n%s\n' "$kind" "${clips//,/${kind:4:1}}" >word.csv
+        run "$BIN/synib-split" --audit train.csv word.csv
+        echo "$kind: $output"
+        [ "$status" -eq 4 ]
+        [[ "$output" == *"word.csv:"[13]": "* ]]
+        [ "${#lines[@]}" -eq 1 ]
+    done
+}
+
 @test "audit: the authors' JSON shape, several folds" {
     cat >splits.pkl <<'JSON'
 
@@ -169,6 +219,11 @@ JSON
 2|CLIPS: missing|--scheme kfold -o out.tsv
 2|-o: missing|clips.tsv --scheme kfold
 2|--audit: takes no -o|--audit label.tsv -o out.tsv
+2|--audit: takes no --scheme: it reports what the files say|--audit label.tsv --scheme reference
+2|--audit: takes no --fold:|--fold 0 --audit label.tsv
+2|--audit: takes no --folds:|--audit label.tsv --folds 3
+2|--media: only with --audit|--media nosuch -o out.tsv
+2|--base: only with --audit|clips.tsv --base nosuch -o out.tsv
 2|--folds|clips.tsv --scheme kfold --folds 2 -o out.tsv
 2|--folds: only with --scheme kfold, not with 'reference'|clips.tsv --folds 9 -o out.tsv
 2|--fold: 5 is not 0 to 4|clips.tsv --scheme kfold --fold 5 -o out.tsv
@@ -194,8 +249,27 @@ TABLE
     run "$BIN/synib-split" clips.tsv --scheme mine.tsv -o split.tsv
     [ "$status" -eq 3 ]
     [[ "$output" == *"dropped 1050 (test): has no accepted clip"* ]]
-    [[ "$output" == *"mine.tsv: leaves out 5 accepted clips"* ]]
+    [[ "$output" == *"mine.tsv: leaves out 5 accepted clips: it does not name 3 actors (1003, 1004, 1005): mark"* ]]
     [ "$(wc -l <split.tsv)" -eq 8 ]
+}
+
+@test "an actor whom a table does not name is told under -q and --json, one marked - is not" {
+    make_clips
+    printf '#synib-folds 1\nactor\tpart\n1001\ttrain\n1002\tval\n1006\ttest\n1005\t-\n1004\t-\n' >mine.tsv
+    run --separate-stderr "$BIN/synib-split" -q clips.tsv --scheme mine.tsv -o split.tsv --json
+    [ "$status" -eq 0 ]
+    [ "$(grep 'mine.tsv' <<<"$stderr")" = "synib-split: warning: mine.tsv: leaves out 1 accepted clips: it does not name 1 actors (1003): mark them - if that is meant" ]
+    [ "$(jq -c .left_out <<<"$output")" = '{"marked_clips":4,"absent_clips":1,"absent":["1003"]}' ]
+    printf '1003\t-\n' >>mine.tsv
+    run --separate-stderr "$BIN/synib-split" -q clips.tsv --scheme mine.tsv -o again.tsv --json
+    [ "$status" -eq 0 ]
+    [[ "$stderr" != *mine.tsv* ]]
+    [ "$(jq -c .left_out <<<"$output")" = '{"marked_clips":5,"absent_clips":0,"absent":[]}' ]
+    cmp split.tsv again.tsv
+    { printf '#synib-folds 1\nclip\tpart\n'; printf '%s_DFA_NEU_XX\t%s\n' 1001 train 1002 val 1006 test; } >mine.tsv
+    run "$BIN/synib-split" -q clips.tsv --scheme mine.tsv -o clipwise.tsv
+    [ "$status" -eq 0 ]
+    [[ "$output" == *"8 accepted clips: it does not name 8 clips (1001_DFA_HAP_XX, 1002_DFA_HAP_XX, 1003_DFA_NEU_XX, 1004_DFA_HAP_XX, 1004_DFA_NEU_XX, ...): mark"* ]]
 }
 
 @test "every wrong part of a table is told, also behind rows that nobody uses" {

@@ -280,7 +280,8 @@ static void test_unreadable_bases(void **state)
     write_overlay(dir, &o);
     make_dir(state, "first/set");
     put(state, "file", "no folder");
-    ASSERT_FAILS(dataset_open(&d, *state, "train", none, &e), e, ERR_DATA, "name its folder with");
+    ASSERT_FAILS(dataset_open(&d, *state, "train", none, &e), e, ERR_DATA,
+                 "link it into one of these, or name its folder with --base where the tool has it");
     ASSERT_FAILS(dataset_open(&d, *state, "train", only_file, &e), e, ERR_IO,
                  "could not be read: ");
     assert_int_equal(dataset_open(&d, *state, "train", only_file, &e), ERR_IO);

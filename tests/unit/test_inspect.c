@@ -327,6 +327,13 @@ static void test_checkpoints(void **state)
     opt.command = INSPECT_CONTACT_SHEET;
     free(run(opt, &e));
     ASSERT_FAILS(e.code, e, ERR_DATA, "is a checkpoint");
+    opt = command(INSPECT_DUMP, a, NULL);
+    opt.sample = 0;
+    free(run(opt, &e));
+    ASSERT_FAILS(e.code, e, ERR_USAGE, "holds tensors, not samples: leave out --sample");
+    opt.clip = "x";
+    free(run(opt, &e));
+    ASSERT_FAILS(e.code, e, ERR_USAGE, "leave out --clip");
     ASSERT_OK(tensorfile_open(&f, b, &e), e);
     at = tensorfile_offset(f, 0);
     tensorfile_close(f);

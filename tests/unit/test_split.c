@@ -219,7 +219,7 @@ static void test_user_table(void **state)
     struct corpus c;
     struct err e = {0};
     struct drop_list dropped = {0};
-    size_t left;
+    struct left_out left;
 
     read_corpus(&c, *state, 4);
     ASSERT_OK(split_by_table(&t, &c, path, 1, &left, &dropped, &e), e);
@@ -227,8 +227,11 @@ static void test_user_table(void **state)
     assert_string_equal(t.scheme, "table");
     for (size_t i = 0; i < t.count; i++)
         assert_int_equal(t.row[i].part, t.row[i].actor == 1001 ? PART_TEST : PART_TRAIN);
-    assert_int_equal(t.count + left, c.accepted);
-    assert_true(left > 0);
+    assert_int_equal(t.count + left.marked + left.absent, c.accepted);
+    assert_true(left.actors && left.marked > 0 && left.absent > 0);
+    assert_int_equal(left.names, 1);
+    assert_string_equal(left.name[0], "1004");
+    left_out_free(&left);
     split_table_free(&t);
     ASSERT_FAILS(split_by_table(&t, &c, path, 2, &left, &dropped, &e), e, ERR_DATA,
                  "no column 'fold2'");
@@ -236,6 +239,11 @@ static void test_user_table(void **state)
     path = put(*state, "f.tsv", "#synib-folds 1\nclip\tpart\n1001_DFA_NEU_XX\ttrain\n");
     ASSERT_OK(split_by_table(&t, &c, path, -1, &left, &dropped, &e), e);
     assert_int_equal(t.count, 1);
+    assert_true(!left.actors && left.marked == 0 && left.absent == c.accepted - 1);
+    assert_int_equal(left.names, left.absent);
+    for (size_t i = 1; i < left.names; i++)
+        assert_true(strcmp(left.name[i - 1], left.name[i]) < 0);
+    left_out_free(&left);
     split_table_free(&t);
     free(path);
     assert_int_equal(dropped.count, 0);
@@ -243,6 +251,7 @@ static void test_user_table(void **state)
     ASSERT_OK(split_by_table(&t, &c, path, -1, &left, &dropped, &e), e);
     assert_int_equal(dropped.count, 1);
     assert_string_equal(dropped.item[0].key, "1077");
+    left_out_free(&left);
     split_table_free(&t);
     free(path);
     path = put(*state, "f.tsv",
@@ -253,6 +262,7 @@ static void test_user_table(void **state)
     assert_int_equal(dropped.count, 3);
     assert_string_equal(dropped.item[1].reason, "broken");
     assert_string_equal(dropped.item[2].reason, "is not in the clips manifest");
+    left_out_free(&left);
     split_table_free(&t);
     drop_list_free(&dropped);
     free(path);
@@ -405,7 +415,8 @@ static void test_audit_counts(void **state)
     char *json = put(*state, "s.json",
                      "{\"1\": {\"train\": [\"1001_DFA_ANG_XX\", \"1001_DFA_SAD_XX\"], \"test\": "
                      "[\"1003_DFA_ANG_XX\", \"1003_DFA_SAD_XX\", \"1004_DFA_SAD_XX\"]}, \"2\": "
-                     "{\"test\": [\"1003_DFA_ANG_XX\", \"1003_DFA_HAP_XX\"]}}");
+                     "{\"train\": [\"1001_DFA_ANG_XX\"], \"test\": "
+                     "[\"1003_DFA_ANG_XX\", \"1003_DFA_HAP_XX\"]}}");
     char *media = put(*state, "media.tsv",
                       "#synib-media 1\nclip\twav_sha256\n1001_DFA_ANG_XX\ta\n"
                       "1001_DFA_SAD_XX\ta\n1003_DFA_ANG_XX\ta\n1003_DFA_SAD_XX\tb\n"

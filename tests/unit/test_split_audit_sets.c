@@ -156,8 +156,8 @@ static void write_world(const struct world *w, const char *root)
     free(a);
 }
 
-/* Audits; the report is *text, the caller's. */
-static enum err_code audit(const char *dir, char **text, struct err *e)
+/* Audits; the report is *text, the caller's. `base` is what --base names, or NULL. */
+static enum err_code audit_with(const char *dir, const char *base, char **text, struct err *e)
 {
     struct split_options opt = SPLIT_OPTIONS_DEFAULT;
     size_t len;
@@ -166,11 +166,17 @@ static enum err_code audit(const char *dir, char **text, struct err *e)
     opt.manifests = SOURCE_DIR "/manifests";
     opt.media = "none";
     opt.audit[opt.audits++] = dir;
+    opt.base[0] = base;
     opt.out = open_memstream(text, &len);
     assert_non_null(opt.out);
     code = split_run(&opt, e);
     assert_int_equal(fclose(opt.out), 0);
     return code;
+}
+
+static enum err_code audit(const char *dir, char **text, struct err *e)
+{
+    return audit_with(dir, NULL, text, e);
 }
 
 /* Without anger and disgust: one of twelve clips of four emotions is rate 0.25 (of six it would be
@@ -385,12 +391,73 @@ static void test_runs(void **state)
     free(none);
 }
 
+/* ---- bases elsewhere, and parts that are missing ---- */
+
+static void move(const char *from_dir, const char *to_dir, const char *name)
+{
+    char *from = scratch_path(from_dir, name), *to = scratch_path(to_dir, name);
+
+    assert_int_equal(rename(from, to), 0);
+    free(from);
+    free(to);
+}
+
+static void test_base(void **state)
+{
+    char *data = scratch_path(*state, "deep/a/b/c/data"), *far = scratch_path(*state, "far");
+    char *run = scratch_path(*state, "deep/a/b/c/run"), *text = NULL;
+    char train[65], val[65];
+    struct world w;
+    struct err e = {0};
+
+    world_init(&w);
+    write_world(&w, data);
+    content_of(data, "train", train);
+    content_of(data, "val", val);
+    write_run(run, train, val);
+    ASSERT_OK(dir_make(far, &e), e);
+    move(data, far, "video");
+    move(data, far, "audio");
+    ASSERT_FAILS(audit(data, &text, &e), e, ERR_DATA, "name its folder with --base");
+    free(text);
+    ASSERT_OK(audit_with(data, far, &text, &e), e);
+    assert_null(strstr(text, "fault:"));
+    free(text);
+    ASSERT_OK(audit_with(run, far, &text, &e), e);
+    free(text);
+    free(data);
+    free(far);
+    free(run);
+}
+
+static void test_one_split(void **state)
+{
+    char *data = scratch_path(*state, "data"), *away = scratch_path(*state, "away"), *text = NULL;
+    struct world w;
+    struct err e = {0};
+
+    world_init(&w);
+    w.materialise = true;
+    write_world(&w, data);
+    ASSERT_OK(dir_make(away, &e), e);
+    move(data, away, "train");
+    move(data, away, "val");
+    ASSERT_FAILS(audit(data, &text, &e), e, ERR_DATA,
+                 "/data: has only part 'test', so nothing was compared: name all parts");
+    assert_non_null(strstr(text, "speakers in more than one part: not compared"));
+    free(text);
+    free(data);
+    free(away);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(test_sound, scratch_setup, scratch_teardown),
         cmocka_unit_test_setup_teardown(test_planted, scratch_setup, scratch_teardown),
         cmocka_unit_test_setup_teardown(test_runs, scratch_setup, scratch_teardown),
+        cmocka_unit_test_setup_teardown(test_base, scratch_setup, scratch_teardown),
+        cmocka_unit_test_setup_teardown(test_one_split, scratch_setup, scratch_teardown),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -196,7 +196,8 @@ static size_t check_leaky_table(const struct drawn *d, struct rng *r, const char
     struct drop_list dropped = {0};
     struct split_table t;
     struct corpus c;
-    size_t left, leaks, found = 0;
+    size_t leaks, found = 0;
+    struct left_out left;
     struct err e = {0};
 
     for (int i = 0; i < d->rows; i++)
@@ -212,6 +213,7 @@ static size_t check_leaky_table(const struct drawn *d, struct rng *r, const char
                      leaks > 0 ? ERR_DATA : ERR_OK);
     assert_int_equal(found, leaks);
     err_clear(&e);
+    left_out_free(&left);
     drop_list_free(&dropped);
     split_table_free(&t);
     corpus_free(&c);
