@@ -2,6 +2,7 @@
 #include "train/train.h"
 
 #include "common/base/mem.h"
+#include "train/config_effect.h"
 #include "train/unimodal.h"
 
 #include <errno.h>
@@ -169,6 +170,37 @@ static void note_unused(const struct train_options *opt, const struct method *me
         log_note(&opt->cli.log, "--mask %s: method %s has no use for it", opt->mask, method->name);
 }
 
+/* "--set KEY=VALUE" or "--mask KIND": used by the method, but not as the other settings stand.
+ * Values of the preset are nobody's mistake. */
+static enum err_code warn_unused(const struct train_options *opt, const struct trainer_options *o,
+                                 struct err *e)
+{
+    const struct config_given given = {
+        .preset = opt->preset,
+        .mask = opt->mask,
+        .set = opt->set,
+        .method = o->method,
+        .config = &o->config,
+        .targets = data_classes(o->train) > 0 ? TARGETS_CLASSES : TARGETS_NUMBERS,
+    };
+    const char *needs;
+
+    for (int i = 0; opt->set[i] != NULL; i++) {
+        if ((config_scopes(opt->set[i]) & o->method->scopes) == 0)
+            continue; /* note_unused */
+        TRY(config_given_needs(&needs, &given, opt->set[i], e));
+        if (needs != NULL)
+            log_warn(&opt->cli.log, "--set %s: has no effect without %s", opt->set[i], needs);
+    }
+    if (opt->mask == NULL || (o->method->scopes & SCOPE_MASKS) == 0)
+        goto out;
+    TRY(config_given_needs(&needs, &given, "mask.kind", e));
+    if (needs != NULL)
+        log_warn(&opt->cli.log, "--mask %s: has no effect without %s", opt->mask, needs);
+out:
+    return e->code;
+}
+
 static enum err_code fill_places(struct run_places *p, const struct train_options *opt,
                                  struct err *e)
 {
@@ -256,6 +288,7 @@ enum err_code train_run(const struct train_options *opt, struct err *e)
     TRY(network_fits(o.method, &o.config, &traits, e));
     o.train = train;
     o.val = val;
+    TRY(warn_unused(opt, &o, e));
     log_note(&opt->cli.log, "%s: %lld training and %lld validation samples, method %s, seed %llu",
              opt->data, (long long)data_count(train), (long long)data_count(val), o.method->name,
              (unsigned long long)o.seed);

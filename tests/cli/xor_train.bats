@@ -285,6 +285,22 @@ TABLE
     [[ "$output" == *"--mask oracle: method vanilla has no use for it"* ]]
 }
 
+@test "a setting without effect beside the others is warned of, one of the preset is not" {
+    run --separate-stderr "$BIN/synib-train" -q pid -p xor-pid -m synib --mask random --set optim.epochs=1 \
+        --set mask.net_width=12 --set mask.p=0.3 --set mask.ema_momentum=0.5 -o unused
+    [ "$status" -eq 0 ]
+    [ "$stderr" = "synib-train: warning: --set mask.net_width=12: has no effect without mask.kind = learned-mlp
+synib-train: warning: --set mask.ema_momentum=0.5: has no effect without mask.fill = ema" ]
+    run --separate-stderr "$BIN/synib-train" -q pid -p xor-pid -m synib --mask learned-mlp --set optim.epochs=1 \
+        --set mask.net_width=12 --set mask.fill=ema --set mask.ema_momentum=0.5 -o used
+    [ "$status" -eq 0 ]
+    [ -z "$stderr" ]
+    run --separate-stderr "$BIN/synib-train" -q pid -p xor-pid -m synib --mask random --set optim.epochs=1 \
+        --set synib.lambda=0 -o nothing-masked
+    [ "$status" -eq 0 ]
+    [ "$stderr" = "synib-train: warning: --mask random: has no effect without synib.lambda > 0, or synib.masked_ce > 0 with synib.ce_masks = same" ]
+}
+
 @test "a preset of vectors on pictures and sound: exit 2, one line" {
     "$BIN/synib-synth" -q -o raw --actors 3 --sentences 1 --seed 1
     "$BIN/synib-scan" -q raw -o clips.tsv
