@@ -6,6 +6,7 @@
 #include "train/unimodal.h"
 
 #include <errno.h>
+#include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -226,19 +227,25 @@ out:
     return e->code;
 }
 
-static void report(const struct train_options *opt, const struct run_summary *s)
+static void report(const struct train_options *opt, const struct trainer_options *o,
+                   const struct run_summary *s)
 {
+    double score = s->state.best_accuracy;
+    char number[32] = "null"; /* JSON has none that is not finite */
+
+    if (isfinite(score))
+        snprintf(number, sizeof number, "%.9g", score);
     if (opt->cli.json)
         printf("{\"method\": \"%s\", \"epochs\": %lld, \"steps\": %lld, \"best_epoch\": %lld, "
-               "\"val_accuracy\": %.9g, \"was_done\": %s}\n",
+               "\"%s\": %s, \"was_done\": %s}\n",
                opt->method, (long long)s->state.epoch, (long long)s->state.step,
-               (long long)s->state.best_epoch, s->state.best_accuracy,
-               s->was_done ? "true" : "false");
+               (long long)s->state.best_epoch, data_classes(o->val) > 0 ? "val_accuracy" : "val_r2",
+               number, s->was_done ? "true" : "false");
     log_note(&opt->cli.log,
-             "%s: %s: %lld epochs, %lld steps, best validation accuracy %.4f after "
-             "epoch %lld",
-             opt->out, s->was_done ? "was finished already" : "finished", (long long)s->state.epoch,
-             (long long)s->state.step, s->state.best_accuracy, (long long)s->state.best_epoch);
+             "%s: %s: %lld epochs, %lld steps, best validation %s %.4f after epoch %lld", opt->out,
+             s->was_done ? "was finished already" : "finished", (long long)s->state.epoch,
+             (long long)s->state.step, trainer_score_name(o->val), score,
+             (long long)s->state.best_epoch);
 }
 
 /* With data open and the folder locked. */
@@ -255,7 +262,7 @@ static enum err_code train_locked(const struct train_options *opt, struct traine
     if (method_needs_unimodal(o->method, &o->config))
         TRY(get_unimodal(o, &places, opt, e));
     TRY(trainer_run(o, &summary, e));
-    report(opt, &summary);
+    report(opt, o, &summary);
 out:
     run_places_free(&places);
     return e->code;

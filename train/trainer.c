@@ -268,6 +268,11 @@ static double accuracy_of(const struct evaluation *ev)
     return ev->classes > 0 ? confusion_accuracy(&ev->confusion) : ev->r2;
 }
 
+const char *trainer_score_name(const struct data *data)
+{
+    return data_classes(data) > 0 ? "accuracy" : "R^2";
+}
+
 double selection_score(const struct config *c, const struct data *data, const struct evaluation *ev)
 {
     int synergy = data_synergy(data);
@@ -310,7 +315,7 @@ static void note_epoch(const struct trainer *t, const struct evaluation *ev, boo
         snprintf(more, sizeof more, ", irony F1 %.4f", confusion_f1(&ev->confusion, LABEL_IRONY));
     log_note(t->opt->log, "%s: epoch %lld, step %lld: validation %s %.4f%s%s", t->opt->method->name,
              (long long)t->state.epoch + 1, (long long)t->state.step,
-             ev->classes > 0 ? "accuracy" : "R^2", accuracy_of(ev), more, best ? " (best)" : "");
+             trainer_score_name(t->opt->val), accuracy_of(ev), more, best ? " (best)" : "");
 }
 
 static void forget_epoch(struct run_state *st)

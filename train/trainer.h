@@ -59,6 +59,9 @@ const char *trainer_epochs_csv(const struct trainer *t);
 const char *trainer_ntk_csv(const struct trainer *t);
 void trainer_close(struct trainer *t);
 
+/* What run_state.best_accuracy is: "accuracy", or "R^2" where numbers are predicted. */
+const char *trainer_score_name(const struct data *data);
+
 /* What an evaluation counts for selection, by select.metric: larger is better. */
 double selection_score(const struct config *c, const struct data *data,
                        const struct evaluation *ev);

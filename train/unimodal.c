@@ -82,9 +82,9 @@ static enum err_code train_there(const struct unimodal_request *r, int which, co
         run_matches(dir, &o, &state, &why) != ERR_OK)
         o.force = true;
     TRY(trainer_run(&o, &summary, e));
-    log_note(o.log, "%s: %s, best validation accuracy %.4f after epoch %lld", dir,
-             summary.was_done ? "reused" : "trained", summary.state.best_accuracy,
-             (long long)summary.state.best_epoch);
+    log_note(o.log, "%s: %s, best validation %s %.4f after epoch %lld", dir,
+             summary.was_done ? "reused" : "trained", trainer_score_name(o.val),
+             summary.state.best_accuracy, (long long)summary.state.best_epoch);
 out:
     run_lock_release(&lock);
     return e->code;

@@ -204,6 +204,15 @@ END
     [ "$(sed -n 2p reg-out/predictions.tsv | tr '\t' ' ')" = "sample source target_0 mean_0 log_variance_0" ]
     awk -F'\t' 'NR > 2 { s += ($4 - $3) ^ 2; n++ } END { printf "%.5f\n", s / n }' reg-out/predictions.tsv >again
     jq '.mse' reg.json | xargs printf '%.5f\n' | cmp - again
+    # what is reported at the end is R^2 too; of classes it is accuracy
+    run --separate-stderr "$BIN/synib-train" reg -p xor-regression -m vanilla --set optim.epochs=1 --json -o reg-told
+    [ "$status" -eq 0 ]
+    [[ "$stderr" == *"best validation R^2 "* && "$stderr" != *accuracy* ]]
+    jq -e --argjson r2 "$(awk -F, 'NR == 1 { for (i = 1; i <= NF; i++) col[$i] = i } END { print $col["val_r2"] }' reg-told/epochs.csv)" \
+        '.val_r2 == $r2 and (has("val_accuracy") | not)' <<<"$output"
+    run --separate-stderr "$BIN/synib-train" pid -p xor-pid -m vanilla --set optim.epochs=1 --json -o pid-told
+    [[ "$stderr" == *"best validation accuracy "* ]]
+    jq -e 'has("val_accuracy") and (has("val_r2") | not)' <<<"$output"
 }
 
 @test "three modalities" {
