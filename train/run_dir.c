@@ -17,6 +17,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/file.h>
+#include <sys/stat.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -78,6 +79,12 @@ static enum err_code wait_for_lock(const struct run_lock *lock, const char *path
     return ERR_OK;
 }
 
+static enum err_code lock_taken(const char *dir, struct err *e)
+{
+    return err_set(e, ERR_EXISTS,
+                   "%s: another process is at work here: wait for it or give another folder", dir);
+}
+
 enum err_code run_lock_take(struct run_lock *lock, const char *dir, const char *name, bool wait,
                             const struct log *log, struct err *e)
 {
@@ -98,10 +105,7 @@ enum err_code run_lock_take(struct run_lock *lock, const char *dir, const char *
         log_note(log, "%s: another process works on this: waiting for it", dir);
         TRY(wait_for_lock(lock, path, e));
     } else if (errno == EWOULDBLOCK) {
-        err_set(e, ERR_EXISTS,
-                "%s: another process is at work here: wait for it or give another "
-                "folder",
-                dir);
+        lock_taken(dir, e);
     } else {
         if (made && file_lock_unknown(errno))
             (void)unlink(path); /* else another process may have locked it meanwhile */
@@ -111,6 +115,62 @@ out:
     free(path);
     if (e->code != ERR_OK)
         run_lock_release(lock);
+    return e->code;
+}
+
+/* A shared lock shows who has the exclusive one, and may be had of a file that is open for reading.
+ */
+enum err_code run_lock_look(bool *busy, const char *dir, const char *name, bool wait, struct err *e)
+{
+    struct run_lock lock = {.fd = -1};
+    char *path = NULL;
+
+    *busy = false;
+    TRY(path_join(&path, dir, name, e));
+    lock.fd = TEMP_FAILURE_RETRY(open(path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK));
+    if (lock.fd < 0 && (errno == ENOENT || errno == ENOTDIR))
+        goto out;
+    if (lock.fd < 0)
+        FAIL(err_sys(e, "%s", path));
+    if (TEMP_FAILURE_RETRY(flock(lock.fd, LOCK_SH | LOCK_NB)) == 0)
+        goto out;
+    *busy = errno == EWOULDBLOCK;
+    if (!*busy)
+        file_lock_refused(path, e);
+    else if (!wait)
+        lock_taken(dir, e);
+out:
+    run_lock_release(&lock);
+    free(path);
+    return e->code;
+}
+
+enum err_code run_dir_look(const char *dir, struct err *e)
+{
+    const char *at; /* the nearest that is there: dir, or one above it */
+    struct stat st;
+    char *path = NULL, *slash;
+    bool there;
+
+    TRY(mem_string(&path, dir, e));
+    at = path;
+    while (!(there = stat(at, &st) == 0) && errno == ENOENT && at == path && path[0] != '\0') {
+        slash = strrchr(path, '/');
+        if (slash == NULL)
+            at = ".";
+        else
+            slash[slash == path ? 1 : 0] = '\0';
+    }
+    if (there && !S_ISDIR(st.st_mode)) {
+        errno = ENOTDIR;
+        there = false;
+    }
+    if (!there)
+        err_sys(e, "%s: cannot make the folder", dir);
+    else if (access(at, W_OK | X_OK) != 0)
+        err_sys(e, "%s: cannot write in it", at);
+out:
+    free(path);
     return e->code;
 }
 

@@ -3,6 +3,7 @@
 
 #include "common/base/mem.h"
 #include "train/config_effect.h"
+#include "train/dry_run.h"
 #include "train/unimodal.h"
 
 #include <errno.h>
@@ -212,13 +213,22 @@ out:
     return e->code;
 }
 
+static enum err_code make_request(struct unimodal_request *r, const struct trainer_options *o,
+                                  const struct train_options *opt, struct err *e)
+{
+    *r = (struct unimodal_request){.base = *o, .pretrained = opt->pretrained};
+    for (int i = 0; i < MEDIA_MODALITIES && method_needs_unimodal(o->method, &o->config); i++)
+        TRY(resolve(&r->config[i], opt, unimodal_methods[i]->name, e));
+out:
+    return e->code;
+}
+
 static enum err_code get_unimodal(struct trainer_options *o, struct run_places *places,
                                   const struct train_options *opt, struct err *e)
 {
-    struct unimodal_request request = {.base = *o, .pretrained = opt->pretrained};
+    struct unimodal_request request;
 
-    for (int i = 0; i < MEDIA_MODALITIES; i++)
-        TRY(resolve(&request.config[i], opt, unimodal_methods[i]->name, e));
+    TRY(make_request(&request, o, opt, e));
     for (int i = 0; i < MEDIA_MODALITIES; i++) {
         TRY(unimodal_get(&places->unimodal[i], &request, i, e));
         o->unimodal[i] = places->unimodal[i];
@@ -273,6 +283,7 @@ enum err_code train_run(const struct train_options *opt, struct err *e)
     int64_t steps_left = opt->max_steps;
     struct data *train = NULL, *val = NULL;
     struct run_lock lock = {.fd = -1};
+    struct unimodal_request request;
     struct data_traits traits;
     struct trainer_options o = {
         .seed = opt->cli.seed,
@@ -299,8 +310,11 @@ enum err_code train_run(const struct train_options *opt, struct err *e)
     log_note(&opt->cli.log, "%s: %lld training and %lld validation samples, method %s, seed %llu",
              opt->data, (long long)data_count(train), (long long)data_count(val), o.method->name,
              (unsigned long long)o.seed);
-    if (opt->cli.dry_run)
+    if (opt->cli.dry_run) {
+        TRY(make_request(&request, &o, opt, e));
+        TRY(train_dry_run(&request, e));
         goto out;
+    }
     /* --resume makes sure that the run gets done, by whom ever: `make -j` starts it from two sides
      */
     TRY(run_lock_take(&lock, opt->out, run_lock_name, opt->resume, &opt->cli.log, e));

@@ -347,3 +347,65 @@ synib-train: warning: --set mask.ema_momentum=0.5: has no effect without mask.fi
     [ "${#stderr_lines[@]}" -eq 1 ]
     [ ! -e out-broken ]
 }
+
+# dry OUT [OPTION]...: a dry run of vanilla on pid.
+dry() {
+    local out=$1
+    shift
+    run --separate-stderr "$BIN/synib-train" pid -p xor-pid -m vanilla --set optim.epochs=2 --seed 5 --dry-run "$@" -o "$out"
+}
+
+# like_real OUT [OPTION]...: the dry run failed as the real one does: the same code and last line.
+like_real() {
+    local code=$status says="${stderr_lines[-1]}" out=$1
+    shift
+    run --separate-stderr "$BIN/synib-train" pid -p xor-pid -m vanilla --set optim.epochs=2 --seed 5 "$@" -o "$out"
+    [ "$status" -ne 0 ] && [ "$code" -eq "$status" ] && [ "$says" = "${stderr_lines[-1]}" ]
+}
+
+@test "--dry-run says what it would do, makes nothing, and fails where the run would" {
+    dry dry/run
+    [ "$status" -eq 0 ]
+    [ -z "$output" ]
+    [ "${stderr_lines[-1]}" = "synib-train: would train vanilla for at most 2 epochs into dry/run" ]
+    [ ! -e dry ]
+    train dry/other pid xor-pid synib --mask random
+    ls -la --time-style=full-iso dry dry/other >before
+    dry dry/other
+    [ "$status" -eq 4 ]
+    like_real dry/other
+    dry dry/other --force
+    [ "$status" -eq 0 ]
+    [ "${stderr_lines[-1]}" = "synib-train: would train vanilla for at most 2 epochs into dry/other, in place of the run that is there" ]
+    ls -la --time-style=full-iso dry dry/other | cmp - before
+    # unfinished
+    "$BIN/synib-train" -q pid -p xor-pid -m vanilla --set optim.epochs=2 --seed 5 --max-steps 6 -o dry/half || [ $? -eq 75 ]
+    dry dry/half
+    [ "$status" -eq 1 ]
+    like_real dry/half
+    dry dry/half --resume
+    [ "$status" -eq 0 ]
+    [ "${stderr_lines[-1]}" = "synib-train: would go on with vanilla after epoch 1, for at most 2, in dry/half" ]
+    # locked
+    exec 9<dry/half/.lock
+    flock -x 9
+    dry dry/half --resume
+    [ "$status" -eq 0 ]
+    [ "${stderr_lines[-1]}" = "synib-train: dry/half: another process works on this: would wait for it" ]
+    dry dry/half
+    [ "$status" -eq 1 ]
+    [[ "${stderr_lines[-1]}" == *"dry/half: another process is at work here"* ]]
+    like_real dry/half
+    exec 9<&-
+    # finished
+    "$BIN/synib-train" -q pid -p xor-pid -m vanilla --set optim.epochs=2 --seed 5 --resume -o dry/half
+    dry dry/half
+    [ "$status" -eq 0 ]
+    [ "${stderr_lines[-1]}" = "synib-train: dry/half: is finished already: nothing to do" ]
+    # no place for a folder
+    dry pid/val/index.jsonl/run
+    [ "$status" -eq 1 ]
+    [[ "${stderr_lines[-1]}" == *"cannot make the folder"* ]]
+    dry pid/val/index.jsonl
+    [ "$status" -eq 1 ]
+}
