@@ -222,6 +222,27 @@ static enum err_code check_data(const struct eval_options *opt, const struct sco
     return ERR_OK;
 }
 
+/* The split of DATA, or of what run.json says. */
+static enum err_code open_split(struct data **data, const struct eval_options *opt,
+                                const char *path, const char *const *bases, struct err *e)
+{
+    char *split = NULL;
+
+    if (data_open(data, path, opt->split, bases, e) != ERR_IO || opt->data != NULL)
+        return e->code;
+    err_clear(e);
+    TRY(path_join(&split, path, opt->split, e));
+    if (run_has(split, "index.jsonl"))
+        return data_open(data, path, opt->split, bases, e);
+    err_set(e, ERR_IO,
+            "%s: its run.json points at %s, where no finished split %s is: give DATA to measure "
+            "it on",
+            opt->run, path, opt->split);
+out:
+    free(split);
+    return e->code;
+}
+
 static enum err_code measure(struct measured *m, const struct eval_options *opt,
                              const struct run_places *places, struct err *e)
 {
@@ -251,7 +272,7 @@ enum err_code eval_run(const struct eval_options *opt, struct err *e)
         err_set(e, ERR_USAGE, "%s: does not say where its data are: give DATA", opt->run);
         goto out;
     }
-    TRY(data_open(&data, path, opt->split, bases, e));
+    TRY(open_split(&data, opt, path, bases, e));
     m.data = data;
     if (opt->cli.dry_run) {
         log_note(&opt->cli.log, "%s: would be measured on %lld samples of %s, split %s", opt->run,

@@ -256,6 +256,26 @@ END
     [[ "$output" == *"moved: no run.json in it: give the folder that synib-train made"* ]]
 }
 
+@test "data that are not where they were, or no dataset: what to give" {
+    mkdir -p far/away
+    cp -r runs/uni-audio far/away
+    run "$BIN/synib-eval" far/away/uni-audio
+    [ "$status" -eq 1 ]
+    [ "$output" = "synib-eval: far/away/uni-audio: its run.json points at far/away/uni-audio/../../data, where no finished split test is: give DATA to measure it on" ]
+    "$BIN/synib-eval" -q far/away/uni-audio data
+    : >far/away/uni-audio/run.json
+    run "$BIN/synib-eval" far/away/uni-audio
+    [ "$status" -eq 4 ]
+    [ "$output" = "synib-eval: far/away/uni-audio/run.json: is damaged: is empty: put a copy of it back, or write it anew as docs/formats/run.md says" ]
+    # shellcheck disable=SC2086
+    run "$BIN/synib-train" -q data/train -m uni-audio $SMALL -o x
+    [ "$status" -eq 1 ]
+    [ "$output" = "synib-train: data/train/train: is not a finished shard set: data/train/train/index.jsonl: cannot open: No such file or directory: give the folder that holds train/, val/ and test/" ]
+    run "$BIN/synib-eval" runs/uni-audio data/test
+    [ "$status" -eq 1 ]
+    [[ "$output" == *": give the folder that holds train/, val/ and test/" ]]
+}
+
 @test "training never opens the test split" {
     cp -r data notest
     rm -r notest/test
