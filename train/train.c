@@ -26,7 +26,9 @@ static const struct argp_option option_table[] = {
      "How masks are made: random, learned, learned-mlp, oracle, oracle-literal, all or none; short "
      "for --set mask.kind=KIND",
      0},
-    {"set", 's', "KEY=VALUE", 0, "Change one setting; again for more (--print-config lists them)",
+    {"set", 's', "KEY=VALUE", 0,
+     "Change one setting; again for more (--print-config lists them). What has no effect as the "
+     "others stand is warned of",
      0},
     {"output", 'o', "RUN", 0, "Folder of this run", 0},
     {"base", KEY_BASE, "DIR", 0, "Where to look for the base sets of an overlay; again for more",
