@@ -4,6 +4,7 @@
 #include "common/base/atomic_file.h"
 #include "common/base/file.h"
 #include "common/base/mem.h"
+#include "common/data/shard_format.h"
 #include "train/eval_report.h"
 
 #include <errno.h>
@@ -226,18 +227,19 @@ static enum err_code check_data(const struct eval_options *opt, const struct sco
 static enum err_code open_split(struct data **data, const struct eval_options *opt,
                                 const char *path, const char *const *bases, struct err *e)
 {
+    struct err why = {0};
     char *split = NULL;
 
-    if (data_open(data, path, opt->split, bases, e) != ERR_IO || opt->data != NULL)
-        return e->code;
-    err_clear(e);
+    if (data_open(data, path, opt->split, bases, &why) == ERR_OK)
+        return ERR_OK;
     TRY(path_join(&split, path, opt->split, e));
-    if (run_has(split, "index.jsonl"))
-        return data_open(data, path, opt->split, bases, e);
-    err_set(e, ERR_IO,
-            "%s: its run.json points at %s, where no finished split %s is: give DATA to measure "
-            "it on",
-            opt->run, path, opt->split);
+    if (why.code == ERR_IO && opt->data == NULL && !run_has(split, SHARD_INDEX_NAME))
+        err_set(e, ERR_IO,
+                "%s: its run.json points at %s, where no finished split %s is: give DATA to "
+                "measure it on",
+                opt->run, path, opt->split);
+    else
+        err_copy(e, &why);
 out:
     free(split);
     return e->code;
