@@ -9,10 +9,12 @@
 
 /* synib-synth: a raw corpus in the shape of CREMA-D, drawn and spoken from a seed.
  *
- *   ROOT/VideoFlash/<clip>.flv   ROOT/AudioWAV/<clip>.wav   ROOT/VideoDemographics.csv
- *   ROOT/media.tsv               digests of every clip (manifest kind "media"), written last: a
- * ROOT without it is incomplete ROOT/defects.tsv             with `defects`: manifest kind
- * "defects", docs/formats/manifests.md
+ *   ROOT/VideoFlash/<clip>.flv
+ *   ROOT/AudioWAV/<clip>.wav
+ *   ROOT/VideoDemographics.csv
+ *   ROOT/defects.tsv  with `defects`: manifest kind "defects", docs/formats/manifests.md
+ *   ROOT/media.tsv    digests of every clip (manifest kind "media"), written last:
+ *                     a ROOT without it is incomplete
  *
  * The bytes depend on actors, sentences, seed and defects alone: not on jobs, place or machine.
  * docs/synthetic-corpus.md says what is in it and what it is not. */

@@ -3,10 +3,14 @@
 
 #include "common/base/file.h"
 #include "common/base/mem.h"
+#include "common/data/shard_format.h"
 
+#include <errno.h>
+#include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 struct data {
     struct dataset *media; /* NULL: vectors */
@@ -31,6 +35,20 @@ out:
     return e->code;
 }
 
+/* Adds what to give where there is no such split: the folder above or below is easily taken for a
+ * dataset. */
+static void name_dataset(const char *path, struct err *e)
+{
+    const struct err why = *e;
+    char index[PATH_MAX];
+    int n = snprintf(index, sizeof index, "%s/%s", path, SHARD_INDEX_NAME);
+
+    if (n >= (int)sizeof index || access(index, F_OK) == 0 || (errno != ENOENT && errno != ENOTDIR))
+        return;
+    err_clear(e);
+    err_set(e, why.code, "%s: give the folder that holds train/, val/ and test/", why.text);
+}
+
 enum err_code data_open(struct data **out, const char *dir, const char *split,
                         const char *const *bases, struct err *e)
 {
@@ -49,6 +67,8 @@ enum err_code data_open(struct data **out, const char *dir, const char *split,
     *out = d;
     d = NULL;
 out:
+    if (e->code == ERR_IO && path != NULL)
+        name_dataset(path, e);
     data_close(d);
     free(path);
     return e->code;

@@ -4,6 +4,7 @@
 #include "common/base/atomic_file.h"
 #include "common/base/file.h"
 #include "common/base/mem.h"
+#include "common/data/shard_format.h"
 #include "train/eval_report.h"
 
 #include <errno.h>
@@ -222,6 +223,28 @@ static enum err_code check_data(const struct eval_options *opt, const struct sco
     return ERR_OK;
 }
 
+/* The split of DATA, or of what run.json says. */
+static enum err_code open_split(struct data **data, const struct eval_options *opt,
+                                const char *path, const char *const *bases, struct err *e)
+{
+    struct err why = {0};
+    char *split = NULL;
+
+    if (data_open(data, path, opt->split, bases, &why) == ERR_OK)
+        return ERR_OK;
+    TRY(path_join(&split, path, opt->split, e));
+    if (why.code == ERR_IO && opt->data == NULL && !run_has(split, SHARD_INDEX_NAME))
+        err_set(e, ERR_IO,
+                "%s: its run.json points at %s, where no finished split %s is: give DATA to "
+                "measure it on",
+                opt->run, path, opt->split);
+    else
+        err_copy(e, &why);
+out:
+    free(split);
+    return e->code;
+}
+
 static enum err_code measure(struct measured *m, const struct eval_options *opt,
                              const struct run_places *places, struct err *e)
 {
@@ -251,7 +274,7 @@ enum err_code eval_run(const struct eval_options *opt, struct err *e)
         err_set(e, ERR_USAGE, "%s: does not say where its data are: give DATA", opt->run);
         goto out;
     }
-    TRY(data_open(&data, path, opt->split, bases, e));
+    TRY(open_split(&data, opt, path, bases, e));
     m.data = data;
     if (opt->cli.dry_run) {
         log_note(&opt->cli.log, "%s: would be measured on %lld samples of %s, split %s", opt->run,

@@ -17,6 +17,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/file.h>
+#include <sys/stat.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -78,6 +79,12 @@ static enum err_code wait_for_lock(const struct run_lock *lock, const char *path
     return ERR_OK;
 }
 
+static enum err_code lock_taken(const char *dir, struct err *e)
+{
+    return err_set(e, ERR_EXISTS,
+                   "%s: another process is at work here: wait for it or give another folder", dir);
+}
+
 enum err_code run_lock_take(struct run_lock *lock, const char *dir, const char *name, bool wait,
                             const struct log *log, struct err *e)
 {
@@ -98,10 +105,7 @@ enum err_code run_lock_take(struct run_lock *lock, const char *dir, const char *
         log_note(log, "%s: another process works on this: waiting for it", dir);
         TRY(wait_for_lock(lock, path, e));
     } else if (errno == EWOULDBLOCK) {
-        err_set(e, ERR_EXISTS,
-                "%s: another process is at work here: wait for it or give another "
-                "folder",
-                dir);
+        lock_taken(dir, e);
     } else {
         if (made && file_lock_unknown(errno))
             (void)unlink(path); /* else another process may have locked it meanwhile */
@@ -111,6 +115,62 @@ out:
     free(path);
     if (e->code != ERR_OK)
         run_lock_release(lock);
+    return e->code;
+}
+
+/* A shared lock shows who has the exclusive one, and may be had of a file that is open for reading.
+ */
+enum err_code run_lock_look(bool *busy, const char *dir, const char *name, bool wait, struct err *e)
+{
+    struct run_lock lock = {.fd = -1};
+    char *path = NULL;
+
+    *busy = false;
+    TRY(path_join(&path, dir, name, e));
+    lock.fd = TEMP_FAILURE_RETRY(open(path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK));
+    if (lock.fd < 0 && (errno == ENOENT || errno == ENOTDIR))
+        goto out;
+    if (lock.fd < 0)
+        FAIL(err_sys(e, "%s", path));
+    if (TEMP_FAILURE_RETRY(flock(lock.fd, LOCK_SH | LOCK_NB)) == 0)
+        goto out;
+    *busy = errno == EWOULDBLOCK;
+    if (!*busy)
+        file_lock_refused(path, e);
+    else if (!wait)
+        lock_taken(dir, e);
+out:
+    run_lock_release(&lock);
+    free(path);
+    return e->code;
+}
+
+enum err_code run_dir_look(const char *dir, struct err *e)
+{
+    const char *at; /* the nearest that is there: dir, or one above it */
+    struct stat st;
+    char *path = NULL, *slash;
+    bool there;
+
+    TRY(mem_string(&path, dir, e));
+    at = path;
+    while (!(there = stat(at, &st) == 0) && errno == ENOENT && at == path && path[0] != '\0') {
+        slash = strrchr(path, '/');
+        if (slash == NULL)
+            at = ".";
+        else
+            slash[slash == path ? 1 : 0] = '\0';
+    }
+    if (there && !S_ISDIR(st.st_mode)) {
+        errno = ENOTDIR;
+        there = false;
+    }
+    if (!there)
+        err_sys(e, "%s: cannot make the folder", dir);
+    else if (access(at, W_OK | X_OK) != 0)
+        err_sys(e, "%s: cannot write in it", at);
+out:
+    free(path);
     return e->code;
 }
 
@@ -373,6 +433,14 @@ out:
     return e->code;
 }
 
+static enum err_code places_damaged(const char *path, const char *how, struct err *e)
+{
+    return err_set(e, ERR_FORMAT,
+                   "%s: is damaged: %s: put a copy of it back, or write it anew as "
+                   "docs/formats/run.md says",
+                   path, how);
+}
+
 /* A key that we do not know may be one of ours with a damaged letter, and what it says be missed.
  */
 static enum err_code check_places(const json_t *root, const char *path, struct err *e)
@@ -383,11 +451,9 @@ static enum err_code check_places(const json_t *root, const char *path, struct e
     for (size_t i = 0; i < sizeof keys / sizeof keys[0]; i++)
         known += json_object_get(root, keys[i]) != NULL;
     if (json_object_size(root) != known)
-        return err_set(e, ERR_FORMAT,
-                       "%s: has other keys than data, bases, uni-audio, uni-video: it is damaged",
-                       path);
+        return places_damaged(path, "has other keys than data, bases, uni-audio, uni-video", e);
     if (!json_is_array(json_object_get(root, "bases")))
-        return err_set(e, ERR_FORMAT, "%s: 'bases' is missing or no list", path);
+        return places_damaged(path, "'bases' is missing or no list", e);
     return ERR_OK;
 }
 
@@ -401,7 +467,7 @@ static enum err_code get_path(char **out, const json_t *value, const char *dir, 
     if (value == NULL)
         return ERR_OK;
     if (text == NULL)
-        return err_set(e, ERR_FORMAT, "%s: a path is not a string", file);
+        return places_damaged(file, "a path is not a string", e);
     if (text[0] == '/')
         return mem_string(out, text, e);
     return path_join(out, dir, text, e);
@@ -412,7 +478,7 @@ enum err_code run_places_load(struct run_places *p, const char *dir, struct err 
     struct file_view view = {0};
     json_t *root = NULL, *bases;
     json_error_t why;
-    char *path = NULL;
+    char *path = NULL, how[JSON_ERROR_TEXT_LENGTH + 32];
     bool no_memory;
 
     memset(p, 0, sizeof *p);
@@ -425,16 +491,20 @@ enum err_code run_places_load(struct run_places *p, const char *dir, struct err 
     root = json_parse((const char *)view.data, view.len, &why, &no_memory);
     if (no_memory)
         FAIL(err_set(e, ERR_NOMEM, "%s: no memory to read it", path));
-    if (!json_is_object(root)) {
-        err_set(e, ERR_FORMAT, "%s:%d: %s", path, why.line, root == NULL ? why.text : "no object");
-        goto out;
-    }
+    if (root == NULL && view.len > 0)
+        snprintf(how, sizeof how, "line %d: %s", why.line, why.text);
+    if (!json_is_object(root))
+        FAIL(places_damaged(path,
+                            view.len == 0  ? "is empty"
+                            : root == NULL ? how
+                                           : "no object",
+                            e));
     TRY(check_places(root, path, e));
     TRY(get_path(&p->data, json_object_get(root, "data"), dir, path, e));
     bases = json_object_get(root, "bases");
     if (json_array_size(bases) > RUN_MAX_BASES) {
-        err_set(e, ERR_FORMAT, "%s: more than %d bases", path, RUN_MAX_BASES);
-        goto out;
+        snprintf(how, sizeof how, "more than %d bases", RUN_MAX_BASES);
+        FAIL(places_damaged(path, how, e));
     }
     for (size_t i = 0; i < json_array_size(bases); i++)
         TRY(get_path(&p->base[i], json_array_get(bases, i), dir, path, e));

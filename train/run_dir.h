@@ -22,6 +22,12 @@ extern const char run_lock_name[]; /* of a training run */
 NODISCARD enum err_code run_lock_take(struct run_lock *lock, const char *dir, const char *name,
                                       bool wait, const struct log *log, struct err *e);
 void run_lock_release(struct run_lock *lock);
+/* Whether another process has it, and nothing made: ERR_EXISTS when it does and !wait, as
+ * run_lock_take. */
+NODISCARD enum err_code run_lock_look(bool *busy, const char *dir, const char *name, bool wait,
+                                      struct err *e);
+/* Fails where the folder could not be made, or no file in it; makes neither. */
+NODISCARD enum err_code run_dir_look(const char *dir, struct err *e);
 
 /* ---- append-only logs that a resumed run cuts back ---- */
 struct run_log {

@@ -2,9 +2,12 @@
 #include "train/train.h"
 
 #include "common/base/mem.h"
+#include "train/config_effect.h"
+#include "train/dry_run.h"
 #include "train/unimodal.h"
 
 #include <errno.h>
+#include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -23,7 +26,9 @@ static const struct argp_option option_table[] = {
      "How masks are made: random, learned, learned-mlp, oracle, oracle-literal, all or none; short "
      "for --set mask.kind=KIND",
      0},
-    {"set", 's', "KEY=VALUE", 0, "Change one setting; again for more (--print-config lists them)",
+    {"set", 's', "KEY=VALUE", 0,
+     "Change one setting; again for more (--print-config lists them). What has no effect as the "
+     "others stand is warned of",
      0},
     {"output", 'o', "RUN", 0, "Folder of this run", 0},
     {"base", KEY_BASE, "DIR", 0, "Where to look for the base sets of an overlay; again for more",
@@ -169,6 +174,37 @@ static void note_unused(const struct train_options *opt, const struct method *me
         log_note(&opt->cli.log, "--mask %s: method %s has no use for it", opt->mask, method->name);
 }
 
+/* "--set KEY=VALUE" or "--mask KIND": used by the method, but not as the other settings stand.
+ * Values of the preset are nobody's mistake. */
+static enum err_code warn_unused(const struct train_options *opt, const struct trainer_options *o,
+                                 struct err *e)
+{
+    const struct config_given given = {
+        .preset = opt->preset,
+        .mask = opt->mask,
+        .set = opt->set,
+        .method = o->method,
+        .config = &o->config,
+        .targets = data_classes(o->train) > 0 ? TARGETS_CLASSES : TARGETS_NUMBERS,
+    };
+    const char *needs;
+
+    for (int i = 0; opt->set[i] != NULL; i++) {
+        if ((config_scopes(opt->set[i]) & o->method->scopes) == 0)
+            continue; /* note_unused */
+        TRY(config_given_needs(&needs, &given, opt->set[i], e));
+        if (needs != NULL)
+            log_warn(&opt->cli.log, "--set %s: has no effect without %s", opt->set[i], needs);
+    }
+    if (opt->mask == NULL || (o->method->scopes & SCOPE_MASKS) == 0)
+        goto out;
+    TRY(config_given_needs(&needs, &given, "mask.kind", e));
+    if (needs != NULL)
+        log_warn(&opt->cli.log, "--mask %s: has no effect without %s", opt->mask, needs);
+out:
+    return e->code;
+}
+
 static enum err_code fill_places(struct run_places *p, const struct train_options *opt,
                                  struct err *e)
 {
@@ -179,13 +215,22 @@ out:
     return e->code;
 }
 
+static enum err_code make_request(struct unimodal_request *r, const struct trainer_options *o,
+                                  const struct train_options *opt, struct err *e)
+{
+    *r = (struct unimodal_request){.base = *o, .pretrained = opt->pretrained};
+    for (int i = 0; i < MEDIA_MODALITIES && method_needs_unimodal(o->method, &o->config); i++)
+        TRY(resolve(&r->config[i], opt, unimodal_methods[i]->name, e));
+out:
+    return e->code;
+}
+
 static enum err_code get_unimodal(struct trainer_options *o, struct run_places *places,
                                   const struct train_options *opt, struct err *e)
 {
-    struct unimodal_request request = {.base = *o, .pretrained = opt->pretrained};
+    struct unimodal_request request;
 
-    for (int i = 0; i < MEDIA_MODALITIES; i++)
-        TRY(resolve(&request.config[i], opt, unimodal_methods[i]->name, e));
+    TRY(make_request(&request, o, opt, e));
     for (int i = 0; i < MEDIA_MODALITIES; i++) {
         TRY(unimodal_get(&places->unimodal[i], &request, i, e));
         o->unimodal[i] = places->unimodal[i];
@@ -194,19 +239,25 @@ out:
     return e->code;
 }
 
-static void report(const struct train_options *opt, const struct run_summary *s)
+static void report(const struct train_options *opt, const struct trainer_options *o,
+                   const struct run_summary *s)
 {
+    double score = s->state.best_accuracy;
+    char number[32] = "null"; /* JSON has none that is not finite */
+
+    if (isfinite(score))
+        snprintf(number, sizeof number, "%.9g", score);
     if (opt->cli.json)
         printf("{\"method\": \"%s\", \"epochs\": %lld, \"steps\": %lld, \"best_epoch\": %lld, "
-               "\"val_accuracy\": %.9g, \"was_done\": %s}\n",
+               "\"%s\": %s, \"was_done\": %s}\n",
                opt->method, (long long)s->state.epoch, (long long)s->state.step,
-               (long long)s->state.best_epoch, s->state.best_accuracy,
-               s->was_done ? "true" : "false");
+               (long long)s->state.best_epoch, data_classes(o->val) > 0 ? "val_accuracy" : "val_r2",
+               number, s->was_done ? "true" : "false");
     log_note(&opt->cli.log,
-             "%s: %s: %lld epochs, %lld steps, best validation accuracy %.4f after "
-             "epoch %lld",
-             opt->out, s->was_done ? "was finished already" : "finished", (long long)s->state.epoch,
-             (long long)s->state.step, s->state.best_accuracy, (long long)s->state.best_epoch);
+             "%s: %s: %lld epochs, %lld steps, best validation %s %.4f after epoch %lld", opt->out,
+             s->was_done ? "was finished already" : "finished", (long long)s->state.epoch,
+             (long long)s->state.step, trainer_score_name(o->val), score,
+             (long long)s->state.best_epoch);
 }
 
 /* With data open and the folder locked. */
@@ -223,7 +274,7 @@ static enum err_code train_locked(const struct train_options *opt, struct traine
     if (method_needs_unimodal(o->method, &o->config))
         TRY(get_unimodal(o, &places, opt, e));
     TRY(trainer_run(o, &summary, e));
-    report(opt, &summary);
+    report(opt, o, &summary);
 out:
     run_places_free(&places);
     return e->code;
@@ -234,6 +285,7 @@ enum err_code train_run(const struct train_options *opt, struct err *e)
     int64_t steps_left = opt->max_steps;
     struct data *train = NULL, *val = NULL;
     struct run_lock lock = {.fd = -1};
+    struct unimodal_request request;
     struct data_traits traits;
     struct trainer_options o = {
         .seed = opt->cli.seed,
@@ -256,11 +308,15 @@ enum err_code train_run(const struct train_options *opt, struct err *e)
     TRY(network_fits(o.method, &o.config, &traits, e));
     o.train = train;
     o.val = val;
+    TRY(warn_unused(opt, &o, e));
     log_note(&opt->cli.log, "%s: %lld training and %lld validation samples, method %s, seed %llu",
              opt->data, (long long)data_count(train), (long long)data_count(val), o.method->name,
              (unsigned long long)o.seed);
-    if (opt->cli.dry_run)
+    if (opt->cli.dry_run) {
+        TRY(make_request(&request, &o, opt, e));
+        TRY(train_dry_run(&request, e));
         goto out;
+    }
     /* --resume makes sure that the run gets done, by whom ever: `make -j` starts it from two sides
      */
     TRY(run_lock_take(&lock, opt->out, run_lock_name, opt->resume, &opt->cli.log, e));

@@ -268,6 +268,11 @@ static double accuracy_of(const struct evaluation *ev)
     return ev->classes > 0 ? confusion_accuracy(&ev->confusion) : ev->r2;
 }
 
+const char *trainer_score_name(const struct data *data)
+{
+    return data_classes(data) > 0 ? "accuracy" : "R^2";
+}
+
 double selection_score(const struct config *c, const struct data *data, const struct evaluation *ev)
 {
     int synergy = data_synergy(data);
@@ -310,7 +315,7 @@ static void note_epoch(const struct trainer *t, const struct evaluation *ev, boo
         snprintf(more, sizeof more, ", irony F1 %.4f", confusion_f1(&ev->confusion, LABEL_IRONY));
     log_note(t->opt->log, "%s: epoch %lld, step %lld: validation %s %.4f%s%s", t->opt->method->name,
              (long long)t->state.epoch + 1, (long long)t->state.step,
-             ev->classes > 0 ? "accuracy" : "R^2", accuracy_of(ev), more, best ? " (best)" : "");
+             trainer_score_name(t->opt->val), accuracy_of(ev), more, best ? " (best)" : "");
 }
 
 static void forget_epoch(struct run_state *st)
@@ -593,31 +598,67 @@ const char *trainer_ntk_csv(const struct trainer *t)
     return t->record.ntk.text;
 }
 
+/* ---- a folder ---- */
+
+/* State of the run in a folder, whatever its identity. */
+static enum err_code read_state(struct run_state *state, const char *dir, struct err *e)
+{
+    struct tensorfile *f = NULL;
+
+    TRY(record_open_last(&f, dir, NULL, e));
+    TRY(checkpoint_state(f, state, e));
+out:
+    tensorfile_close(f);
+    return e->code;
+}
+
+static bool knows_encoders(const struct trainer_options *opt)
+{
+    return !method_needs_unimodal(opt->method, &opt->config) ||
+           (opt->unimodal[MEDIA_AUDIO] != NULL && opt->unimodal[MEDIA_VIDEO] != NULL);
+}
+
+enum err_code trainer_look(enum trainer_finds *finds, struct run_state *state,
+                           const struct trainer_options *opt, struct err *e)
+{
+    *finds = FINDS_NOTHING;
+    *state = (struct run_state){.done = false};
+    if (opt->force || !run_has(opt->dir, run_last_name)) {
+        TRY(data_same_shape(opt->train, opt->val, "the validation split", e));
+        return check_samples(opt, e);
+    }
+    if (!knows_encoders(opt)) {
+        TRY(run_may_match(opt->dir, opt, e));
+        TRY(read_state(state, opt->dir, e));
+    } else if (run_matches(opt->dir, opt, state, e) != ERR_OK) {
+        return err_in(e, "%s: holds another or a damaged run, give another folder or --force",
+                      opt->dir);
+    }
+    *finds = state->done ? FINDS_FINISHED : FINDS_UNFINISHED;
+    if (state->done)
+        return check_best(opt->dir, state, e);
+    if (!opt->resume)
+        err_set(e, ERR_EXISTS,
+                "%s: holds an unfinished run: go on with --resume or start over with --force",
+                opt->dir);
+out:
+    return e->code;
+}
+
 enum err_code trainer_run(const struct trainer_options *opt, struct run_summary *out, struct err *e)
 {
     struct trainer *t = NULL;
-    bool exists;
+    enum trainer_finds finds;
 
     memset(out, 0, sizeof *out);
+    TRY(trainer_look(&finds, &out->state, opt, e));
+    if (finds == FINDS_FINISHED) {
+        out->was_done = true;
+        return run_remove(opt->dir, run_prev_name, e); /* left by a kill in the last moment */
+    }
     if (opt->force)
         TRY(run_clear(opt->dir, e));
-    exists = run_has(opt->dir, run_last_name);
-    if (exists) {
-        if (run_matches(opt->dir, opt, &out->state, e) != ERR_OK)
-            return err_in(e, "%s: holds another or a damaged run, give another folder or --force",
-                          opt->dir);
-        if (out->state.done) {
-            out->was_done = true;
-            TRY(run_remove(opt->dir, run_prev_name, e)); /* left by a kill in the last moment */
-            return check_best(opt->dir, &out->state, e);
-        }
-        if (!opt->resume)
-            return err_set(e, ERR_EXISTS,
-                           "%s: holds an unfinished run: go on with --resume or "
-                           "start over with --force",
-                           opt->dir);
-    }
-    TRY(open_trainer(&t, opt, exists, e));
+    TRY(open_trainer(&t, opt, finds == FINDS_UNFINISHED, e));
     TRY(trainer_train(t, e));
     out->state = t->state;
 out:

@@ -36,6 +36,15 @@ struct run_summary {
     struct run_state state;
 };
 
+/* What a folder holds for who trains there. */
+enum trainer_finds { FINDS_NOTHING, FINDS_UNFINISHED, FINDS_FINISHED };
+
+/* What trainer_run would find and begin with, and nothing changed; it fails as that does. *state is
+ * where the run that was found stands. Where the initial encoders are still to be trained, what
+ * depends on them is left out. With `force` nothing is found. */
+NODISCARD enum err_code trainer_look(enum trainer_finds *finds, struct run_state *state,
+                                     const struct trainer_options *opt, struct err *e);
+
 /* ERR_EXISTS: an unfinished run is there and !resume. ERR_DATA: a run of other settings or data is
  * there (one line per difference). ERR_STOPPED: stopped on request, resumable. ERR_NONFINITE names
  * epoch, step and clips; the last checkpoint stays. The caller holds the folder's lock. */
@@ -58,6 +67,9 @@ void trainer_use_best(struct trainer *t);
 const char *trainer_epochs_csv(const struct trainer *t);
 const char *trainer_ntk_csv(const struct trainer *t);
 void trainer_close(struct trainer *t);
+
+/* What run_state.best_accuracy is: "accuracy", or "R^2" where numbers are predicted. */
+const char *trainer_score_name(const struct data *data);
 
 /* What an evaluation counts for selection, by select.metric: larger is better. */
 double selection_score(const struct config *c, const struct data *data,

@@ -67,6 +67,16 @@ out:
     return e->code;
 }
 
+/* Whether --force replaces the run in place 3. */
+static bool replaces(const struct unimodal_request *r, const struct trainer_options *o)
+{
+    struct run_state state;
+    struct err why = {0};
+
+    return r->base.force && r->pretrained == NULL && run_has(o->dir, run_last_name) &&
+           run_matches(o->dir, o, &state, &why) != ERR_OK;
+}
+
 /* Places 1 and 3: trains what is missing. */
 static enum err_code train_there(const struct unimodal_request *r, int which, const char *dir,
                                  struct err *e)
@@ -74,40 +84,69 @@ static enum err_code train_there(const struct unimodal_request *r, int which, co
     struct trainer_options o = unimodal_options(r, which, dir);
     struct run_lock lock = {.fd = -1};
     struct run_summary summary;
-    struct run_state state;
-    struct err why = {0};
 
     TRY(run_lock_take(&lock, dir, run_lock_name, true, o.log, e));
-    if (r->base.force && r->pretrained == NULL && run_has(dir, run_last_name) &&
-        run_matches(dir, &o, &state, &why) != ERR_OK)
-        o.force = true;
+    o.force = replaces(r, &o);
     TRY(trainer_run(&o, &summary, e));
-    log_note(o.log, "%s: %s, best validation accuracy %.4f after epoch %lld", dir,
-             summary.was_done ? "reused" : "trained", summary.state.best_accuracy,
-             (long long)summary.state.best_epoch);
+    log_note(o.log, "%s: %s, best validation %s %.4f after epoch %lld", dir,
+             summary.was_done ? "reused" : "trained", trainer_score_name(o.val),
+             summary.state.best_accuracy, (long long)summary.state.best_epoch);
 out:
     run_lock_release(&lock);
     return e->code;
 }
 
-enum err_code unimodal_get(char **dir, const struct unimodal_request *r, int which, struct err *e)
+/* Place 1 or 3. */
+static enum err_code own_place(char **dir, const struct unimodal_request *r, int which,
+                               struct err *e)
 {
-    const char *name = unimodal_methods[which]->name;
     char *folder = NULL;
 
-    *dir = NULL;
-    if (r->pretrained == NULL) {
-        TRY(try_sibling(dir, r, which, e));
-        if (*dir != NULL) {
-            log_note(r->base.log, "%s: reused", *dir);
-            return ERR_OK;
-        }
+    if (r->pretrained == NULL)
         TRY(path_join(&folder, r->base.dir, "pretrain", e));
-    }
-    TRY(path_join(dir, folder != NULL ? folder : r->pretrained, name, e));
-    TRY(train_there(r, which, *dir, e));
+    TRY(path_join(dir, folder != NULL ? folder : r->pretrained, unimodal_methods[which]->name, e));
 out:
     free(folder);
+    return e->code;
+}
+
+enum err_code unimodal_look(struct unimodal_outlook *out, const struct unimodal_request *r,
+                            int which, struct err *e)
+{
+    struct trainer_options o;
+    struct run_state state;
+
+    *out = (struct unimodal_outlook){.finds = FINDS_FINISHED};
+    if (r->pretrained == NULL)
+        TRY(try_sibling(&out->dir, r, which, e));
+    if (out->dir != NULL)
+        goto out;
+    TRY(own_place(&out->dir, r, which, e));
+    out->finds = FINDS_NOTHING;
+    TRY(run_lock_look(&out->busy, out->dir, run_lock_name, true, e));
+    if (out->busy)
+        goto out;
+    TRY(run_dir_look(out->dir, e));
+    o = unimodal_options(r, which, out->dir);
+    o.force = out->replaces = replaces(r, &o);
+    TRY(trainer_look(&out->finds, &state, &o, e));
+    out->epochs = state.epoch;
+out:
+    return e->code;
+}
+
+enum err_code unimodal_get(char **dir, const struct unimodal_request *r, int which, struct err *e)
+{
+    *dir = NULL;
+    if (r->pretrained == NULL)
+        TRY(try_sibling(dir, r, which, e));
+    if (*dir != NULL) {
+        log_note(r->base.log, "%s: reused", *dir);
+        return ERR_OK;
+    }
+    TRY(own_place(dir, r, which, e));
+    TRY(train_there(r, which, *dir, e));
+out:
     if (e->code != ERR_OK) {
         free(*dir);
         *dir = NULL;

@@ -23,6 +23,18 @@ struct unimodal_request {
     struct config config[MEDIA_MODALITIES];
 };
 
+/* What unimodal_get would do, with nothing made or trained; dir is the caller's to free, on failure
+ * too. */
+struct unimodal_outlook {
+    char *dir;
+    bool busy;     /* another process trains there: it would be waited for */
+    bool replaces; /* --force: a run of another identity */
+    enum trainer_finds finds;
+    int64_t epochs; /* done */
+};
+NODISCARD enum err_code unimodal_look(struct unimodal_outlook *out,
+                                      const struct unimodal_request *r, int which, struct err *e);
+
 /* *dir: folder of the finished run; caller frees. */
 NODISCARD enum err_code unimodal_get(char **dir, const struct unimodal_request *r, int which,
                                      struct err *e);

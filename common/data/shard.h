@@ -10,8 +10,10 @@
  *
  * A set has a list of fields, the same in every shard:
  *   fixed   one value of fixed shape per sample: tensor [n, dim...] of the field's dtype
- *   ragged  one byte string per sample (e.g. a JPEG): tensor U8 [total] and "<field>.off" I64 [n,
- * 2] and a CRC32C per sample and field in tensor "crc32c" I32 [n, fields].
+ *   ragged  one byte string per sample (e.g. a JPEG): tensors U8 [total] and
+ *           "<field>.off" I64 [n, 2]
+ *
+ * Every shard has a CRC32C per sample and field too, in tensor "crc32c" I32 [n, fields].
  *
  * Two digests: the file digests in the index (bytes; for sha256sum), and the *content digest*:
  * SHA-256 over every sample's field values in order, which does not depend on how samples are cut

@@ -32,6 +32,7 @@ static_assert(3 * BLOCK_DIM <= PID_DIM, "blocks fit");
 static const double MIX_TOLERANCE = 1e-6;
 
 enum { MOST_SAMPLES = 100000000 };
+enum { SHOWN = 60 }; /* characters of a value in a message */
 
 struct xor_options xor_defaults(enum xor_task task)
 {
@@ -50,10 +51,26 @@ struct xor_options xor_defaults(enum xor_task task)
     return o;
 }
 
-enum err_code xor_check(const struct xor_options *o, struct err *e)
+static enum err_code check_mix(const double mix[PID_SOURCES], struct err *e)
 {
     double sum = 0;
 
+    for (int k = 0; k < PID_SOURCES; k++) {
+        if (!(mix[k] >= 0 && mix[k] <= 1))
+            return err_set(e, ERR_USAGE, "probability %g of %s: must be in 0..1", mix[k],
+                           pid_source_name[k]);
+        sum += mix[k];
+    }
+    if (fabs(sum - 1) > MIX_TOLERANCE)
+        return err_set(e, ERR_USAGE,
+                       "the probabilities of unique1, unique2, redundant and synergistic sum to "
+                       "%.9g: must be 1",
+                       sum);
+    return ERR_OK;
+}
+
+enum err_code xor_check(const struct xor_options *o, struct err *e)
+{
     for (int s = 0; s < XOR_SPLITS; s++)
         if (o->count[s] < 1 || o->count[s] > MOST_SAMPLES)
             return err_set(e, ERR_USAGE, "%s: %lld samples: must be 1 to %d", xor_split_name[s],
@@ -69,39 +86,39 @@ enum err_code xor_check(const struct xor_options *o, struct err *e)
     if (o->projection > UINT32_MAX)
         return err_set(e, ERR_USAGE, "projection seed %llu: must be below 2^32",
                        (unsigned long long)o->projection);
+    TRY(check_mix(o->mix, e));
+out:
+    return err_in(e, "mix");
+}
+
+/* what: the option or parameter that the text was given as. */
+static enum err_code parse_mix(double mix[PID_SOURCES], const char *text, const char *what,
+                               struct err *e)
+{
+    const char *at = text, *cut = strlen(text) > SHOWN ? "..." : "";
+    char part[64];
+
     for (int k = 0; k < PID_SOURCES; k++) {
-        if (!(o->mix[k] >= 0 && o->mix[k] <= 1))
-            return err_set(e, ERR_USAGE, "mix: probability %g of %s: must be in 0..1", o->mix[k],
-                           pid_source_name[k]);
-        sum += o->mix[k];
+        size_t len = strcspn(at, ",");
+
+        if (len >= sizeof part || (at[len] == ',') != (k + 1 < PID_SOURCES))
+            return err_set(e, ERR_USAGE,
+                           "%s: '%.*s%s' is not four probabilities pU1,pU2,pR,pS separated by "
+                           "commas",
+                           what, SHOWN, text, cut);
+        memcpy(part, at, len);
+        part[len] = '\0';
+        TRY(cli_double(&mix[k], part, 0, 1, pid_source_name[k], e));
+        at += len + (at[len] == ',');
     }
-    if (fabs(sum - 1) > MIX_TOLERANCE)
-        return err_set(e, ERR_USAGE,
-                       "mix: the probabilities of unique1, unique2, redundant and synergistic sum "
-                       "to %.9g: must be 1",
-                       sum);
-    return ERR_OK;
+    TRY(check_mix(mix, e));
+out:
+    return err_in(e, "%s: '%.*s%s'", what, SHOWN, text, cut);
 }
 
 enum err_code xor_parse_mix(double mix[PID_SOURCES], const char *text, struct err *e)
 {
-    char part[64];
-
-    for (int k = 0; k < PID_SOURCES; k++) {
-        size_t len = strcspn(text, ",");
-
-        if (len >= sizeof part || (text[len] == ',') != (k + 1 < PID_SOURCES))
-            return err_set(e, ERR_USAGE,
-                           "mix: '%.60s' is not four probabilities pU1,pU2,pR,pS separated by "
-                           "commas",
-                           text);
-        memcpy(part, text, len);
-        part[len] = '\0';
-        TRY(cli_double(&mix[k], part, 0, 1, "mix", e));
-        text += len + (text[len] == ',');
-    }
-out:
-    return e->code;
+    return parse_mix(mix, text, "--mix", e);
 }
 
 int xor_sources(enum xor_task task, const char *const **names)
@@ -141,7 +158,7 @@ enum err_code xor_parse(struct xor_options *o, const char *text, struct err *e)
     text += len + 1;
     TRY(parse_task(o, name, e));
     if (o->task == XOR_PID)
-        TRY(xor_parse_mix(o->mix, text, e));
+        TRY(parse_mix(o->mix, text, "mix", e));
     else
         TRY(cli_double(&o->strength, text, 0, XOR_STRENGTH_MAX, "strength", e));
     TRY(xor_check(o, e));

@@ -58,7 +58,7 @@ int xor_sources(enum xor_task task, const char *const **names);
 /* Reads "spurious:0.6", "spurious3:0.6" (three modalities), "pid:0.45,0,0.45,0.1", "pid@7:..."
  * (projections of seed 7) or "regression:1" over the defaults. */
 NODISCARD enum err_code xor_parse(struct xor_options *opt, const char *text, struct err *e);
-/* Four probabilities "pU1,pU2,pR,pS". */
+/* The value of --mix: four probabilities "pU1,pU2,pR,pS", which sum to one within 1e-6. */
 NODISCARD enum err_code xor_parse_mix(double mix[PID_SOURCES], const char *text, struct err *e);
 /* The options as canonical JSON, for provenance; without the seed. */
 void xor_describe(const struct xor_options *opt, char *out, size_t size);

@@ -263,6 +263,19 @@ fails() {
     [ "$(cut -f2 "$OUT/cells.tsv" | tail -n +3 | sort -u)" = "rate 1" ]
 }
 
+@test "base sets that have gone: no gallery, unless --base finds them" {
+    mkdir -p "$BATS_TEST_TMPDIR/a/b/c/d"
+    cp -r media "$BATS_TEST_TMPDIR/a/b/c/d"
+    report "$BATS_TEST_TMPDIR/a/b/c/d/media" 2>note
+    grep -q 'base set .*name its folder with --base: no gallery' note
+    run ! grep -q 'data:image/jpeg' "$OUT/report.html"
+    mkdir bases
+    ln -s "$DIR/video" "$DIR/audio" bases
+    report "$BATS_TEST_TMPDIR/a/b/c/d/media" --base nowhere --base bases --force 2>note
+    [ ! -s note ]
+    grep -q 'data:image/jpeg' "$OUT/report.html"
+}
+
 @test "--dry-run says what would be done and writes nothing" {
     run "$BIN/synib-report" tree -o "$OUT" --dry-run
     [ "$status" -eq 0 ]

@@ -256,6 +256,26 @@ END
     [[ "$output" == *"moved: no run.json in it: give the folder that synib-train made"* ]]
 }
 
+@test "data that are not where they were, or no dataset: what to give" {
+    mkdir -p far/away
+    cp -r runs/uni-audio far/away
+    run "$BIN/synib-eval" far/away/uni-audio
+    [ "$status" -eq 1 ]
+    [ "$output" = "synib-eval: far/away/uni-audio: its run.json points at far/away/uni-audio/../../data, where no finished split test is: give DATA to measure it on" ]
+    "$BIN/synib-eval" -q far/away/uni-audio data
+    : >far/away/uni-audio/run.json
+    run "$BIN/synib-eval" far/away/uni-audio
+    [ "$status" -eq 4 ]
+    [ "$output" = "synib-eval: far/away/uni-audio/run.json: is damaged: is empty: put a copy of it back, or write it anew as docs/formats/run.md says" ]
+    # shellcheck disable=SC2086
+    run "$BIN/synib-train" -q data/train -m uni-audio $SMALL -o x
+    [ "$status" -eq 1 ]
+    [ "$output" = "synib-train: data/train/train: is not a finished shard set: data/train/train/index.jsonl: cannot open: No such file or directory: give the folder that holds train/, val/ and test/" ]
+    run "$BIN/synib-eval" runs/uni-audio data/test
+    [ "$status" -eq 1 ]
+    [[ "$output" == *": give the folder that holds train/, val/ and test/" ]]
+}
+
 @test "training never opens the test split" {
     cp -r data notest
     rm -r notest/test
@@ -284,4 +304,42 @@ END
     [[ "$output" == *"another process is at work here"* ]]
     grep -q "waiting for it" note
     grep -q "was finished already" note
+}
+
+# dry OUT METHOD [OPTION]...: what a dry run says, without its first line.
+dry() {
+    local out=$1 method=$2
+    shift 2
+    # shellcheck disable=SC2086
+    "$BIN/synib-train" data -m "$method" $SMALL --dry-run "$@" -o "$out" 2>dry.log
+    tail -n +2 dry.log
+}
+
+@test "--dry-run says which unimodal runs it would take, go on with or train first" {
+    [ "$(dry runs/again vanilla)" = "synib-train: would take the run of uni-audio in runs/uni-audio
+synib-train: would take the run of uni-video in runs/uni-video
+synib-train: would train vanilla for at most 2 epochs into runs/again" ]
+    [ "$(dry elsewhere/again vanilla)" = "synib-train: would first train uni-audio for at most 1 epochs into elsewhere/again/pretrain/uni-audio
+synib-train: would first train uni-video for at most 1 epochs into elsewhere/again/pretrain/uni-video
+synib-train: would train vanilla for at most 2 epochs into elsewhere/again" ]
+    [ "$(dry elsewhere/alone vanilla --set init.encoders=scratch | grep -c "would")" -eq 1 ]
+    grep -qx "synib-train: would train vanilla for at most 2 epochs into elsewhere/alone" dry.log
+    [ "$(dry elsewhere/both ensemble --pretrained runs | tail -1)" = \
+        "synib-train: would put the unimodal runs together as ensemble, into elsewhere/both" ]
+    [ ! -e elsewhere ]
+    [ "$(dry runs/synib synib)" = "synib-train: would take the run of uni-audio in runs/uni-audio
+synib-train: would take the run of uni-video in runs/uni-video
+synib-train: runs/synib: is finished already: nothing to do" ]
+    # one that is unfinished, and one of another identity
+    # shellcheck disable=SC2086
+    "$BIN/synib-train" -q data -m uni-audio $SMALL --max-steps 1 -o begun/uni-audio || [ $? -eq 75 ]
+    [ "$(dry x vanilla --pretrained begun | head -2)" = "synib-train: would first go on with uni-audio after epoch 0, for at most 1, in begun/uni-audio
+synib-train: would first train uni-video for at most 1 epochs into begun/uni-video" ]
+    [ ! -e begun/uni-video ]
+    cp -r begun foreign
+    # shellcheck disable=SC2086
+    run "$BIN/synib-train" data -m vanilla $SMALL --set optim.beta1=0.8 --dry-run --pretrained foreign -o x
+    [ "$status" -eq 4 ]
+    [[ "$output" == *"foreign/uni-audio"*"optim.beta1 differs"* ]]
+    [ ! -e x ]
 }

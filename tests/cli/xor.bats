@@ -88,9 +88,10 @@ setup() {
         [ ! -e out ]
         n=$((n + 1))
     done <<'TABLE'
-pid --mix 0.5,0.5,0.5,0|sum to 1.5: must be 1
-pid --mix 0.5,0.5|is not four probabilities
-pid --mix -0.5,0.5,0.5,0.5|mix: '-0.5'
+pid --mix 0.5,0.5,0.5,0|synib-xor: --mix: '0.5,0.5,0.5,0': the probabilities of unique1, unique2, redundant and synergistic sum to 1.5: must be 1
+pid --mix 0.45,0,0.45|synib-xor: --mix: '0.45,0,0.45' is not four probabilities pU1,pU2,pR,pS separated by commas
+pid --mix 0.5,0.5,0,0,0|synib-xor: --mix: '0.5,0.5,0,0,0' is not four probabilities
+pid --mix -0.5,0.5,0.5,0.5|synib-xor: --mix: '-0.5,0.5,0.5,0.5': unique1: '-0.5' is not a number from 0 to 1
 pid|--mix: missing
 pid --mix 1,0,0,0 --strength 1|--strength: task pid has none
 pid --mix 1,0,0,0 --projection 4294967296|below 2^32
@@ -105,7 +106,7 @@ purious --strength 1|did you mean 'spurious'
 spurious pid --strength 1|one task only
 --strength 1|no task
 TABLE
-    [ "$n" -eq 16 ]
+    [ "$n" -eq 17 ]
     run "$BIN/synib-xor" pid --mix 1,0,0,0
     [ "$status" -eq 2 ]
     [[ "$output" == *"-o: missing"* ]]

@@ -204,6 +204,15 @@ END
     [ "$(sed -n 2p reg-out/predictions.tsv | tr '\t' ' ')" = "sample source target_0 mean_0 log_variance_0" ]
     awk -F'\t' 'NR > 2 { s += ($4 - $3) ^ 2; n++ } END { printf "%.5f\n", s / n }' reg-out/predictions.tsv >again
     jq '.mse' reg.json | xargs printf '%.5f\n' | cmp - again
+    # what is reported at the end is R^2 too; of classes it is accuracy
+    run --separate-stderr "$BIN/synib-train" reg -p xor-regression -m vanilla --set optim.epochs=1 --json -o reg-told
+    [ "$status" -eq 0 ]
+    [[ "$stderr" == *"best validation R^2 "* && "$stderr" != *accuracy* ]]
+    jq -e --argjson r2 "$(awk -F, 'NR == 1 { for (i = 1; i <= NF; i++) col[$i] = i } END { print $col["val_r2"] }' reg-told/epochs.csv)" \
+        '.val_r2 == $r2 and (has("val_accuracy") | not)' <<<"$output"
+    run --separate-stderr "$BIN/synib-train" pid -p xor-pid -m vanilla --set optim.epochs=1 --json -o pid-told
+    [[ "$stderr" == *"best validation accuracy "* ]]
+    jq -e 'has("val_accuracy") and (has("val_r2") | not)' <<<"$output"
 }
 
 @test "three modalities" {
@@ -285,6 +294,22 @@ TABLE
     [[ "$output" == *"--mask oracle: method vanilla has no use for it"* ]]
 }
 
+@test "a setting without effect beside the others is warned of, one of the preset is not" {
+    run --separate-stderr "$BIN/synib-train" -q pid -p xor-pid -m synib --mask random --set optim.epochs=1 \
+        --set mask.net_width=12 --set mask.p=0.3 --set mask.ema_momentum=0.5 -o unused
+    [ "$status" -eq 0 ]
+    [ "$stderr" = "synib-train: warning: --set mask.net_width=12: has no effect without mask.kind = learned-mlp
+synib-train: warning: --set mask.ema_momentum=0.5: has no effect without mask.fill = ema" ]
+    run --separate-stderr "$BIN/synib-train" -q pid -p xor-pid -m synib --mask learned-mlp --set optim.epochs=1 \
+        --set mask.net_width=12 --set mask.fill=ema --set mask.ema_momentum=0.5 -o used
+    [ "$status" -eq 0 ]
+    [ -z "$stderr" ]
+    run --separate-stderr "$BIN/synib-train" -q pid -p xor-pid -m synib --mask random --set optim.epochs=1 \
+        --set synib.lambda=0 -o nothing-masked
+    [ "$status" -eq 0 ]
+    [ "$stderr" = "synib-train: warning: --mask random: has no effect without synib.lambda > 0, or synib.masked_ce > 0 with synib.ce_masks = same" ]
+}
+
 @test "a preset of vectors on pictures and sound: exit 2, one line" {
     "$BIN/synib-synth" -q -o raw --actors 3 --sentences 1 --seed 1
     "$BIN/synib-scan" -q raw -o clips.tsv
@@ -321,4 +346,66 @@ TABLE
     [[ "$stderr" == *"broken/train"* ]]
     [ "${#stderr_lines[@]}" -eq 1 ]
     [ ! -e out-broken ]
+}
+
+# dry OUT [OPTION]...: a dry run of vanilla on pid.
+dry() {
+    local out=$1
+    shift
+    run --separate-stderr "$BIN/synib-train" pid -p xor-pid -m vanilla --set optim.epochs=2 --seed 5 --dry-run "$@" -o "$out"
+}
+
+# like_real OUT [OPTION]...: the dry run failed as the real one does: the same code and last line.
+like_real() {
+    local code=$status says="${stderr_lines[-1]}" out=$1
+    shift
+    run --separate-stderr "$BIN/synib-train" pid -p xor-pid -m vanilla --set optim.epochs=2 --seed 5 "$@" -o "$out"
+    [ "$status" -ne 0 ] && [ "$code" -eq "$status" ] && [ "$says" = "${stderr_lines[-1]}" ]
+}
+
+@test "--dry-run says what it would do, makes nothing, and fails where the run would" {
+    dry dry/run
+    [ "$status" -eq 0 ]
+    [ -z "$output" ]
+    [ "${stderr_lines[-1]}" = "synib-train: would train vanilla for at most 2 epochs into dry/run" ]
+    [ ! -e dry ]
+    train dry/other pid xor-pid synib --mask random
+    ls -la --time-style=full-iso dry dry/other >before
+    dry dry/other
+    [ "$status" -eq 4 ]
+    like_real dry/other
+    dry dry/other --force
+    [ "$status" -eq 0 ]
+    [ "${stderr_lines[-1]}" = "synib-train: would train vanilla for at most 2 epochs into dry/other, in place of the run that is there" ]
+    ls -la --time-style=full-iso dry dry/other | cmp - before
+    # unfinished
+    "$BIN/synib-train" -q pid -p xor-pid -m vanilla --set optim.epochs=2 --seed 5 --max-steps 6 -o dry/half || [ $? -eq 75 ]
+    dry dry/half
+    [ "$status" -eq 1 ]
+    like_real dry/half
+    dry dry/half --resume
+    [ "$status" -eq 0 ]
+    [ "${stderr_lines[-1]}" = "synib-train: would go on with vanilla after epoch 1, for at most 2, in dry/half" ]
+    # locked
+    exec 9<dry/half/.lock
+    flock -x 9
+    dry dry/half --resume
+    [ "$status" -eq 0 ]
+    [ "${stderr_lines[-1]}" = "synib-train: dry/half: another process works on this: would wait for it" ]
+    dry dry/half
+    [ "$status" -eq 1 ]
+    [[ "${stderr_lines[-1]}" == *"dry/half: another process is at work here"* ]]
+    like_real dry/half
+    exec 9<&-
+    # finished
+    "$BIN/synib-train" -q pid -p xor-pid -m vanilla --set optim.epochs=2 --seed 5 --resume -o dry/half
+    dry dry/half
+    [ "$status" -eq 0 ]
+    [ "${stderr_lines[-1]}" = "synib-train: dry/half: is finished already: nothing to do" ]
+    # no place for a folder
+    dry pid/val/index.jsonl/run
+    [ "$status" -eq 1 ]
+    [[ "${stderr_lines[-1]}" == *"cannot make the folder"* ]]
+    dry pid/val/index.jsonl
+    [ "$status" -eq 1 ]
 }

@@ -18,7 +18,7 @@ static void test_good_plan(void **state)
         "a|spurious:0.6|xor-spurious|vanilla||optim.epochs=3 optim.lr=0.5|0",
         "B.2_x-y|pid@7:0.25,0.25,0,0.5|xor-pid|synib|learned||9007199254740991",
         "c|spurious3:1|xor-spurious|synib|learned||1",
-        "d|regression:2|xor-regression|masking-only||mask.kind=none mask.fill=zeros|2",
+        "d|regression:2|xor-regression|masking-only||mask.kind=all mask.fill=zeros|2",
         "e|data/set|xor-pid|synib|||3",
         NULL,
     };
@@ -39,7 +39,7 @@ static void test_good_plan(void **state)
     assert_true(r[1].seed == ((uint64_t)1 << 53) - 1 && r[1].config.mask == MASK_LEARNED);
     assert_int_equal(r[2].config.warmup_epochs, 20); /* of the preset's [synib learned] */
     assert_int_equal(r[2].config.mask, MASK_LEARNED);
-    assert_true(r[3].config.mask == MASK_NONE && r[3].config.fill == FILL_ZEROS);
+    assert_true(r[3].config.mask == MASK_ALL && r[3].config.fill == FILL_ZEROS);
     assert_true(r[3].method == &method_masking_only);
     assert_true(!r[4].synthetic && r[4].config.mask == MASK_RANDOM);
     sheet_close(&s);
@@ -82,8 +82,9 @@ static const struct {
     {"a|spurious:inf|xor-spurious|vanilla|||1", "strength: 'inf' is not a number"},
     {"a|pid:0.5,0.5,0.5,0|xor-pid|vanilla|||1", "sum to 1.5: must be 1"},
     {"a|pid:0.4,0.3,0.2,0.0999|xor-pid|vanilla|||1", "sum to 0.9999: must be 1"},
-    {"a|pid:1,0,0|xor-pid|vanilla|||1", "mix: '0' is not four probabilities"},
-    {"a|pid:-1,1,1,0|xor-pid|vanilla|||1", "mix: '-1' is not a number from 0 to 1"},
+    {"a|pid:1,0,0|xor-pid|vanilla|||1", "mix: '1,0,0' is not four probabilities"},
+    {"a|pid:-1,1,1,0|xor-pid|vanilla|||1",
+     "mix: '-1,1,1,0': unique1: '-1' is not a number from 0 to 1"},
     {"a|pid@4294967296:1,0,0,0|xor-pid|vanilla|||1", "projection seed 4294967296: must be below"},
     {"a|spurious:1|xor-spurios|vanilla|||1",
      "--preset: unknown 'xor-spurios': did you mean 'xor-spurious'"},
@@ -103,6 +104,26 @@ static const struct {
      "synib.lambda=2: method masking-only has no use for it"},
     {"a|spurious:1|xor-spurious|vanilla|random||1",
      "mask random: method vanilla has no use for it"},
+    {"a|spurious:1|xor-spurious|synib|random|mask.net_width=12|1",
+     "mask.net_width=12: has no effect without mask.kind = learned-mlp"},
+    {"a|spurious:1|xor-spurious|synib|random|mask.steps=3|1",
+     "mask.steps=3: has no effect without mask.kind = learned"},
+    {"a|spurious:1|xor-spurious|synib|random|mask.sparsity=9|1",
+     "mask.sparsity=9: has no effect without mask.kind = learned or learned-mlp"},
+    {"a|spurious:1|xor-spurious|synib|random|mask.ema_momentum=0.5|1",
+     "mask.ema_momentum=0.5: has no effect without mask.fill = ema"},
+    {"a|spurious:1|xor-spurious|synib|learned|mask.p=0.5|1",
+     "mask.p=0.5: has no effect without mask.kind = random, or"},
+    {"a|spurious:1|xor-spurious|synib|random|synib.lambda=0 mask.p=0.5|1",
+     "mask.p=0.5: has no effect without synib.lambda > 0 or synib.masked_ce > 0"},
+    {"a|spurious:1|xor-spurious|vanilla||schedule.t0_steps=9|1",
+     "schedule.t0_steps=9: has no effect without schedule.kind = restarts"},
+    {"a|data/x|demo|vanilla||augment.train=false augment.scale_min=0.9|1",
+     "augment.scale_min=0.9: has no effect without augment.train = true"},
+    {"a|data/x|demo|vanilla||init.encoders=scratch pretrain.epochs=3|1",
+     "pretrain.epochs=3: has no effect without init.encoders = pretrained"},
+    {"a|regression:1|xor-regression|synib||synib.divergence=gaussian|1",
+     "synib.divergence=gaussian: has no effect without classes to predict"},
     {"a|spurious:1|xor-spurious|synib|random|mask.kind=all|1",
      "mask.kind=all: the mask is random already"},
     {"a|spurious:1|xor-spurious|vanilla||optim.lr=1 optim.eps=0.1 optim.lr=2|1",
@@ -116,9 +137,11 @@ static const struct {
     {"a|spurious:1|xor-spurious|vanilla||" EIGHT " " EIGHT " " EIGHT " " EIGHT "|1",
      "optim.lr=1 stands before it"},
     {"a|spurious:1|xor-spurious|vanilla|||", "seed: '' is not a whole number"},
-    {"a|spurious:1|xor-spurious|vanilla|||-1", "seed: '-1' is not a whole number"},
+    {"a|spurious:1|xor-spurious|vanilla|||-1",
+     "seed: '-1' is not a whole number from 0 to 2^53 - 1"},
     {"a|spurious:1|xor-spurious|vanilla|||1.0", "seed: '1.0' is not a whole number"},
-    {"a|spurious:1|xor-spurious|vanilla|||9007199254740992", "seed 9007199254740992: 2^53 or more"},
+    {"a|spurious:1|xor-spurious|vanilla|||9007199254740992",
+     "seed: '9007199254740992' is not a whole number from 0 to 2^53 - 1"},
     {"a|spurious:1|xor-spurious|vanilla|||18446744073709551616", "is not a whole number from 0"},
     {"a|spurious:1|xor-spurious|vanilla||", "has 6 cells: the header names 7 columns"},
     {"a|spurious:1|xor-spurious|vanilla|||1|", "has 8 cells: the header names 7 columns"},

@@ -17,7 +17,7 @@ static const char *const MIXED[] = {
     "a|spurious:0.6|xor-spurious|vanilla||optim.epochs=3|0",
     "b|pid:0.25,0.25,0.25,0.25|xor-pid|synib|random||0",
     "c|regression:1|xor-regression|vanilla|||0",
-    "d|spurious:0.6|xor-spurious|synib|oracle|synib.lambda=1 mask.p=0.5|7",
+    "d|spurious:0.6|xor-spurious|synib|oracle|synib.lambda=1 mask.noise_std=0.5|7",
     "e|spurious:0.6|xor-spurious|vanilla|||1",
     NULL,
 };
@@ -130,7 +130,7 @@ static const char MIXED_TEXT[] =
     "c|regression:1|xor-regression|vanilla|||0|#|ok|3|11|2|0.333333333|"
     "0.25|||2|-1|"
     "|0.125|-0.5|2.5||0.25||||||||0.125|-0.5|2.5||0.25||||||\n"
-    "d|spurious:0.6|xor-spurious|synib|oracle|synib.lambda=1 mask.p=0.5|7|#|not-finite||||"
+    "d|spurious:0.6|xor-spurious|synib|oracle|synib.lambda=1 mask.noise_std=0.5|7|#|not-finite||||"
     "|||||||||||||||||||||||||||||\n"
     "e|spurious:0.6|xor-spurious|vanilla|||1|#|ok|3|13|2|0.333333333|"
     "0.25|0.875|0.625|||"
@@ -282,7 +282,7 @@ static void test_other_words(void **state)
         "a|spurious:0.60|xor-spurious|vanilla||optim.epochs=3|0",
         MIXED[1],
         MIXED[2],
-        "d|spurious:0.6|xor-spurious|synib|oracle|mask.p=0.5 synib.lambda=1|7",
+        "d|spurious:0.6|xor-spurious|synib|oracle|mask.noise_std=0.5 synib.lambda=1|7",
         MIXED[4],
         NULL,
     };

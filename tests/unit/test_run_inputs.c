@@ -470,18 +470,19 @@ static void test_places(void **state)
     static const struct {
         const char *text, *says;
     } bad[] = {
-        {"", "run.json:1: "},
-        {"[]", "run.json:-1: no object"},
-        {"{\n\"data\"}", "run.json:2: "},
-        {"{\"data\": \"x\"}", "run.json: 'bases' is missing or no list"},
-        {"{\"bases\": {}}", "run.json: 'bases' is missing or no list"},
-        {"{\"bases\": [], \"dat\": \"x\"}", "run.json: has other keys than data, bases, uni-audio"},
-        {"{\"bases\": [], \"data\": 5}", "run.json: a path is not a string"},
-        {"{\"bases\": [\"a\", null]}", "run.json: a path is not a string"},
-        {"{\"bases\": [], \"uni-audio\": []}", "run.json: a path is not a string"},
-        {"{\"bases\": [], \"uni-video\": true}", "run.json: a path is not a string"},
+        {"", "run.json: is damaged: is empty: put a copy of it back"},
+        {"[]", "run.json: is damaged: no object: put a copy of it back"},
+        {"{\n\"data\"}", "run.json: is damaged: line 2: "},
+        {"{\"data\": \"x\"}", "run.json: is damaged: 'bases' is missing or no list"},
+        {"{\"bases\": {}}", "run.json: is damaged: 'bases' is missing or no list"},
+        {"{\"bases\": [], \"dat\": \"x\"}",
+         "run.json: is damaged: has other keys than data, bases, uni-audio"},
+        {"{\"bases\": [], \"data\": 5}", "run.json: is damaged: a path is not a string"},
+        {"{\"bases\": [\"a\", null]}", "run.json: is damaged: a path is not a string"},
+        {"{\"bases\": [], \"uni-audio\": []}", "run.json: is damaged: a path is not a string"},
+        {"{\"bases\": [], \"uni-video\": true}", "run.json: is damaged: a path is not a string"},
         {"{\"bases\": [1,2,3,4,5,6,7,8,9,10,11,12,13,14,15,16,17]}",
-         "run.json: more than 16 bases"},
+         "run.json: is damaged: more than 16 bases"},
     };
     char *run = scratch_path(dir, "places");
     struct run_places p;

@@ -181,6 +181,27 @@ static void test_draws(void **state)
     free(nine);
 }
 
+/* An end of a distribution may leave another key without effect, as long as it is not drawn. */
+static void test_ends_without_effect(void **state)
+{
+    char *text = expand(state,
+                        "a|spurious:1|xor-spurious|synib|random|synib.lambda=uniform(0,9) "
+                        "mask.p={0.2,0.4}|0",
+                        3, 1);
+    struct search_options o = {
+        put_rows(state, "a|spurious:1|xor-spurious|synib||mask.kind=choice(random,learned) "
+                        "mask.p=0.3|0"),
+        9, 1};
+    size_t runs;
+    struct err e = {0};
+
+    assert_non_null(strstr(text, "\na-6|"));
+    free(text);
+    ASSERT_FAILS(search_expand(&text, &runs, &o, &e), e, ERR_DATA,
+                 ":3: mask.p=0.3: has no effect without mask.kind = random");
+    free((char *)o.path);
+}
+
 /* Draws that repeat an earlier one are left out. */
 static void test_repeats(void **state)
 {
@@ -357,10 +378,16 @@ static void test_bad_rows(void **state)
         {"a|spurious:1|xor-spurious|vanilla|||1-2-3", "seed: '2-3' is not a whole number"},
         {"a|spurious:1|xor-spurious|vanilla|||", "seed: '' is not a whole number"},
         {"a|spurious:1|xor-spurious|vanilla|||0-100000", "seeds 0-100000: more than 100000"},
-        {"a|spurious:1|xor-spurious|vanilla|||18446744073709551615", "2^53 or more"},
+        {"a|spurious:1|xor-spurious|vanilla|||18446744073709551615",
+         "seed: '18446744073709551615' is not a whole number from 0 to 2^53 - 1"},
         {"a|spurious:1|xor-spurious|vanilla|||18446744073709551614-18446744073709551615",
-         "2^53 or more"},
-        {"a|spurious:1|xor-spurious|vanilla|||9007199254740990-9007199254740992", "2^53 or more"},
+         "seed: '18446744073709551614' is not a whole number from 0 to 2^53 - 1"},
+        {"a|spurious:1|xor-spurious|vanilla|||9007199254740990-9007199254740992",
+         "seed: '9007199254740992' is not a whole number from 0 to 2^53 - 1"},
+        {"a|spurious:1|xor-spurious|synib|random|mask.steps={3,4}|1",
+         "mask.steps=3: has no effect without mask.kind = learned"},
+        {"a|spurious:1|xor-spurious|synib|random|synib.lambda={1,0} mask.p=0.3|1",
+         "mask.p=0.3: has no effect without synib.lambda > 0"},
         {"a b|spurious:1|xor-spurious|vanilla|||1", "run 'a b': a name has 1 to 64"},
         {NAME_64 "|spurious:1|xor-spurious|vanilla||optim.lr={1,2}|1", "-1': a name has 1 to 64"},
         {"a|spurious:x|xor-spurious|vanilla|||1", "strength: 'x' is not a number"},
@@ -518,6 +545,7 @@ int main(void)
         cmocka_unit_test(test_shipped),
         cmocka_unit_test_setup_teardown(test_group, scratch_setup, scratch_teardown),
         cmocka_unit_test_setup_teardown(test_draws, scratch_setup, scratch_teardown),
+        cmocka_unit_test_setup_teardown(test_ends_without_effect, scratch_setup, scratch_teardown),
         cmocka_unit_test_setup_teardown(test_repeats, scratch_setup, scratch_teardown),
         cmocka_unit_test(test_distributions),
         cmocka_unit_test(test_discrete),

@@ -147,12 +147,14 @@ static bool was_shown(const struct shown *shown, int64_t n, const struct sample 
 static enum err_code open_data(struct dataset **data, int *opened, const struct report *r,
                                const struct report_run *run, struct err *e)
 {
+    const char *const *bases =
+        r->opt->base[0] != NULL ? r->opt->base : (const char *const *)run->places.base;
+
     if (*opened == run->data)
         return ERR_OK;
     dataset_close(*data);
     *data = NULL;
-    TRY(dataset_open(data, r->set[run->data].dir, "test", (const char *const *)run->places.base,
-                     e));
+    TRY(dataset_open(data, r->set[run->data].dir, "test", bases, e));
     *opened = run->data;
     if (dataset_count(*data) != run->n)
         err_set(e, ERR_DATA, "%s: has %lld samples, the predictions of %s %lld",

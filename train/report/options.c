@@ -8,6 +8,7 @@
 
 enum {
     KEY_DATA = 0x100,
+    KEY_BASE,
     KEY_CLIPS,
     KEY_TITLE,
     KEY_NOTE,
@@ -20,6 +21,10 @@ static const struct argp_option option_table[] = {
     {"output", 'o', "DIR", 0, "Folder of the report", 0},
     {"data", KEY_DATA, "ROOT", 0,
      "Where to look for the datasets of runs whose run.json does not lead to them", 0},
+    {"base", KEY_BASE, "DIR", 0,
+     "Where to look for the base sets of overlays, for the gallery; again for more (default: what "
+     "run.json says)",
+     0},
     {"clips", KEY_CLIPS, "FILE", 0,
      "The clips.tsv behind the data (default: the one beside a dataset or in the three folders "
      "above it)",
@@ -50,6 +55,20 @@ static const char doc[] =
     "line; 3 done, but some runs do not count (they are listed); 4 damaged or contradicting "
     "files, no run that counts, and with --strict any that does not: nothing is written.";
 
+static error_t add_base(struct report_options *opt, const char *dir)
+{
+    int n = 0;
+
+    while (opt->base[n] != NULL)
+        n++;
+    if (n == RUN_MAX_BASES) {
+        err_set(opt->cli.err, ERR_USAGE, "--base: more than %d times", RUN_MAX_BASES);
+        return EINVAL;
+    }
+    opt->base[n] = dir;
+    return 0;
+}
+
 static error_t parse_option(int key, char *arg, struct argp_state *state)
 {
     struct report_options *opt = state->input;
@@ -58,6 +77,7 @@ static error_t parse_option(int key, char *arg, struct argp_state *state)
     case ARGP_KEY_INIT: state->child_inputs[0] = &opt->cli; return 0;
     case 'o': opt->out = arg; return 0;
     case KEY_DATA: opt->data = arg; return 0;
+    case KEY_BASE: return add_base(opt, arg);
     case KEY_CLIPS: opt->clips = arg; return 0;
     case KEY_TITLE: opt->title = arg; return 0;
     case KEY_NOTE: opt->note = arg; return 0;

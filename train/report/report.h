@@ -14,6 +14,7 @@ struct report_options {
     char **run; /* NULL-terminated; folders of runs or of trees of them; malloc, borrowed strings */
     int runs;
     const char *out, *data, *clips, *title, *note, *gallery;
+    const char *base[RUN_MAX_BASES + 1]; /* NULL-terminated */
     int64_t gallery_count;
     bool strict;
 };

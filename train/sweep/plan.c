@@ -3,6 +3,7 @@
 
 #include "common/base/cli.h"
 #include "common/base/mem.h"
+#include "train/config_effect.h"
 
 #include <ctype.h>
 #include <stdlib.h>
@@ -12,7 +13,7 @@ const char *const plan_columns[] = {"run",  "task",     "preset", "method",
                                     "mask", "settings", "seed",   NULL};
 
 enum { NAME_MAX_SIZE = 64, MAX_FAULTS = 20 };
-static const uint64_t LARGEST_SEED = (uint64_t)1 << 53;
+static const uint64_t LARGEST_SEED = ((uint64_t)1 << 53) - 1;
 
 static enum err_code check_name(const char *name, struct err *e)
 {
@@ -69,7 +70,38 @@ static enum err_code check_keys(const struct plan_run *run, struct err *e)
     return ERR_OK;
 }
 
-/* Nothing in a plan goes without effect. */
+/* A row's mask, NULL: what the preset says. */
+static const char *mask_of(const struct plan_run *run)
+{
+    return run->cell[PLAN_MASK][0] != '\0' ? run->cell[PLAN_MASK] : NULL;
+}
+
+static enum config_targets targets_of(const struct plan_run *run)
+{
+    if (!run->synthetic)
+        return TARGETS_UNKNOWN;
+    return run->data.task == XOR_REGRESSION ? TARGETS_NUMBERS : TARGETS_CLASSES;
+}
+
+static enum err_code check_effect(const struct plan_run *run, const char *setting, struct err *e)
+{
+    const struct config_given given = {
+        .preset = run->cell[PLAN_PRESET],
+        .mask = mask_of(run),
+        .set = run->set,
+        .method = run->method,
+        .config = &run->config,
+        .targets = targets_of(run),
+    };
+    const char *needs;
+
+    TRY(config_given_needs(&needs, &given, setting, e));
+    if (needs != NULL)
+        err_set(e, ERR_DATA, "%s: has no effect without %s", setting, needs);
+out:
+    return e->code;
+}
+
 static enum err_code check_use(const struct plan_run *run, struct err *e)
 {
     TRY(check_keys(run, e));
@@ -84,14 +116,19 @@ out:
     return e->code;
 }
 
-enum err_code plan_run_read(struct plan_run *run, struct err *e)
+enum err_code plan_seed(uint64_t *seed, const char *text, struct err *e)
 {
-    const char *mask = run->cell[PLAN_MASK][0] != '\0' ? run->cell[PLAN_MASK] : NULL;
+    struct err why = {0};
 
+    if (cli_u64(seed, text, "seed", &why) != ERR_OK || *seed > LARGEST_SEED)
+        return err_set(e, ERR_DATA, "seed: '%s' is not a whole number from 0 to 2^53 - 1", text);
+    return ERR_OK;
+}
+
+enum err_code plan_run_values(struct plan_run *run, struct err *e)
+{
     TRY(check_name(run->cell[PLAN_RUN], e));
-    TRY(cli_u64(&run->seed, run->cell[PLAN_SEED], "seed", e));
-    if (run->seed >= LARGEST_SEED)
-        return err_set(e, ERR_DATA, "seed %s: 2^53 or more", run->cell[PLAN_SEED]);
+    TRY(plan_seed(&run->seed, run->cell[PLAN_SEED], e));
     run->synthetic = strchr(run->cell[PLAN_TASK], '/') == NULL;
     if (run->synthetic) {
         TRY(xor_parse(&run->data, run->cell[PLAN_TASK], e));
@@ -99,8 +136,20 @@ enum err_code plan_run_read(struct plan_run *run, struct err *e)
     }
     TRY(cut_settings(run, e));
     TRY(method_find(&run->method, run->cell[PLAN_METHOD], e));
-    TRY(config_resolve(&run->config, run->cell[PLAN_PRESET], run->method->name, mask, run->set, e));
+    TRY(config_resolve(&run->config, run->cell[PLAN_PRESET], run->method->name, mask_of(run),
+                       run->set, e));
     TRY(check_use(run, e));
+out:
+    return e->code;
+}
+
+/* Rows that differ in a setting without effect would be one run, and --select would rank them. The
+ * mask may go without, where nothing is masked: it says which comparison the row belongs to. */
+enum err_code plan_run_read(struct plan_run *run, struct err *e)
+{
+    TRY(plan_run_values(run, e));
+    for (int i = 0; run->set[i] != NULL; i++)
+        TRY(check_effect(run, run->set[i], e));
 out:
     return e->code;
 }

@@ -49,6 +49,10 @@ enum err_code plan_fault(const struct err *why);
 
 /* Checks the cells of one row, and fills the rest but for group and line. Free on failure too. */
 NODISCARD enum err_code plan_run_read(struct plan_run *run, struct err *e);
+/* The same, but for whether each setting has an effect beside the others. */
+NODISCARD enum err_code plan_run_values(struct plan_run *run, struct err *e);
+/* ERR_DATA unless it is one that every reader of JSON takes: 0 to 2^53 - 1. */
+NODISCARD enum err_code plan_seed(uint64_t *seed, const char *text, struct err *e);
 void plan_run_free(struct plan_run *run);
 
 /* Row i of a table that has plan_columns and perhaps a column "group": its cells, group and line.

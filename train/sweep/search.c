@@ -54,7 +54,7 @@ static enum err_code add_seeds(struct search_row *r, size_t *cap, uint64_t from,
         return err_set(e, ERR_DATA, "they do not rise");
     if (to - from >= SEARCH_RUNS - r->seeds)
         return err_set(e, ERR_DATA, "more than %d", SEARCH_RUNS);
-    for (uint64_t i = 0; i <= to - from; i++) { /* `to` may be the largest there is */
+    for (uint64_t i = 0; i <= to - from; i++) {
         TRY(mem_grow(&r->seed, cap, r->seeds + 1, sizeof *r->seed, "search", e));
         r->seed[r->seeds++] = from + i;
     }
@@ -78,10 +78,10 @@ static enum err_code read_seeds(struct search_row *r, struct err *e)
 
         if (dash != NULL)
             *dash = '\0';
-        TRY(cli_u64(&from, part, "seed", e));
+        TRY(plan_seed(&from, part, e));
         to = from;
         if (dash != NULL)
-            TRY(cli_u64(&to, dash + 1, "seed", e));
+            TRY(plan_seed(&to, dash + 1, e));
         TRY(add_seeds(r, &cap, from, to, e));
     }
 out:
@@ -214,9 +214,10 @@ static enum err_code point_settings(char settings[CELL_SIZE], const struct searc
     return ERR_OK;
 }
 
-/* The row's cells with these three in their place, checked as a run of a plan. */
+/* The row's cells with these three in their place, checked as a run of a plan, or its values only:
+ * at an end of a distribution, which is hardly ever drawn, others may be without effect. */
 static enum err_code check_run(const struct search_row *r, const char *name, const char *settings,
-                               const char *seed, struct err *e)
+                               const char *seed, bool values_only, struct err *e)
 {
     struct plan_run run = r->base;
     enum err_code rc;
@@ -224,7 +225,7 @@ static enum err_code check_run(const struct search_row *r, const char *name, con
     run.cell[PLAN_RUN] = name;
     run.cell[PLAN_SET] = settings;
     run.cell[PLAN_SEED] = seed;
-    rc = plan_run_read(&run, e);
+    rc = values_only ? plan_run_values(&run, e) : plan_run_read(&run, e);
     plan_run_free(&run);
     return rc;
 }
@@ -240,7 +241,7 @@ static enum err_code check_value(const struct search_row *r, int which, size_t v
                          dimension_probe(&r->dim[i], i == which ? v : 0, buffer)))
             return err_set(e, ERR_DATA, "settings: more than %d characters", CELL_SIZE - 1);
     snprintf(seed, sizeof seed, "%llu", (unsigned long long)r->seed[0]);
-    return check_run(r, r->base.cell[PLAN_RUN], settings, seed, e);
+    return check_run(r, r->base.cell[PLAN_RUN], settings, seed, r->random, e);
 }
 
 /* Every listed value and both ends of a distribution are values of their key, drawn or not. */
@@ -279,7 +280,7 @@ static enum err_code put_run(struct search *s, const struct search_row *r, size_
         snprintf(seed_name, sizeof seed_name, "_%s", seed_text);
     snprintf(name, sizeof name, "%.400s%s%s", cell[PLAN_RUN], number, seed_name);
     if (which == 0 || which + 1 == r->seeds)
-        TRY(check_run(r, name, settings, seed_text, e));
+        TRY(check_run(r, name, settings, seed_text, false, e));
     named->line = r->base.line;
     TRY(mem_string(&named->name, name, e));
     s->named++;

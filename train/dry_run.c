@@ -1,0 +1,94 @@
+/* SPDX-License-Identifier: MIT */
+#include "train/dry_run.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+
+static long long most_epochs(const struct method *m, const struct config *c)
+{
+    return (long long)method_stage(m, c).epochs;
+}
+
+static void tell_unimodal(const struct unimodal_request *r, int which,
+                          const struct unimodal_outlook *u)
+{
+    const struct method *m = unimodal_methods[which];
+    const struct log *log = r->base.log;
+    long long epochs = most_epochs(m, &r->config[which]);
+
+    if (u->busy)
+        log_note(log, "would wait for the process that trains %s in %s", m->name, u->dir);
+    else if (u->finds == FINDS_FINISHED)
+        log_note(log, "would take the run of %s in %s", m->name, u->dir);
+    else if (u->finds == FINDS_UNFINISHED)
+        log_note(log, "would first go on with %s after epoch %lld, for at most %lld, in %s",
+                 m->name, (long long)u->epochs, epochs, u->dir);
+    else
+        log_note(log, "would first train %s for at most %lld epochs into %s%s", m->name, epochs,
+                 u->dir, u->replaces ? ", in place of the run that is there" : "");
+}
+
+/* Takes those that are finished into the options `o`; their folders are *dir, the caller's. */
+static enum err_code look_for_unimodal(char *dir[MEDIA_MODALITIES], struct trainer_options *o,
+                                       const struct unimodal_request *r, struct err *e)
+{
+    for (int i = 0; i < MEDIA_MODALITIES; i++) {
+        struct unimodal_outlook u;
+        enum err_code rc = unimodal_look(&u, r, i, e);
+
+        dir[i] = u.dir;
+        if (rc != ERR_OK)
+            return rc;
+        tell_unimodal(r, i, &u);
+        if (!u.busy && u.finds == FINDS_FINISHED)
+            o->unimodal[i] = u.dir;
+    }
+    return ERR_OK;
+}
+
+static void tell(const struct trainer_options *o, enum trainer_finds finds,
+                 const struct run_state *state)
+{
+    const char *name = o->method->name;
+    const char *more =
+        o->force && run_has(o->dir, run_last_name) ? ", in place of the run that is there" : "";
+    long long epochs = most_epochs(o->method, &o->config);
+
+    if (finds == FINDS_FINISHED)
+        log_note(o->log, "%s: is finished already: nothing to do", o->dir);
+    else if (!o->method->trains)
+        log_note(o->log, "would put the unimodal runs together as %s, into %s%s", name, o->dir,
+                 more);
+    else if (finds == FINDS_UNFINISHED)
+        log_note(o->log, "would go on with %s after epoch %lld, for at most %lld, in %s", name,
+                 (long long)state->epoch, epochs, o->dir);
+    else
+        log_note(o->log, "would train %s for at most %lld epochs into %s%s", name, epochs, o->dir,
+                 more);
+}
+
+enum err_code train_dry_run(const struct unimodal_request *r, struct err *e)
+{
+    struct trainer_options o = r->base;
+    char *dir[MEDIA_MODALITIES] = {NULL};
+    enum trainer_finds finds;
+    struct run_state state;
+    bool busy;
+
+    TRY(run_lock_look(&busy, o.dir, run_lock_name, o.resume, e));
+    if (busy) {
+        log_note(o.log, "%s: another process works on this: would wait for it", o.dir);
+        goto out;
+    }
+    TRY(run_dir_look(o.dir, e));
+    if (!o.force)
+        TRY(run_may_match(o.dir, &o, e));
+    if (method_needs_unimodal(o.method, &o.config))
+        TRY(look_for_unimodal(dir, &o, r, e));
+    TRY(trainer_look(&finds, &state, &o, e));
+    tell(&o, finds, &state);
+out:
+    for (int i = 0; i < MEDIA_MODALITIES; i++)
+        free(dir[i]);
+    return e->code;
+}
