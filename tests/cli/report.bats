@@ -267,7 +267,7 @@ fails() {
     mkdir -p "$BATS_TEST_TMPDIR/a/b/c/d"
     cp -r media "$BATS_TEST_TMPDIR/a/b/c/d"
     report "$BATS_TEST_TMPDIR/a/b/c/d/media" 2>note
-    grep -q 'base set .*name its folder with --base: no gallery' note
+    grep -q 'base set .*name its folder with --base where the tool has it: no gallery' note
     run ! grep -q 'data:image/jpeg' "$OUT/report.html"
     mkdir bases
     ln -s "$DIR/video" "$DIR/audio" bases
