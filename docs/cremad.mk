@@ -44,7 +44,7 @@ comma   := ,
 digits  := 0 1 2 3 4 5 6 7 8 9
 not_digits = $(if $(2),$(call not_digits,$(subst $(firstword $(2)),,$(1)),$(wordlist 2,10,$(2))),$(1))
 # A list that would lose what it names is refused before any work.
-$(foreach v,FOLDS RATES METHODS,$(if $($(v)),,$(error $(v) is empty: nothing to do)))
+$(foreach v,FOLDS RATES,$(if $($(v)),,$(error $(v) is empty: nothing to do)))
 $(foreach v,FOLDS RATES METHODS SEEDS,$(if $(findstring $(comma),$($(v))),$(error $(v)="$($(v))": separate them by blanks)))
 $(foreach f,$(FOLDS),$(if $(call not_digits,$(f),$(digits)),$(error FOLDS="$(FOLDS)": '$(f)' is no number, folds count from 0)))
 $(foreach f,$(FOLDS),$(if $(call seed,$(f)),,$(error FOLDS="$(FOLDS)": the authors give seeds for folds \
@@ -102,6 +102,7 @@ endef
 $(eval $(call keep_settings,data,$(OUT)/clips.tsv))
 ifneq ($(filter-out data shortcut-sets %/clips.tsv %/split.tsv %/index.jsonl,$(or $(MAKECMDGOALS),all)),)
 $(eval $(call keep_settings,train,$(OUT)/fold*/*/*/run.json $(OUT)/fold*/*/*/*/run.json))
+$(if $(METHODS),,$(error METHODS is empty: nothing to train))
 endif
 
 # Exit code 3 means "done, and the rejected clips are listed": the real CREMA-D has a few.

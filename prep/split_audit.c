@@ -10,6 +10,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
+#include <sys/stat.h>
 
 enum { MIN_PARTS = 2 }; /* of a fold, or nothing in it can be compared */
 
@@ -457,6 +458,7 @@ out:
 static enum err_code check_compared(const struct audit *a, const struct verdict *v, struct err *e)
 {
     const char *spec = v->alone >= 0 ? a->fold_spec[v->alone] : NULL;
+    struct stat st;
 
     if (spec == NULL)
         return ERR_OK;
@@ -469,6 +471,11 @@ static enum err_code check_compared(const struct audit *a, const struct verdict 
     if (v->only[0] == '\0')
         return err_set(e, ERR_DATA, "%s: fold '%s' names no clip: nothing was compared", spec,
                        a->fold[v->alone]);
+    if (stat(spec, &st) == 0 && S_ISDIR(st.st_mode))
+        return err_set(e, ERR_DATA,
+                       "%s: holds only the split '%s', so nothing was compared: audit the folder "
+                       "that holds all of its splits, or the split table that it was made from",
+                       spec, v->only);
     return err_set(e, ERR_DATA,
                    "%s: has only part '%s'%s%s, so nothing was compared: name all parts of the "
                    "split, those in files of their own by --audit PART=FILE,PART=FILE",

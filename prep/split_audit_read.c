@@ -418,8 +418,8 @@ static enum err_code find_column(const struct target *t, struct text *x, const c
             cell = trim(x->cell);
             if (names_parts(cell) && x->column >= 0)
                 return err_set(e, ERR_DATA,
-                               "%s:1: columns '%s' and '%s' may both say the part: leave one, or "
-                               "pass --audit PART=FILE,...",
+                               "%s:1: columns '%s' and '%s' may both say the part: rename or "
+                               "remove one",
                                t->path, first, cell);
             if (names_parts(cell)) {
                 snprintf(first, sizeof first, "%s", cell);
@@ -513,7 +513,8 @@ static enum err_code text_line(const struct target *t, struct text *x, const cha
 
     if (line[strspn(line, " \t\r")] == '\0')
         return ERR_OK;
-    TRY(read_cells(t, x, line, number, plain, &part, e));
+    if (plain || x->column >= 0)
+        TRY(read_cells(t, x, line, number, plain, &part, e));
     if (number == 1 && x->column >= 0)
         goto out;
     TRY(add_text(t, line, t->fold, part, &found, e));

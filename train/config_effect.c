@@ -1,6 +1,10 @@
 /* SPDX-License-Identifier: MIT */
 #include "train/config_effect.h"
 
+#include "common/base/mem.h"
+#include "train/network.h"
+
+#include <stdlib.h>
 #include <string.h>
 
 /* What a question is asked of. */
@@ -50,7 +54,7 @@ static bool adds_head_losses(const struct asked *a)
 
 static bool heads_learn(const struct asked *a)
 {
-    return a->config->unimodal_weight > 0;
+    return a->config->unimodal_weight > 0 || a->method->heads_reach_encoders;
 }
 
 static bool may_stop(const struct asked *a)
@@ -344,19 +348,42 @@ const char *config_effect_needs(const struct config *c, const struct method *m,
     return NULL;
 }
 
-bool config_has_effect(const struct config *c, const struct method *m, enum config_targets targets,
-                       const char *assignment)
+/* Whether the other settings are refused without the assignment: then that is its effect. */
+static enum err_code is_required(bool *required, const struct config_given *g,
+                                 const char *assignment, struct err *e)
 {
-    return config_effect_needs(c, m, targets, assignment) == NULL;
+    const struct data_traits any = {.media = g->config->kind == KIND_MEDIA,
+                                    .classes = g->targets != TARGETS_NUMBERS,
+                                    .oracle = true,
+                                    .sources = 1};
+    const char **others = NULL;
+    struct err why = {0};
+    struct config c;
+    size_t n = 0;
+
+    while (g->set[n] != NULL)
+        n++;
+    TRY(mem_array(&others, n + 1, sizeof *others, "settings", e));
+    n = 0;
+    for (size_t i = 0; g->set[i] != NULL; i++)
+        if (g->set[i] != assignment)
+            others[n++] = g->set[i];
+    *required = config_resolve(&c, g->preset, g->method->name, g->mask, others, &why) != ERR_OK ||
+                network_fits(g->method, &c, &any, &why) != ERR_OK;
+    if (why.code == ERR_NOMEM || why.code == ERR_IO)
+        (void)err_copy(e, &why);
+out:
+    free(others);
+    return e->code;
 }
 
 enum err_code config_given_needs(const char **needs, const struct config_given *g,
                                  const char *assignment, struct err *e)
 {
+    bool begins = method_needs_unimodal(g->method, g->config), required = false;
+
     *needs = config_effect_needs(g->config, g->method, g->targets, assignment);
-    if (*needs == NULL || !method_needs_unimodal(g->method, g->config))
-        return ERR_OK;
-    for (int i = 0; i < MEDIA_MODALITIES && *needs != NULL; i++) {
+    for (int i = 0; i < MEDIA_MODALITIES && begins && *needs != NULL; i++) {
         const struct method *m = unimodal_methods[i];
         struct config c;
 
@@ -365,6 +392,10 @@ enum err_code config_given_needs(const char **needs, const struct config_given *
         TRY(config_resolve(&c, g->preset, m->name, g->mask, g->set, e));
         *needs = config_effect_needs(&c, m, g->targets, assignment);
     }
+    if (*needs != NULL)
+        TRY(is_required(&required, g, assignment, e));
+    if (required)
+        *needs = NULL;
 out:
     return e->code;
 }

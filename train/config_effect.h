@@ -20,8 +20,6 @@ enum config_targets { TARGETS_UNKNOWN, TARGETS_CLASSES, TARGETS_NUMBERS };
  * caller's to look at. */
 const char *config_effect_needs(const struct config *c, const struct method *m,
                                 enum config_targets targets, const char *assignment);
-bool config_has_effect(const struct config *c, const struct method *m, enum config_targets targets,
-                       const char *assignment);
 
 /* The settings of a run as they were given, and what config_resolve made of them. */
 struct config_given {
@@ -33,7 +31,8 @@ struct config_given {
 };
 
 /* The same of a whole run, which may begin with unimodal ones, whose sections of the preset may say
- * otherwise. Fails as config_resolve does. */
+ * otherwise; and one of g->set without which the others are refused has that for its effect. Fails
+ * as config_resolve does. */
 NODISCARD enum err_code config_given_needs(const char **needs, const struct config_given *g,
                                            const char *assignment, struct err *e);
 

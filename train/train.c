@@ -301,14 +301,16 @@ enum err_code train_run(const struct train_options *opt, struct err *e)
         return print_config(opt, e);
     TRY(method_find(&o.method, opt->method, e));
     TRY(resolve(&o.config, opt, o.method->name, e));
-    note_unused(opt, o.method);
+    if (!opt->settings_checked)
+        note_unused(opt, o.method);
     TRY(data_open(&train, opt->data, "train", opt->base, e));
     TRY(data_open(&val, opt->data, "val", opt->base, e));
     traits = data_traits_of(train);
     TRY(network_fits(o.method, &o.config, &traits, e));
     o.train = train;
     o.val = val;
-    TRY(warn_unused(opt, &o, e));
+    if (!opt->settings_checked)
+        TRY(warn_unused(opt, &o, e));
     log_note(&opt->cli.log, "%s: %lld training and %lld validation samples, method %s, seed %llu",
              opt->data, (long long)data_count(train), (long long)data_count(val), o.method->name,
              (unsigned long long)o.seed);

@@ -14,7 +14,8 @@ struct train_options {
     const char *set[TRAIN_MAX_SETS + 1]; /* NULL-terminated, in order */
     const char *base[RUN_MAX_BASES + 1];
     bool resume, print_config;
-    int64_t max_steps; /* -1 = no limit */
+    bool settings_checked; /* for settings without effect, by the sweep that calls */
+    int64_t max_steps;     /* -1 = no limit */
 };
 
 NODISCARD enum err_code train_options_parse(struct train_options *opt, int argc, char **argv,

@@ -72,8 +72,7 @@ static void print_version(FILE *stream, struct argp_state *state)
     fprintf(stream, "%s (synib) %s\n", version_tool, cli_version);
 }
 
-/* Standard output is a pipe whose reader has gone, as `head` does when it has seen enough. */
-static bool reader_gone(void)
+bool cli_reader_gone(void)
 {
     struct pollfd out = {.fd = STDOUT_FILENO};
 
@@ -85,7 +84,7 @@ static void check_stdout(void)
 {
     if (stdout_checked || (fflush(stdout) == 0 && !ferror(stdout)))
         return;
-    if (!reader_gone())
+    if (!cli_reader_gone())
         fprintf(stderr, "%s: standard output: cannot write: %s\n", version_tool, strerror(errno));
     _Exit(err_exit_status(ERR_IO));
 }
@@ -121,7 +120,7 @@ int cli_finish(const char *tool, struct err *e)
 {
     bool lost = fflush(stdout) != 0 || ferror(stdout);
 
-    if (lost && !reader_gone())
+    if (lost && !cli_reader_gone())
         (void)err_sys(e, "standard output: cannot write");
     stdout_checked = true;
     for (char *line = e->text, *end; e->code != ERR_OK && line != NULL; line = end) {

@@ -43,6 +43,9 @@ NODISCARD enum err_code cli_parse(const struct argp *argp, int argc, char **argv
 /* Prints the error, if any, as "tool: text" (one line each), checks that stdout could be written,
  * and returns the exit status. A reader of stdout that has gone is status 1 without a word. */
 int cli_finish(const char *tool, struct err *e);
+/* Standard output is a pipe whose reader has gone, as `head` does when it has seen enough. What
+ * fails to write there says nothing: cli_finish knows. */
+bool cli_reader_gone(void);
 
 /* Numbers are parsed whole and checked against their range; `what` names the option in the message.
  * Base 10 only; no leading or trailing space; inf and nan are refused. */

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #include "common/data/json.h"
 
+#include "common/base/cli.h"
 #include "common/base/utf8.h"
 
 #include <errno.h>
@@ -180,7 +181,8 @@ enum err_code json_print(json_t *root, FILE *out, size_t flags, struct err *e)
 
     if (text == NULL)
         (void)err_set(e, ERR_NOMEM, "report: no memory for the JSON object");
-    else if (fputs(text, out) == EOF || fputc('\n', out) == EOF)
+    else if ((fputs(text, out) == EOF || fputc('\n', out) == EOF) &&
+             (out != stdout || !cli_reader_gone()))
         (void)err_sys(e, "report: cannot write the JSON object");
     free(text);
     json_decref(root);

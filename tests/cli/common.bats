@@ -76,6 +76,14 @@ tools() {
     echo "synib-scan: $status $output"
     [ "$status" -eq 1 ]
     [ -z "$output" ]
+    # more than a buffer
+    seq -f %.0f_IEO_ANG_HI 1001 1090 | tee train.txt >test.txt
+    local audit="'$BIN/synib-split' --allow-overlap --json --audit train=train.txt,test=test.txt"
+    [ "$(eval "$audit" | wc -c)" -gt 8192 ]
+    run bash -c "exec 4<>pipe 5>pipe 4<&-; $audit 2>&1 >&5"
+    echo "synib-split: $status $output"
+    [ "$status" -eq 1 ]
+    [ -z "$output" ]
     [ -s clips.tsv ] # what it was run for is there
 }
 

@@ -185,6 +185,7 @@ RATES=0.1,0.5|RATES="0.1,0.5": separate them by blanks
 METHODS=synib,vanilla|separate them by blanks
 FOLDS=0 x9|'x9' is no number
 END
+    cremad -n data OUT="$W/lists" FOLDS=0 METHODS=
     run cremad -n runs OUT="$W/lists" FOLDS="5 19" SEED=3
     [ "$status" -eq 0 ]
     [ "$(grep -c 'synib-train' <<<"$output")" -eq 2 ]

@@ -227,7 +227,7 @@ static void try_context(const struct task *t, const struct context *x, bool *sho
 
         if (i == 0 || (s->kinds >> c.kind & 1) == 0 || (s->scopes & m->scopes) == 0)
             continue;
-        said = config_has_effect(&c, m, t->targets, s->key);
+        said = config_effect_needs(&c, m, t->targets, s->key) == NULL;
         seen = shows(t, m, &c, s, table, &known);
         if (!said && seen)
             fail_msg("%s %s %s: %s has an effect", x->method, x->mask, x->set, s->key);

@@ -147,6 +147,37 @@ static const struct {
     {"a|spurious:1|xor-spurious|vanilla|||1|", "has 8 cells: the header names 7 columns"},
 };
 
+/* A setting without which the row is refused has an effect, also where it decides no number. */
+static void test_needed_settings(void **state)
+{
+    static const char task[] = "a|data/x|released|synib|random|";
+    static const struct {
+        const char *set, *says;
+    } table[] = {
+        {"model.fusion=linear synib.lambda=0 synib.masked_ce=1 synib.divergence=family", NULL},
+        {"model.fusion=linear synib.lambda=0 synib.masked_ce=1",
+         NULL}, /* told once data are known */
+        {"synib.lambda=0 synib.masked_ce=1 synib.divergence=family",
+         "synib.divergence=family: has no effect without synib.lambda > 0"},
+    };
+
+    for (size_t i = 0; i < sizeof table / sizeof *table; i++) {
+        char row[512], *path;
+        const char *rows[] = {row, NULL};
+        struct plan p;
+        struct err e = {0};
+
+        snprintf(row, sizeof row, "%s%s|1", task, table[i].set);
+        path = put_plan(state, "plan.tsv", rows);
+        if (table[i].says == NULL)
+            ASSERT_OK(plan_read(&p, path, &e), e);
+        else
+            ASSERT_FAILS(plan_read(&p, path, &e), e, ERR_DATA, table[i].says);
+        plan_free(&p);
+        free(path);
+    }
+}
+
 /* What the system refuses says nothing about the plan. */
 static void test_preset_that_cannot_be_opened(void **state)
 {
@@ -333,6 +364,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_preset_that_cannot_be_opened, scratch_setup,
                                         scratch_teardown),
         cmocka_unit_test_setup_teardown(test_bad_rows, scratch_setup, scratch_teardown),
+        cmocka_unit_test_setup_teardown(test_needed_settings, scratch_setup, scratch_teardown),
         cmocka_unit_test_setup_teardown(test_bad_plans, scratch_setup, scratch_teardown),
         cmocka_unit_test_setup_teardown(test_many_faults, scratch_setup, scratch_teardown),
         cmocka_unit_test_setup_teardown(test_wrong_data, scratch_setup, scratch_teardown),

@@ -443,7 +443,7 @@ static void test_one_split(void **state)
     move(data, away, "train");
     move(data, away, "val");
     ASSERT_FAILS(audit(data, &text, &e), e, ERR_DATA,
-                 "/data: has only part 'test', so nothing was compared: name all parts");
+                 "/data: holds only the split 'test', so nothing was compared: audit the folder");
     assert_non_null(strstr(text, "speakers in more than one part: not compared"));
     free(text);
     free(data);

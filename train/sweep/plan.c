@@ -70,8 +70,7 @@ static enum err_code check_keys(const struct plan_run *run, struct err *e)
     return ERR_OK;
 }
 
-/* A row's mask, NULL: what the preset says. */
-static const char *mask_of(const struct plan_run *run)
+const char *plan_run_mask(const struct plan_run *run)
 {
     return run->cell[PLAN_MASK][0] != '\0' ? run->cell[PLAN_MASK] : NULL;
 }
@@ -87,7 +86,7 @@ static enum err_code check_effect(const struct plan_run *run, const char *settin
 {
     const struct config_given given = {
         .preset = run->cell[PLAN_PRESET],
-        .mask = mask_of(run),
+        .mask = plan_run_mask(run),
         .set = run->set,
         .method = run->method,
         .config = &run->config,
@@ -136,7 +135,7 @@ enum err_code plan_run_values(struct plan_run *run, struct err *e)
     }
     TRY(cut_settings(run, e));
     TRY(method_find(&run->method, run->cell[PLAN_METHOD], e));
-    TRY(config_resolve(&run->config, run->cell[PLAN_PRESET], run->method->name, mask_of(run),
+    TRY(config_resolve(&run->config, run->cell[PLAN_PRESET], run->method->name, plan_run_mask(run),
                        run->set, e));
     TRY(check_use(run, e));
 out:

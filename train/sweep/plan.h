@@ -51,6 +51,8 @@ enum err_code plan_fault(const struct err *why);
 NODISCARD enum err_code plan_run_read(struct plan_run *run, struct err *e);
 /* The same, but for whether each setting has an effect beside the others. */
 NODISCARD enum err_code plan_run_values(struct plan_run *run, struct err *e);
+/* A row's mask, NULL: what the preset says. */
+const char *plan_run_mask(const struct plan_run *run);
 /* ERR_DATA unless it is one that every reader of JSON takes: 0 to 2^53 - 1. */
 NODISCARD enum err_code plan_seed(uint64_t *seed, const char *text, struct err *e);
 void plan_run_free(struct plan_run *run);

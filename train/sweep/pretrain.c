@@ -12,15 +12,14 @@
 static enum err_code make_key(char key[IDENTITY_SIZE], const struct plan_run *run, const char *task,
                               struct err *e)
 {
-    const char *mask = run->cell[PLAN_MASK][0] != '\0' ? run->cell[PLAN_MASK] : NULL;
     char *settings[MEDIA_MODALITIES] = {0}, hex[SHA256_HEX_SIZE];
     uint8_t digest[SHA256_SIZE];
     struct config config;
     struct sha256 *h;
 
     for (int m = 0; m < MEDIA_MODALITIES; m++) {
-        TRY(config_resolve(&config, run->cell[PLAN_PRESET], unimodal_methods[m]->name, mask,
-                           run->set, e));
+        TRY(config_resolve(&config, run->cell[PLAN_PRESET], unimodal_methods[m]->name,
+                           plan_run_mask(run), run->set, e));
         TRY(config_text(&settings[m], &config, unimodal_methods[m]->scopes, e));
     }
     h = sha256_new();

@@ -321,8 +321,9 @@ struct train_options sweep_train_options(const struct plan_run *run, int jobs,
         .data = task_of(run),
         .preset = run->cell[PLAN_PRESET],
         .method = run->method->name,
-        .mask = run->cell[PLAN_MASK][0] != '\0' ? run->cell[PLAN_MASK] : NULL,
+        .mask = plan_run_mask(run),
         .resume = true,
+        .settings_checked = true,
         .max_steps = -1,
     };
 
