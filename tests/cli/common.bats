@@ -78,7 +78,7 @@ tools() {
     [ -z "$output" ]
     # more than a buffer
     seq -f %.0f_IEO_ANG_HI 1001 1090 | tee train.txt >test.txt
-    local audit="'$BIN/synib-split' --allow-overlap --json --audit train=train.txt,test=test.txt"
+    local audit="'$BIN/synib-split' --allow-speaker-overlap --json --audit train=train.txt,test=test.txt"
     [ "$(eval "$audit" | wc -c)" -gt 8192 ]
     run bash -c "exec 4<>pipe 5>pipe 4<&-; $audit 2>&1 >&5"
     echo "synib-split: $status $output"
