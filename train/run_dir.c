@@ -79,6 +79,20 @@ static enum err_code wait_for_lock(const struct run_lock *lock, const char *path
     return ERR_OK;
 }
 
+/* Whether it was free. One that looks (run_lock_look) has it for a moment, and is not in the way.
+ */
+static bool lock_at_once(const struct run_lock *lock)
+{
+    const struct timespec moment = {.tv_nsec = 50 * 1000 * 1000};
+
+    if (TEMP_FAILURE_RETRY(flock(lock->fd, LOCK_EX | LOCK_NB)) == 0)
+        return true;
+    if (errno != EWOULDBLOCK)
+        return false;
+    nanosleep(&moment, NULL);
+    return TEMP_FAILURE_RETRY(flock(lock->fd, LOCK_EX | LOCK_NB)) == 0;
+}
+
 static enum err_code lock_taken(const char *dir, struct err *e)
 {
     return err_set(e, ERR_EXISTS,
@@ -99,7 +113,7 @@ enum err_code run_lock_take(struct run_lock *lock, const char *dir, const char *
         err_sys(e, "%s", path);
         goto out;
     }
-    if (TEMP_FAILURE_RETRY(flock(lock->fd, LOCK_EX | LOCK_NB)) == 0)
+    if (lock_at_once(lock))
         goto out;
     if (errno == EWOULDBLOCK && wait) {
         log_note(log, "%s: another process works on this: waiting for it", dir);
