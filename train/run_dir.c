@@ -159,6 +159,7 @@ out:
     return e->code;
 }
 
+/* Its messages are those of dir_make. */
 enum err_code run_dir_look(const char *dir, struct err *e)
 {
     const char *at; /* the nearest that is there: dir, or one above it */
@@ -168,7 +169,12 @@ enum err_code run_dir_look(const char *dir, struct err *e)
 
     TRY(mem_string(&path, dir, e));
     at = path;
-    while (!(there = stat(at, &st) == 0) && errno == ENOENT && at == path && path[0] != '\0') {
+    while (!(there = stat(at, &st) == 0) && (errno == ENOENT || errno == ENOTDIR) && at == path &&
+           path[0] != '\0') {
+        if (lstat(at, &st) == 0) { /* a link to nothing: no folder can be made of it */
+            errno = ENOENT;
+            break;
+        }
         slash = strrchr(path, '/');
         if (slash == NULL)
             at = ".";
@@ -176,11 +182,11 @@ enum err_code run_dir_look(const char *dir, struct err *e)
             slash[slash == path ? 1 : 0] = '\0';
     }
     if (there && !S_ISDIR(st.st_mode)) {
-        errno = ENOTDIR;
+        errno = EEXIST;
         there = false;
     }
     if (!there)
-        err_sys(e, "%s: cannot make the folder", dir);
+        err_sys(e, "%s: cannot make the folder", at);
     else if (access(at, W_OK | X_OK) != 0)
         err_sys(e, "%s: cannot write in it", at);
 out:
