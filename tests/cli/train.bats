@@ -330,6 +330,15 @@ synib-train: would train vanilla for at most 2 epochs into elsewhere/again" ]
     [ "$(dry runs/synib synib)" = "synib-train: would take the run of uni-audio in runs/uni-audio
 synib-train: would take the run of uni-video in runs/uni-video
 synib-train: runs/synib: is finished already: nothing to do" ]
+    # a run that is there, but its encoders are not
+    [ "$(dry runs/synib synib --pretrained nowhere)" = "synib-train: would first train uni-audio for at most 1 epochs into nowhere/uni-audio
+synib-train: would first train uni-video for at most 1 epochs into nowhere/uni-video
+synib-train: runs/synib: is finished already: nothing more to do, if the unimodal runs then are those that it started from" ]
+    # shellcheck disable=SC2086
+    "$BIN/synib-train" -q data -m vanilla $SMALL --max-steps 1 --pretrained runs -o stopped || [ $? -eq 75 ]
+    [ "$(dry stopped vanilla --resume --pretrained nowhere | tail -1)" = "synib-train: would go on with vanilla after epoch 0, for at most 2, in stopped, if the unimodal runs then are those that it started from" ]
+    [ "$(dry stopped vanilla --resume --pretrained runs | tail -1)" = "synib-train: would go on with vanilla after epoch 0, for at most 2, in stopped" ]
+    [ ! -e nowhere ]
     # one that is unfinished, and one of another identity
     # shellcheck disable=SC2086
     "$BIN/synib-train" -q data -m uni-audio $SMALL --max-steps 1 -o begun/uni-audio || [ $? -eq 75 ]
