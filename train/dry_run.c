@@ -9,6 +9,11 @@ static long long most_epochs(const struct method *m, const struct config *c)
     return (long long)method_stage(m, c).epochs;
 }
 
+static const char *plural(long long n)
+{
+    return n == 1 ? "" : "s";
+}
+
 static void tell_unimodal(const struct unimodal_request *r, int which,
                           const struct unimodal_outlook *u)
 {
@@ -24,8 +29,8 @@ static void tell_unimodal(const struct unimodal_request *r, int which,
         log_note(log, "would first go on with %s after epoch %lld, for at most %lld, in %s",
                  m->name, (long long)u->epochs, epochs, u->dir);
     else
-        log_note(log, "would first train %s for at most %lld epochs into %s%s", m->name, epochs,
-                 u->dir, u->replaces ? ", in place of the run that is there" : "");
+        log_note(log, "would first train %s for at most %lld epoch%s into %s%s", m->name, epochs,
+                 plural(epochs), u->dir, u->replaces ? ", in place of the run that is there" : "");
 }
 
 /* Takes those that are finished into the options `o`; their folders are *dir, the caller's. */
@@ -73,8 +78,8 @@ static void tell(const struct trainer_options *o, enum trainer_finds finds,
         log_note(o->log, "would go on with %s after epoch %lld, for at most %lld, in %s%s", name,
                  (long long)state->epoch, epochs, o->dir, provided);
     else
-        log_note(o->log, "would train %s for at most %lld epochs into %s%s", name, epochs, o->dir,
-                 more);
+        log_note(o->log, "would train %s for at most %lld epoch%s into %s%s", name, epochs,
+                 plural(epochs), o->dir, more);
 }
 
 enum err_code train_dry_run(const struct unimodal_request *r, struct err *e)

@@ -277,8 +277,8 @@ enum err_code eval_run(const struct eval_options *opt, struct err *e)
     TRY(open_split(&data, opt, path, bases, e));
     m.data = data;
     if (opt->cli.dry_run) {
-        log_note(&opt->cli.log, "%s: would be measured on %lld samples of %s, split %s", opt->run,
-                 (long long)data_count(data), path, opt->split);
+        log_note(&opt->cli.log, "%s: would be measured on %lld sample%s of %s, split %s", opt->run,
+                 (long long)data_count(data), data_count(data) == 1 ? "" : "s", path, opt->split);
         goto out;
     }
     TRY(measure(&m, opt, &places, e));

@@ -493,10 +493,12 @@ static enum err_code check_samples(const struct trainer_options *o, struct err *
     int64_t train = data_count(o->train), val = data_count(o->val);
 
     if (train < least || val < least)
-        return err_set(e, ERR_DATA,
-                       "method %s: needs at least %lld samples in train and in val, there are %lld "
-                       "and %lld",
-                       o->method->name, (long long)least, (long long)train, (long long)val);
+        return err_set(
+            e, ERR_DATA,
+            "method %s: needs at least %lld sample%s in train and in val, there are %lld "
+            "and %lld",
+            o->method->name, (long long)least, least == 1 ? "" : "s", (long long)train,
+            (long long)val);
     return ERR_OK;
 }
 

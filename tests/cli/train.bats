@@ -319,8 +319,8 @@ dry() {
     [ "$(dry runs/again vanilla)" = "synib-train: would take the run of uni-audio in runs/uni-audio
 synib-train: would take the run of uni-video in runs/uni-video
 synib-train: would train vanilla for at most 2 epochs into runs/again" ]
-    [ "$(dry elsewhere/again vanilla)" = "synib-train: would first train uni-audio for at most 1 epochs into elsewhere/again/pretrain/uni-audio
-synib-train: would first train uni-video for at most 1 epochs into elsewhere/again/pretrain/uni-video
+    [ "$(dry elsewhere/again vanilla)" = "synib-train: would first train uni-audio for at most 1 epoch into elsewhere/again/pretrain/uni-audio
+synib-train: would first train uni-video for at most 1 epoch into elsewhere/again/pretrain/uni-video
 synib-train: would train vanilla for at most 2 epochs into elsewhere/again" ]
     [ "$(dry elsewhere/alone vanilla --set init.encoders=scratch | grep -c "would")" -eq 1 ]
     grep -qx "synib-train: would train vanilla for at most 2 epochs into elsewhere/alone" dry.log
@@ -331,8 +331,8 @@ synib-train: would train vanilla for at most 2 epochs into elsewhere/again" ]
 synib-train: would take the run of uni-video in runs/uni-video
 synib-train: runs/synib: is finished already: nothing to do" ]
     # a run that is there, but its encoders are not
-    [ "$(dry runs/synib synib --pretrained nowhere)" = "synib-train: would first train uni-audio for at most 1 epochs into nowhere/uni-audio
-synib-train: would first train uni-video for at most 1 epochs into nowhere/uni-video
+    [ "$(dry runs/synib synib --pretrained nowhere)" = "synib-train: would first train uni-audio for at most 1 epoch into nowhere/uni-audio
+synib-train: would first train uni-video for at most 1 epoch into nowhere/uni-video
 synib-train: runs/synib: is finished already: nothing more to do, if the unimodal runs then are those that it started from" ]
     # shellcheck disable=SC2086
     "$BIN/synib-train" -q data -m vanilla $SMALL --max-steps 1 --pretrained runs -o stopped || [ $? -eq 75 ]
@@ -343,7 +343,7 @@ synib-train: runs/synib: is finished already: nothing more to do, if the unimoda
     # shellcheck disable=SC2086
     "$BIN/synib-train" -q data -m uni-audio $SMALL --max-steps 1 -o begun/uni-audio || [ $? -eq 75 ]
     [ "$(dry x vanilla --pretrained begun | head -2)" = "synib-train: would first go on with uni-audio after epoch 0, for at most 1, in begun/uni-audio
-synib-train: would first train uni-video for at most 1 epochs into begun/uni-video" ]
+synib-train: would first train uni-video for at most 1 epoch into begun/uni-video" ]
     [ ! -e begun/uni-video ]
     cp -r begun foreign
     # shellcheck disable=SC2086
