@@ -274,6 +274,17 @@ END
     run "$BIN/synib-eval" runs/uni-audio data/test
     [ "$status" -eq 1 ]
     [[ "$output" == *": give the folder that holds train/, val/ and test/" ]]
+    # a dataset, but not this split of it
+    mkdir noval
+    cp -r data/train data/test noval
+    # shellcheck disable=SC2086
+    run "$BIN/synib-train" -q noval -m uni-audio $SMALL -o x
+    [ "$status" -eq 1 ]
+    [ "$output" = "synib-train: noval/val: is not a finished shard set: noval/val/index.jsonl: cannot open: No such file or directory: split val is not there or not finished: run the command that made noval again" ]
+    run "$BIN/synib-eval" runs/uni-audio noval --split val
+    [ "$status" -eq 1 ]
+    [[ "$output" == *": split val is not there or not finished: run the command that made noval again" ]]
+    [ ! -e x ]
 }
 
 @test "training never opens the test split" {
