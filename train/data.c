@@ -4,13 +4,11 @@
 #include "common/base/file.h"
 #include "common/base/mem.h"
 #include "common/data/shard_format.h"
+#include "train/run_dir.h"
 
-#include <errno.h>
-#include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
 struct data {
     struct dataset *media; /* NULL: vectors */
@@ -35,18 +33,29 @@ out:
     return e->code;
 }
 
-/* Adds what to give where there is no such split: the folder above or below is easily taken for a
- * dataset. */
-static void name_dataset(const char *path, struct err *e)
+bool data_has_split(const char *dir, const char *split)
+{
+    char index[64];
+
+    snprintf(index, sizeof index, "%s/%s", split, SHARD_INDEX_NAME);
+    return run_has(dir, index);
+}
+
+/* Adds what to do where there is no such split. The folder above or below a dataset is easily taken
+ * for one. */
+static void name_dataset(const char *dir, const char *split, struct err *e)
 {
     const struct err why = *e;
-    char index[PATH_MAX];
-    int n = snprintf(index, sizeof index, "%s/%s", path, SHARD_INDEX_NAME);
 
-    if (n >= (int)sizeof index || access(index, F_OK) == 0 || (errno != ENOENT && errno != ENOTDIR))
+    if (data_has_split(dir, split))
         return;
     err_clear(e);
-    err_set(e, why.code, "%s: give the folder that holds train/, val/ and test/", why.text);
+    if (data_has_split(dir, "train") || data_has_split(dir, "val") || data_has_split(dir, "test"))
+        err_set(e, why.code,
+                "%s: split %s is not there or not finished: run the command that made %s again",
+                why.text, split, dir);
+    else
+        err_set(e, why.code, "%s: give the folder that holds train/, val/ and test/", why.text);
 }
 
 enum err_code data_open(struct data **out, const char *dir, const char *split,
@@ -67,8 +76,8 @@ enum err_code data_open(struct data **out, const char *dir, const char *split,
     *out = d;
     d = NULL;
 out:
-    if (e->code == ERR_IO && path != NULL)
-        name_dataset(path, e);
+    if (e->code == ERR_IO)
+        name_dataset(dir, split, e);
     data_close(d);
     free(path);
     return e->code;

@@ -17,6 +17,8 @@ struct data;
  * folders for overlays, or NULL. */
 NODISCARD enum err_code data_open(struct data **d, const char *dir, const char *split,
                                   const char *const *bases, struct err *e);
+/* False when there is no finished split of this name; true also when that cannot be told. */
+bool data_has_split(const char *dir, const char *split);
 /* Takes v, on failure too; computes its digest where it has none. */
 NODISCARD enum err_code data_of_vectors(struct data **d, struct vectors *v, struct err *e);
 void data_close(struct data *d);

@@ -9,6 +9,11 @@ static long long most_epochs(const struct method *m, const struct config *c)
     return (long long)method_stage(m, c).epochs;
 }
 
+static const char *plural(long long n)
+{
+    return n == 1 ? "" : "s";
+}
+
 static void tell_unimodal(const struct unimodal_request *r, int which,
                           const struct unimodal_outlook *u)
 {
@@ -24,8 +29,8 @@ static void tell_unimodal(const struct unimodal_request *r, int which,
         log_note(log, "would first go on with %s after epoch %lld, for at most %lld, in %s",
                  m->name, (long long)u->epochs, epochs, u->dir);
     else
-        log_note(log, "would first train %s for at most %lld epochs into %s%s", m->name, epochs,
-                 u->dir, u->replaces ? ", in place of the run that is there" : "");
+        log_note(log, "would first train %s for at most %lld epoch%s into %s%s", m->name, epochs,
+                 plural(epochs), u->dir, u->replaces ? ", in place of the run that is there" : "");
 }
 
 /* Takes those that are finished into the options `o`; their folders are *dir, the caller's. */
@@ -46,25 +51,35 @@ static enum err_code look_for_unimodal(char *dir[MEDIA_MODALITIES], struct train
     return ERR_OK;
 }
 
+/* A run that is there is the wanted one only with the encoders that it started from. */
+static const char *condition(const struct trainer_options *o)
+{
+    for (int i = 0; i < MEDIA_MODALITIES && method_needs_unimodal(o->method, &o->config); i++)
+        if (o->unimodal[i] == NULL)
+            return ", if the unimodal runs then are those that it started from";
+    return "";
+}
+
 static void tell(const struct trainer_options *o, enum trainer_finds finds,
                  const struct run_state *state)
 {
-    const char *name = o->method->name;
+    const char *name = o->method->name, *provided = condition(o);
     const char *more =
         o->force && run_has(o->dir, run_last_name) ? ", in place of the run that is there" : "";
     long long epochs = most_epochs(o->method, &o->config);
 
     if (finds == FINDS_FINISHED)
-        log_note(o->log, "%s: is finished already: nothing to do", o->dir);
+        log_note(o->log, "%s: is finished already: nothing %sto do%s", o->dir,
+                 provided[0] != '\0' ? "more " : "", provided);
     else if (!o->method->trains)
         log_note(o->log, "would put the unimodal runs together as %s, into %s%s", name, o->dir,
                  more);
     else if (finds == FINDS_UNFINISHED)
-        log_note(o->log, "would go on with %s after epoch %lld, for at most %lld, in %s", name,
-                 (long long)state->epoch, epochs, o->dir);
+        log_note(o->log, "would go on with %s after epoch %lld, for at most %lld, in %s%s", name,
+                 (long long)state->epoch, epochs, o->dir, provided);
     else
-        log_note(o->log, "would train %s for at most %lld epochs into %s%s", name, epochs, o->dir,
-                 more);
+        log_note(o->log, "would train %s for at most %lld epoch%s into %s%s", name, epochs,
+                 plural(epochs), o->dir, more);
 }
 
 enum err_code train_dry_run(const struct unimodal_request *r, struct err *e)

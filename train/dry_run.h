@@ -5,8 +5,9 @@
 #include "train/unimodal.h"
 
 /* synib-train --dry-run: says what a run would do and where its encoders would come from, and fails
- * as the run would where something is in the way. Makes, locks and changes nothing. `r` holds the
- * run's options, and those of unimodal runs where its method needs them. */
+ * as the run would where something is in the way. Makes and changes nothing; it has the shared lock
+ * of each folder for a moment (run_lock_look), which is in no run's way. `r` holds the run's
+ * options, and those of unimodal runs where its method needs them. */
 NODISCARD enum err_code train_dry_run(const struct unimodal_request *r, struct err *e);
 
 #endif

@@ -4,7 +4,6 @@
 #include "common/base/atomic_file.h"
 #include "common/base/file.h"
 #include "common/base/mem.h"
-#include "common/data/shard_format.h"
 #include "train/eval_report.h"
 
 #include <errno.h>
@@ -228,21 +227,15 @@ static enum err_code open_split(struct data **data, const struct eval_options *o
                                 const char *path, const char *const *bases, struct err *e)
 {
     struct err why = {0};
-    char *split = NULL;
 
     if (data_open(data, path, opt->split, bases, &why) == ERR_OK)
         return ERR_OK;
-    TRY(path_join(&split, path, opt->split, e));
-    if (why.code == ERR_IO && opt->data == NULL && !run_has(split, SHARD_INDEX_NAME))
-        err_set(e, ERR_IO,
-                "%s: its run.json points at %s, where no finished split %s is: give DATA to "
-                "measure it on",
-                opt->run, path, opt->split);
-    else
-        err_copy(e, &why);
-out:
-    free(split);
-    return e->code;
+    if (why.code == ERR_IO && opt->data == NULL && !data_has_split(path, opt->split))
+        return err_set(e, ERR_IO,
+                       "%s: its run.json points at %s, where no finished split %s is: give DATA to "
+                       "measure it on",
+                       opt->run, path, opt->split);
+    return err_copy(e, &why);
 }
 
 static enum err_code measure(struct measured *m, const struct eval_options *opt,
@@ -277,8 +270,8 @@ enum err_code eval_run(const struct eval_options *opt, struct err *e)
     TRY(open_split(&data, opt, path, bases, e));
     m.data = data;
     if (opt->cli.dry_run) {
-        log_note(&opt->cli.log, "%s: would be measured on %lld samples of %s, split %s", opt->run,
-                 (long long)data_count(data), path, opt->split);
+        log_note(&opt->cli.log, "%s: would be measured on %lld sample%s of %s, split %s", opt->run,
+                 (long long)data_count(data), data_count(data) == 1 ? "" : "s", path, opt->split);
         goto out;
     }
     TRY(measure(&m, opt, &places, e));

@@ -79,6 +79,20 @@ static enum err_code wait_for_lock(const struct run_lock *lock, const char *path
     return ERR_OK;
 }
 
+/* Whether it was free. One that looks (run_lock_look) has it for a moment, and is not in the way.
+ */
+static bool lock_at_once(const struct run_lock *lock)
+{
+    const struct timespec moment = {.tv_nsec = 50 * 1000 * 1000};
+
+    if (TEMP_FAILURE_RETRY(flock(lock->fd, LOCK_EX | LOCK_NB)) == 0)
+        return true;
+    if (errno != EWOULDBLOCK)
+        return false;
+    nanosleep(&moment, NULL);
+    return TEMP_FAILURE_RETRY(flock(lock->fd, LOCK_EX | LOCK_NB)) == 0;
+}
+
 static enum err_code lock_taken(const char *dir, struct err *e)
 {
     return err_set(e, ERR_EXISTS,
@@ -99,7 +113,7 @@ enum err_code run_lock_take(struct run_lock *lock, const char *dir, const char *
         err_sys(e, "%s", path);
         goto out;
     }
-    if (TEMP_FAILURE_RETRY(flock(lock->fd, LOCK_EX | LOCK_NB)) == 0)
+    if (lock_at_once(lock))
         goto out;
     if (errno == EWOULDBLOCK && wait) {
         log_note(log, "%s: another process works on this: waiting for it", dir);
@@ -145,6 +159,7 @@ out:
     return e->code;
 }
 
+/* Its messages are those of dir_make. */
 enum err_code run_dir_look(const char *dir, struct err *e)
 {
     const char *at; /* the nearest that is there: dir, or one above it */
@@ -154,7 +169,12 @@ enum err_code run_dir_look(const char *dir, struct err *e)
 
     TRY(mem_string(&path, dir, e));
     at = path;
-    while (!(there = stat(at, &st) == 0) && errno == ENOENT && at == path && path[0] != '\0') {
+    while (!(there = stat(at, &st) == 0) && (errno == ENOENT || errno == ENOTDIR) && at == path &&
+           path[0] != '\0') {
+        if (lstat(at, &st) == 0) { /* a link to nothing: no folder can be made of it */
+            errno = ENOENT;
+            break;
+        }
         slash = strrchr(path, '/');
         if (slash == NULL)
             at = ".";
@@ -162,11 +182,11 @@ enum err_code run_dir_look(const char *dir, struct err *e)
             slash[slash == path ? 1 : 0] = '\0';
     }
     if (there && !S_ISDIR(st.st_mode)) {
-        errno = ENOTDIR;
+        errno = EEXIST;
         there = false;
     }
     if (!there)
-        err_sys(e, "%s: cannot make the folder", dir);
+        err_sys(e, "%s: cannot make the folder", at);
     else if (access(at, W_OK | X_OK) != 0)
         err_sys(e, "%s: cannot write in it", at);
 out:

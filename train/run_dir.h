@@ -23,7 +23,8 @@ NODISCARD enum err_code run_lock_take(struct run_lock *lock, const char *dir, co
                                       bool wait, const struct log *log, struct err *e);
 void run_lock_release(struct run_lock *lock);
 /* Whether another process has it, and nothing made: ERR_EXISTS when it does and !wait, as
- * run_lock_take. */
+ * run_lock_take. To see that it has a shared lock for a moment; run_lock_take tries again after
+ * such a moment. */
 NODISCARD enum err_code run_lock_look(bool *busy, const char *dir, const char *name, bool wait,
                                       struct err *e);
 /* Fails where the folder could not be made, or no file in it; makes neither. */

@@ -487,27 +487,29 @@ out:
     return e->code;
 }
 
-static enum err_code check_samples(const struct trainer_options *o, struct err *e)
+static enum err_code check_splits(const struct trainer_options *o, struct err *e)
 {
     int64_t least = o->method->least_samples != NULL ? o->method->least_samples(&o->config) : 1;
     int64_t train = data_count(o->train), val = data_count(o->val);
 
+    TRY(data_same_shape(o->train, o->val, "the validation split", e));
     if (train < least || val < least)
-        return err_set(e, ERR_DATA,
-                       "method %s: needs at least %lld samples in train and in val, there are %lld "
-                       "and %lld",
-                       o->method->name, (long long)least, (long long)train, (long long)val);
-    return ERR_OK;
+        return err_set(
+            e, ERR_DATA,
+            "method %s: needs at least %lld sample%s in train and in val, there are %lld "
+            "and %lld",
+            o->method->name, (long long)least, least == 1 ? "" : "s", (long long)train,
+            (long long)val);
+out:
+    return e->code;
 }
 
-/* go_on: from last.safetensors of the folder. */
+/* With splits that fit. go_on: from last.safetensors of the folder. */
 static enum err_code set_up(struct trainer *t, bool go_on, struct err *e)
 {
     const struct trainer_options *o = t->opt;
     char *identity = NULL, *mine;
 
-    TRY(data_same_shape(o->train, o->val, "the validation split", e));
-    TRY(check_samples(o, e));
     TRY(run_identity(&identity, o, e));
     set_schedule(t);
     TRY(network_init(&t->net, o->method, &o->config, o->seed, o->train, o->jobs, e));
@@ -553,7 +555,11 @@ out:
 
 enum err_code trainer_open(struct trainer **t, const struct trainer_options *opt, struct err *e)
 {
-    return open_trainer(t, opt, false, e);
+    *t = NULL;
+    TRY(check_splits(opt, e));
+    TRY(open_trainer(t, opt, false, e));
+out:
+    return e->code;
 }
 
 void trainer_close(struct trainer *t)
@@ -623,10 +629,9 @@ enum err_code trainer_look(enum trainer_finds *finds, struct run_state *state,
 {
     *finds = FINDS_NOTHING;
     *state = (struct run_state){.done = false};
-    if (opt->force || !run_has(opt->dir, run_last_name)) {
-        TRY(data_same_shape(opt->train, opt->val, "the validation split", e));
-        return check_samples(opt, e);
-    }
+    TRY(check_splits(opt, e));
+    if (opt->force || !run_has(opt->dir, run_last_name))
+        return ERR_OK;
     if (!knows_encoders(opt)) {
         TRY(run_may_match(opt->dir, opt, e));
         TRY(read_state(state, opt->dir, e));

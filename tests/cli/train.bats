@@ -274,6 +274,17 @@ END
     run "$BIN/synib-eval" runs/uni-audio data/test
     [ "$status" -eq 1 ]
     [[ "$output" == *": give the folder that holds train/, val/ and test/" ]]
+    # a dataset, but not this split of it
+    mkdir noval
+    cp -r data/train data/test noval
+    # shellcheck disable=SC2086
+    run "$BIN/synib-train" -q noval -m uni-audio $SMALL -o x
+    [ "$status" -eq 1 ]
+    [ "$output" = "synib-train: noval/val: is not a finished shard set: noval/val/index.jsonl: cannot open: No such file or directory: split val is not there or not finished: run the command that made noval again" ]
+    run "$BIN/synib-eval" runs/uni-audio noval --split val
+    [ "$status" -eq 1 ]
+    [[ "$output" == *": split val is not there or not finished: run the command that made noval again" ]]
+    [ ! -e x ]
 }
 
 @test "training never opens the test split" {
@@ -319,8 +330,8 @@ dry() {
     [ "$(dry runs/again vanilla)" = "synib-train: would take the run of uni-audio in runs/uni-audio
 synib-train: would take the run of uni-video in runs/uni-video
 synib-train: would train vanilla for at most 2 epochs into runs/again" ]
-    [ "$(dry elsewhere/again vanilla)" = "synib-train: would first train uni-audio for at most 1 epochs into elsewhere/again/pretrain/uni-audio
-synib-train: would first train uni-video for at most 1 epochs into elsewhere/again/pretrain/uni-video
+    [ "$(dry elsewhere/again vanilla)" = "synib-train: would first train uni-audio for at most 1 epoch into elsewhere/again/pretrain/uni-audio
+synib-train: would first train uni-video for at most 1 epoch into elsewhere/again/pretrain/uni-video
 synib-train: would train vanilla for at most 2 epochs into elsewhere/again" ]
     [ "$(dry elsewhere/alone vanilla --set init.encoders=scratch | grep -c "would")" -eq 1 ]
     grep -qx "synib-train: would train vanilla for at most 2 epochs into elsewhere/alone" dry.log
@@ -330,11 +341,20 @@ synib-train: would train vanilla for at most 2 epochs into elsewhere/again" ]
     [ "$(dry runs/synib synib)" = "synib-train: would take the run of uni-audio in runs/uni-audio
 synib-train: would take the run of uni-video in runs/uni-video
 synib-train: runs/synib: is finished already: nothing to do" ]
+    # a run that is there, but its encoders are not
+    [ "$(dry runs/synib synib --pretrained nowhere)" = "synib-train: would first train uni-audio for at most 1 epoch into nowhere/uni-audio
+synib-train: would first train uni-video for at most 1 epoch into nowhere/uni-video
+synib-train: runs/synib: is finished already: nothing more to do, if the unimodal runs then are those that it started from" ]
+    # shellcheck disable=SC2086
+    "$BIN/synib-train" -q data -m vanilla $SMALL --max-steps 1 --pretrained runs -o stopped || [ $? -eq 75 ]
+    [ "$(dry stopped vanilla --resume --pretrained nowhere | tail -1)" = "synib-train: would go on with vanilla after epoch 0, for at most 2, in stopped, if the unimodal runs then are those that it started from" ]
+    [ "$(dry stopped vanilla --resume --pretrained runs | tail -1)" = "synib-train: would go on with vanilla after epoch 0, for at most 2, in stopped" ]
+    [ ! -e nowhere ]
     # one that is unfinished, and one of another identity
     # shellcheck disable=SC2086
     "$BIN/synib-train" -q data -m uni-audio $SMALL --max-steps 1 -o begun/uni-audio || [ $? -eq 75 ]
     [ "$(dry x vanilla --pretrained begun | head -2)" = "synib-train: would first go on with uni-audio after epoch 0, for at most 1, in begun/uni-audio
-synib-train: would first train uni-video for at most 1 epochs into begun/uni-video" ]
+synib-train: would first train uni-video for at most 1 epoch into begun/uni-video" ]
     [ ! -e begun/uni-video ]
     cp -r begun foreign
     # shellcheck disable=SC2086

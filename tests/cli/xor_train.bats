@@ -406,6 +406,15 @@ like_real() {
     dry pid/val/index.jsonl/run
     [ "$status" -eq 1 ]
     [[ "${stderr_lines[-1]}" == *"cannot make the folder"* ]]
+    like_real pid/val/index.jsonl/run
     dry pid/val/index.jsonl
     [ "$status" -eq 1 ]
+    like_real pid/val/index.jsonl
+    # a link to nothing
+    ln -s nowhere-at-all dangling
+    for out in dangling dangling/ dangling/run; do
+        dry "$out"
+        [ "$status" -eq 1 ]
+        like_real "$out"
+    done
 }

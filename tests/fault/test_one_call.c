@@ -193,6 +193,22 @@ static void test_run_locks(void **state)
     free(name);
 }
 
+/* A look at the lock, which takes a moment, is no process at work. */
+static void test_run_lock_is_looked_at(void **state)
+{
+    char *dir = scratch_path(*state, "looked");
+    struct run_lock lock = {.fd = -1};
+    struct err e = {0};
+
+    for (int wait = 0; wait < 2; wait++) {
+        fault_begin_call("flock", 1, EWOULDBLOCK);
+        ASSERT_OK(run_lock_take(&lock, dir, run_lock_name, wait == 1, NULL, &e), e);
+        assert_string_equal(fault_end(), "flock");
+        run_lock_release(&lock);
+    }
+    free(dir);
+}
+
 /* Between our lock and our look at the name, the partial file's last owner has published it, or
  * somebody has put another file there: neither is written to. */
 static void test_partial_is_gone_after_the_lock(void **state)
@@ -572,6 +588,7 @@ int main(void)
         TEST(test_publish_by_link),
         TEST(test_locks),
         TEST(test_run_locks),
+        TEST(test_run_lock_is_looked_at),
         TEST(test_partial_is_gone_after_the_lock),
         TEST(test_second_name_stays),
         TEST(test_shrinks_while_read),
