@@ -346,9 +346,9 @@ synib-train: runs/synib: is finished already: nothing to do" ]
 synib-train: would first train uni-video for at most 1 epoch into nowhere/uni-video
 synib-train: runs/synib: is finished already: nothing more to do, if the unimodal runs then are those that it started from" ]
     # shellcheck disable=SC2086
-    "$BIN/synib-train" -q data -m vanilla $SMALL --max-steps 1 --pretrained runs -o stopped || [ $? -eq 75 ]
-    [ "$(dry stopped vanilla --resume --pretrained nowhere | tail -1)" = "synib-train: would go on with vanilla after epoch 0, for at most 2, in stopped, if the unimodal runs then are those that it started from" ]
-    [ "$(dry stopped vanilla --resume --pretrained runs | tail -1)" = "synib-train: would go on with vanilla after epoch 0, for at most 2, in stopped" ]
+    "$BIN/synib-train" -q data -m vanilla $SMALL --max-steps 1 --pretrained runs -o midway || [ $? -eq 75 ]
+    [ "$(dry midway vanilla --resume --pretrained nowhere | tail -1)" = "synib-train: would go on with vanilla after epoch 0, for at most 2, in midway, if the unimodal runs then are those that it started from" ]
+    [ "$(dry midway vanilla --resume --pretrained runs | tail -1)" = "synib-train: would go on with vanilla after epoch 0, for at most 2, in midway" ]
     [ ! -e nowhere ]
     # one that is unfinished, and one of another identity
     # shellcheck disable=SC2086
