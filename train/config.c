@@ -64,6 +64,12 @@ static char *trim(char *text)
     return text;
 }
 
+/* By --set or in a section: what a preset is for stands, and so does what it has no use for. */
+static bool may_change(const struct setting *s, const struct config *c)
+{
+    return (s->kinds >> c->kind & 1) != 0 && s->offset != offsetof(struct config, kind);
+}
+
 enum err_code config_set(struct config *c, const char *assignment, struct err *e)
 {
     char buffer[MAX_LINE];
@@ -78,8 +84,7 @@ enum err_code config_set(struct config *c, const char *assignment, struct err *e
         return err_set(e, ERR_USAGE, "--set: '%s' is not of the form key=value", assignment);
     *equals = '\0';
     TRY(find_key(&index, trim(buffer), e));
-    if ((config_settings[index].kinds >> c->kind & 1) == 0 ||
-        config_settings[index].offset == offsetof(struct config, kind))
+    if (!may_change(&config_settings[index], c))
         FAIL(err_set(e, ERR_USAGE, "%s: is no setting of this preset's data.kind",
                      config_settings[index].key));
     TRY(set_value(c, &config_settings[index], trim(equals + 1), e));
@@ -168,6 +173,8 @@ static enum err_code preset_line(struct preset_reader *r, int number, char *line
     *equals = '\0';
     TRY(find_key(&r->setting, trim(line), e));
     s = &config_settings[r->setting];
+    if (r->in_section && r->seen[0] != 0 && !may_change(s, r->config)) /* data.kind is known */
+        return err_set(e, ERR_USAGE, "%s: is no setting of this preset's data.kind", s->key);
     seen = r->in_section ? &r->seen_m[r->setting] : &r->seen[r->setting];
     if (*seen != 0)
         return err_set(e, ERR_USAGE, "%s is set twice (first in line %d)", s->key, *seen);
