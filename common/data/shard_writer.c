@@ -64,12 +64,19 @@ static void writer_free(struct shard_writer *w)
 
 void shard_writer_abort(struct shard_writer *w)
 {
+    struct err ignored = {0};
+    bool was_locked;
+
     if (w == NULL)
         return;
+    was_locked = w->index_file != NULL && !w->made_dir;
     for (size_t i = 0; i < w->fresh.count; i++)
         (void)unlink(w->fresh.name[i]);
     atomic_file_abort(w->index_file);
     w->index_file = NULL;
+    /* The writer before this one left its tidying to whoever held the lock. */
+    if (was_locked && shard_set_tidy(w->dir, &ignored) != ERR_OK)
+        err_clear(&ignored);
     if (w->made_dir)
         (void)rmdir(w->dir); /* fails, as it should, when somebody else put a file there */
     writer_free(w);
@@ -352,7 +359,8 @@ static bool stale_partial(const char *name)
 
 /* Removes what no index names any more and what killed writers left. Whoever holds the index's lock
  * is the only writer, so the lock is taken again and the index that is there now is the one that
- * counts; a writer who came in between removes the leftovers itself when it commits. */
+ * counts; a writer who came in between removes the leftovers itself when it commits or
+ * gives up. */
 enum err_code shard_set_tidy(const char *dir, struct err *e)
 {
     struct name_list names = {0};

@@ -440,6 +440,27 @@ static void test_tidy(void **state)
     free(dir);
 }
 
+/* A writer that commits cannot tidy while another one holds the lock: that one does, when it gives
+ * up. */
+static void test_tidy_of_one_that_gives_up(void **state)
+{
+    const struct shard_options options = {.prefix = "x", .force = true};
+    char *dir = scratch_path(*state, "set");
+    char *old = scratch_path(dir, "x-00009-0123456789ab.safetensors");
+    struct shard_writer *w = NULL;
+    struct err e = {0};
+
+    write_set(dir, fields, 2, 2);
+    ASSERT_OK(shard_writer_open(&w, dir, &options, fields, 2, &e), e);
+    ASSERT_OK(atomic_file_put(old, "x", 1, false, &e), e); /* of the set that was replaced */
+    ASSERT_OK(shard_set_tidy(dir, &e), e);                 /* by the one that commits */
+    assert_int_equal(access(old, F_OK), 0);
+    shard_writer_abort(w);
+    assert_int_equal(access(old, F_OK), -1);
+    free(old);
+    free(dir);
+}
+
 /* A finished set is in the way, and its index is damaged: it stays what it is. */
 static void test_damaged_set_in_the_way(void **state)
 {
@@ -470,6 +491,7 @@ int main(void)
         cmocka_unit_test(test_fields_are_checked),
         cmocka_unit_test(test_names),
         IN_SCRATCH(test_tidy),
+        IN_SCRATCH(test_tidy_of_one_that_gives_up),
         IN_SCRATCH(test_damaged_set_in_the_way),
     };
 
