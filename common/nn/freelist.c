@@ -226,6 +226,18 @@ void freelist_reset(struct freelist *p)
         slab_whole(p, i);
 }
 
+enum err_code freelist_settle(struct freelist *p, struct err *e)
+{
+    size_t bytes = p->bytes / LINE / 4 * LINE + p->bytes;
+    uint64_t allocations = p->allocations;
+
+    if (bytes == 0)
+        return ERR_OK;
+    freelist_free(p);
+    p->allocations = allocations;
+    return slab_new(p, bytes, e);
+}
+
 void freelist_free(struct freelist *p)
 {
     for (size_t i = 0; i < p->slabs; i++) {

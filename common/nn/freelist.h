@@ -38,6 +38,9 @@ float *freelist_take(struct freelist *p, size_t count, struct err *e);
 void freelist_give(struct freelist *p, float *buffer);
 /* Takes everything back and starts the next pass. */
 void freelist_reset(struct freelist *p);
+/* Between passes: one slab in place of all, a quarter larger than what buffers have reached: passes
+ * whose buffers are not larger but cut it in another order then find their place, too. */
+NODISCARD enum err_code freelist_settle(struct freelist *p, struct err *e);
 void freelist_free(struct freelist *p);
 
 #endif

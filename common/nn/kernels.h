@@ -34,6 +34,10 @@ void nn_free(struct nn *nn);
 enum nn_precision { NN_FLOAT32, NN_BFLOAT16 };
 extern const char *const nn_precision_names[]; /* "float32", "bfloat16", NULL */
 NODISCARD enum err_code nn_set_precision(struct nn *nn, enum nn_precision precision, struct err *e);
+/* While planning, kernels neither read nor write any array: they make what they will need for the
+ * shapes that they are given (primitives, scratch) and return; k_all_finite says true. */
+void nn_set_planning(struct nn *nn, bool planning);
+bool nn_planning(const struct nn *nn);
 int nn_threads(const struct nn *nn);
 /* Channels per block: 16 with AVX-512, otherwise 8. */
 int nn_block(const struct nn *nn);

@@ -441,7 +441,7 @@ static enum err_code check_loss(struct tape *t, const struct tensor *loss, struc
         return err_set(e, ERR_INTERNAL, "tape_backward: the loss depends on no parameter");
     if (t->spent)
         return err_set(e, ERR_INTERNAL, "tape_backward: a second time without TAPE_KEEP");
-    if (!isfinite(loss->data[0]))
+    if (!nn_planning(t->nn) && !isfinite(loss->data[0]))
         return err_set(e, ERR_NONFINITE, "the loss is %g", (double)loss->data[0]);
     return ERR_OK;
 }
@@ -501,6 +501,12 @@ enum err_code tape_error(const struct tape *t, struct err *e)
 float tape_value(const struct tensor *scalar)
 {
     return scalar != NULL && scalar->data != NULL ? scalar->data[0] : NAN;
+}
+
+enum err_code tape_settle(struct tape *t, struct err *e)
+{
+    tape_begin(t, 0);
+    return freelist_settle(&t->list, e);
 }
 
 size_t tape_bytes(const struct tape *t)

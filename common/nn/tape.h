@@ -92,6 +92,11 @@ NODISCARD enum err_code tape_error(const struct tape *t, struct err *e);
 /* The value of a scalar; NaN for NULL. */
 float tape_value(const struct tensor *scalar);
 
+/* For passes like those so far: gives back all that they took and allocates as much in one piece.
+ * Forgets the last pass as tape_begin does. After passes of a planning nn (kernels.h) the memory of
+ * later ones is known, and there, before anything is computed. */
+NODISCARD enum err_code tape_settle(struct tape *t, struct err *e);
+
 /* Bytes that passes have used so far, and how many allocations were made for them (tests: both
  * constant from the second step on). */
 size_t tape_bytes(const struct tape *t);

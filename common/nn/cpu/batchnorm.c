@@ -1,8 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 #include "common/nn/cpu/batchnorm.h"
 
-#include "common/base/parallel.h"
-
 /* Batch norm over a blocked tensor; batchnorm.h says how it is cut and summed. */
 
 /* ---- statistics ---- */
@@ -104,8 +102,9 @@ static void finish_moments(const struct bn_run *r)
 
 void bn_statistics(struct nn *nn, struct bn_run *r)
 {
-    parallel_for(nn->threads, tasks_of(r), moments, r);
-    finish_moments(r);
+    nn_run(nn, tasks_of(r), moments, r);
+    if (!nn->planning)
+        finish_moments(r);
 }
 
 /* ---- forward ---- */
@@ -164,7 +163,7 @@ enum err_code k_batchnorm_train(struct nn *nn, const struct bn_shape *s,
 
     TRY(bn_begin(nn, &run, e));
     bn_statistics(nn, &run);
-    parallel_for(nn->threads, tasks_of(&run), apply, &run);
+    nn_run(nn, tasks_of(&run), apply, &run);
 out:
     return e->code;
 }
@@ -176,7 +175,7 @@ enum err_code k_batchnorm_eval(struct nn *nn, const struct bn_shape *s,
     struct bn_run run = {.s = s, .layer = layer, .x = x, .residual = residual, .out = y};
 
     TRY(bn_begin(nn, &run, e));
-    parallel_for(nn->threads, tasks_of(&run), apply, &run);
+    nn_run(nn, tasks_of(&run), apply, &run);
 out:
     return e->code;
 }
@@ -305,8 +304,9 @@ static void input_gradient(void *ctx, int64_t task, int worker)
 
 void bn_finish_backward(struct nn *nn, struct bn_run *r)
 {
-    finish_gradients(r);
-    parallel_for(nn->threads, tasks_of(r), input_gradient, r);
+    if (!nn->planning)
+        finish_gradients(r);
+    nn_run(nn, tasks_of(r), input_gradient, r);
 }
 
 enum err_code k_batchnorm_backward(struct nn *nn, const struct bn_shape *s,
@@ -318,7 +318,7 @@ enum err_code k_batchnorm_backward(struct nn *nn, const struct bn_shape *s,
         .s = s, .layer = layer, .constant = constant, .x = x, .y = y, .dy = dy, .to = to};
 
     TRY(bn_begin(nn, &run, e));
-    parallel_for(nn->threads, tasks_of(&run), gradients, &run);
+    nn_run(nn, tasks_of(&run), gradients, &run);
     bn_finish_backward(nn, &run);
 out:
     return e->code;

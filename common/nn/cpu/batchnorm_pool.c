@@ -1,5 +1,4 @@
 /* SPDX-License-Identifier: MIT */
-#include "common/base/parallel.h"
 #include "common/nn/cpu/batchnorm.h"
 #include "common/nn/cpu/pool.h"
 
@@ -102,7 +101,7 @@ static enum err_code run_forward(struct nn *nn, struct fused_run *r, bool train,
     r->rings = nn->worker_scratch;
     if (train)
         bn_statistics(nn, &r->bn);
-    parallel_for(nn->threads, tasks_of(&r->bn), forward, r);
+    nn_run(nn, tasks_of(&r->bn), forward, r);
 out:
     return e->code;
 }
@@ -194,7 +193,7 @@ enum err_code k_batchnorm_maxpool_backward(struct nn *nn, const struct bn_shape 
         .pool = {.s = s, .k = k, .stride = stride, .pad = pad, .in = dy, .argmax = argmax}};
 
     TRY(begin(nn, &run, e));
-    parallel_for(nn->threads, tasks_of(&run.bn), gradients, &run);
+    nn_run(nn, tasks_of(&run.bn), gradients, &run);
     bn_finish_backward(nn, &run.bn);
 out:
     return e->code;

@@ -183,6 +183,16 @@ enum err_code nn_set_precision(struct nn *nn, enum nn_precision precision, struc
     return ERR_OK;
 }
 
+void nn_set_planning(struct nn *nn, bool planning)
+{
+    nn->planning = planning;
+}
+
+bool nn_planning(const struct nn *nn)
+{
+    return nn->planning;
+}
+
 int nn_threads(const struct nn *nn)
 {
     return nn->threads;

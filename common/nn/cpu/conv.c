@@ -1,5 +1,4 @@
 /* SPDX-License-Identifier: MIT */
-#include "common/base/parallel.h"
 #include "common/nn/cpu/bfloat16.h"
 #include "common/nn/cpu/conv_cache.h"
 #include "common/nn/cpu/winograd.h"
@@ -124,7 +123,7 @@ static enum err_code prepare_weights(struct conv_run *run, int which, const floa
         winograd_weights(run->nn, &p->wei_md, w, op->shape.oc, op->shape.ic, op->pass == CONV_DATA,
                          run->wei[which]);
     else
-        parallel_for(1, 1, reorder_in, &reorder);
+        nn_run(run->nn, 1, reorder_in, &reorder);
     TRY(nn_dnnl(run->status, "weights order", e));
 out:
     return e->code;
@@ -142,7 +141,7 @@ static enum err_code run_with_weights(struct nn *nn, enum conv_pass pass,
         run.wei[1] = run.wei[0];
     else
         TRY(prepare_weights(&run, 1, w, e));
-    parallel_for(nn->threads, run.op->chunks, run_chunk, &run);
+    nn_run(nn, run.op->chunks, run_chunk, &run);
     TRY(nn_dnnl(run.status, "convolution", e));
 out:
     return err_in(e, "convolution");
@@ -217,15 +216,15 @@ enum err_code k_conv_backward_weights(struct nn *nn, const struct conv_shape *s,
     TRY(nn_scratch(nn, SCRATCH_PARTIALS, run.partial_bytes * (size_t)run.op->chunks, &run.partials,
                    e));
     TRY(nn_scratch(nn, SCRATCH_PLAIN, (size_t)count * sizeof(float), &run.wei[0], e));
-    parallel_for(nn->threads, run.op->chunks, run_chunk, &run);
+    nn_run(nn, run.op->chunks, run_chunk, &run);
     TRY(nn_dnnl(run.status, "convolution", e));
     for (int i = 0; i < (run.op->same_format ? 1 : 2); i++) {
         struct sum_run sum = {.conv = &run, .which = i};
         while (!run.op->same_format && chunk_prim(run.op, sum.first) != i)
             sum.first++;
         sum.count = (int64_t)(run.op->prims[i].wei_bytes / sizeof(float));
-        parallel_for(nn->threads, (sum.count + SUM_STRIP - 1) / SUM_STRIP, sum_strip, &sum);
-        parallel_for(1, 1, reorder_out, &sum);
+        nn_run(nn, (sum.count + SUM_STRIP - 1) / SUM_STRIP, sum_strip, &sum);
+        nn_run(nn, 1, reorder_out, &sum);
         TRY(nn_dnnl(run.status, "weights order", e));
         TRY(k_add(nn, count, run.wei[0], dw, e));
     }

@@ -2,6 +2,7 @@
 #ifndef COMMON_NN_CPU_CPU_H
 #define COMMON_NN_CPU_CPU_H
 
+#include "common/base/parallel.h"
 #include "common/nn/kernels.h"
 
 #include <oneapi/dnnl/dnnl.h>
@@ -29,6 +30,7 @@ struct conv_op;
 struct nn {
     int threads;
     int block;
+    bool planning;
     enum nn_precision precision;
     bool fast_bfloat16; /* faster than Winograd in float32 */
     dnnl_engine_t engine;
@@ -58,6 +60,13 @@ NODISCARD enum err_code nn_room(const char *what, struct err *e);
 
 /* ERR_OK, or oneDNN's refusal to do `what`. */
 NODISCARD enum err_code nn_dnnl(dnnl_status_t status, const char *what, struct err *e);
+
+/* What touches the arrays of a kernel: parallel_for on the team; nothing while planning. */
+static inline void nn_run(struct nn *nn, int64_t n, parallel_fn *fn, void *ctx)
+{
+    if (!nn->planning)
+        parallel_for(nn->threads, n, fn, ctx);
+}
 
 /* conv_cache.c */
 void conv_ops_free(struct nn *nn);

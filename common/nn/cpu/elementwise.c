@@ -41,7 +41,7 @@ enum err_code k_add(struct nn *nn, int64_t count, const float *a, float *inout, 
     struct add_run run = {.count = count, .a = a, .inout = inout};
 
     (void)e;
-    parallel_for(nn->threads, strips(count), add_strip, &run);
+    nn_run(nn, strips(count), add_strip, &run);
     return ERR_OK;
 }
 
@@ -68,7 +68,7 @@ enum err_code k_relu(struct nn *nn, int64_t count, const float *x, float *y, str
     struct relu_run run = {.count = count, .x = x, .out = y};
 
     (void)e;
-    parallel_for(nn->threads, strips(count), relu_strip, &run);
+    nn_run(nn, strips(count), relu_strip, &run);
     return ERR_OK;
 }
 
@@ -91,7 +91,7 @@ enum err_code k_relu_backward(struct nn *nn, int64_t count, const float *y, cons
     struct relu_run run = {.count = count, .x = y, .dy = dy, .out = dx};
 
     (void)e;
-    parallel_for(nn->threads, strips(count), relu_backward_strip, &run);
+    nn_run(nn, strips(count), relu_backward_strip, &run);
     return ERR_OK;
 }
 
@@ -124,8 +124,9 @@ enum err_code k_column_sums(struct nn *nn, int64_t rows, int64_t cols, const flo
     struct column_run run = {.rows = rows, .cols = cols, .x = x, .sums = sums};
 
     (void)e;
-    parallel_for(rows * cols < STRIP ? 1 : nn->threads, (cols + COLUMNS - 1) / COLUMNS,
-                 column_strip, &run);
+    if (!nn->planning)
+        parallel_for(rows * cols < STRIP ? 1 : nn->threads, (cols + COLUMNS - 1) / COLUMNS,
+                     column_strip, &run);
     return ERR_OK;
 }
 
@@ -159,7 +160,7 @@ enum err_code k_all_finite(struct nn *nn, int64_t count, const float *x, bool *f
     struct finite_run run = {.count = count, .x = x, .finite = true};
 
     (void)e;
-    parallel_for(nn->threads, strips(count), finite_strip, &run);
+    nn_run(nn, strips(count), finite_strip, &run);
     *finite = run.finite;
     return ERR_OK;
 }
@@ -205,6 +206,6 @@ enum err_code k_adam(struct nn *nn, const struct adam_step *a, int64_t count, fl
     run.root_correction2 = (float)sqrt(1 - pow(a->beta2, (double)a->step));
     run.eps = (float)a->eps;
     run.minus_step = (float)(-a->lr / (1 - pow(a->beta1, (double)a->step)));
-    parallel_for(nn->threads, strips(count), adam_strip, &run);
+    nn_run(nn, strips(count), adam_strip, &run);
     return ERR_OK;
 }

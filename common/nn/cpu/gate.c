@@ -1,5 +1,4 @@
 /* SPDX-License-Identifier: MIT */
-#include "common/base/parallel.h"
 #include "common/nn/cpu/cpu.h"
 
 #include <string.h>
@@ -75,7 +74,7 @@ enum err_code k_gate(struct nn *nn, int64_t count, float scale, const float *log
                            .mixed = mixed};
 
     (void)e;
-    parallel_for(nn->threads, (count + STRIP - 1) / STRIP, gate_strip, &run);
+    nn_run(nn, (count + STRIP - 1) / STRIP, gate_strip, &run);
     return ERR_OK;
 }
 
@@ -108,6 +107,6 @@ enum err_code k_gate_backward(struct nn *nn, int64_t count, float scale, float e
                            .dlogit = dlogit};
 
     (void)e;
-    parallel_for(nn->threads, (count + STRIP - 1) / STRIP, backward_strip, &run);
+    nn_run(nn, (count + STRIP - 1) / STRIP, backward_strip, &run);
     return ERR_OK;
 }

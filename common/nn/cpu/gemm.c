@@ -1,5 +1,4 @@
 /* SPDX-License-Identifier: MIT */
-#include "common/base/parallel.h"
 #include "common/nn/cpu/cpu.h"
 #include "common/nn/cpu/gemm_tile.h"
 #include "common/nn/cpu/transpose.h"
@@ -242,11 +241,11 @@ static enum err_code gemm(struct gemm_run *r, struct err *e)
         r->col_pieces = (r->n + r->piece_cols - 1) / r->piece_cols;
     }
     if (r->tb && !r->ta && r->n <= DOT_COLS) {
-        parallel_for(nn->threads, row_pieces, dot_rows, r);
+        nn_run(nn, row_pieces, dot_rows, r);
         return ERR_OK;
     }
     TRY(nn_worker_scratch(nn, sizeof(float) * (DEPTH * TILE_COLS + DEPTH * PIECE_ROWS), e));
-    parallel_for(nn->threads, row_pieces * r->col_pieces, gemm_piece, r);
+    nn_run(nn, row_pieces * r->col_pieces, gemm_piece, r);
 out:
     return e->code;
 }

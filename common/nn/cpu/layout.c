@@ -1,5 +1,4 @@
 /* SPDX-License-Identifier: MIT */
-#include "common/base/parallel.h"
 #include "common/nn/cpu/cpu.h"
 
 struct layout_run {
@@ -36,7 +35,7 @@ static enum err_code turn(struct nn *nn, const struct bn_shape *s, bool to_block
                              .to = to};
 
     TRY(nn_check_blocked(nn, s, "layout", e));
-    parallel_for(nn->threads, s->n * s->c / nn->block, turn_plane, &run);
+    nn_run(nn, s->n * s->c / nn->block, turn_plane, &run);
 out:
     return e->code;
 }

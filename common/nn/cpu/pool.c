@@ -1,8 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 #include "common/nn/cpu/pool.h"
 
-#include "common/base/parallel.h"
-
 #include <string.h>
 
 /* Pooling over blocked tensors. A task is one image's block of channels, so that no two tasks write
@@ -66,7 +64,7 @@ enum err_code k_maxpool_forward(struct nn *nn, const struct bn_shape *s, int k, 
         .s = s, .k = k, .stride = stride, .pad = pad, .in = x, .out = y, .argmax_out = argmax};
 
     TRY(pool_begin(nn, &run, e));
-    parallel_for(nn->threads, s->n * s->c / run.block, max_plane, &run);
+    nn_run(nn, s->n * s->c / run.block, max_plane, &run);
 out:
     return e->code;
 }
@@ -79,7 +77,7 @@ enum err_code k_maxpool_backward(struct nn *nn, const struct bn_shape *s, int k,
         .s = s, .k = k, .stride = stride, .pad = pad, .in = dy, .out = dx, .argmax = argmax};
 
     TRY(pool_begin(nn, &run, e));
-    parallel_for(nn->threads, s->n * s->c / run.block, max_plane_back, &run);
+    nn_run(nn, s->n * s->c / run.block, max_plane_back, &run);
 out:
     return e->code;
 }
@@ -138,7 +136,7 @@ static enum err_code mean_run(struct nn *nn, const struct bn_shape *s, int frame
     if (frames < 1 || s->n % frames != 0)
         return err_set(e, ERR_INTERNAL, "mean pool: %lld images are not groups of %d frames",
                        (long long)s->n, frames);
-    parallel_for(nn->threads, s->n / frames * s->c / nn->block, fn, &run);
+    nn_run(nn, s->n / frames * s->c / nn->block, fn, &run);
 out:
     return e->code;
 }

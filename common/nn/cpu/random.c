@@ -1,5 +1,4 @@
 /* SPDX-License-Identifier: MIT */
-#include "common/base/parallel.h"
 #include "common/base/rng.h"
 #include "common/nn/cpu/cpu.h"
 
@@ -32,7 +31,7 @@ static enum err_code random_fill(struct nn *nn, struct fill_run *run, uint32_t i
 {
     run->first_draw = index * (uint32_t)((run->cols + 63) / 64 * 16);
     run->task_rows = TASK_FLOATS / run->cols + 1;
-    parallel_for(nn->threads, (run->rows + run->task_rows - 1) / run->task_rows, fill_rows, run);
+    nn_run(nn, (run->rows + run->task_rows - 1) / run->task_rows, fill_rows, run);
     return ERR_OK;
 }
 

@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 #include "common/nn/cpu/winograd.h"
 
-#include "common/base/parallel.h"
 #include "common/nn/cpu/transpose.h"
 
 #include <assert.h>
@@ -105,5 +104,5 @@ void winograd_weights(struct nn *nn, const dnnl_memory_desc_t *md, const float *
                           .in_blocks2 = d->ic2_block,
                           .out_blocks2 = d->oc2_block};
 
-    parallel_for(nn->threads, (mirror ? ic : oc) / BLOCK, transform_block, &t);
+    nn_run(nn, (mirror ? ic : oc) / BLOCK, transform_block, &t);
 }
