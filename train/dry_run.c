@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 #include "train/dry_run.h"
 
+#include "train/plan.h"
+
 #include <stdio.h>
 #include <stdlib.h>
 
@@ -82,6 +84,28 @@ static void tell(const struct trainer_options *o, enum trainer_finds finds,
                  plural(epochs), o->dir, more);
 }
 
+static double mib(size_t bytes)
+{
+    return (double)bytes / (1 << 20);
+}
+
+/* What a run that is still to be trained will hold in memory beside its data. */
+static enum err_code tell_memory(const struct trainer_options *o, struct err *e)
+{
+    struct network net = {0};
+
+    TRY(network_init(&net, o->method, &o->config, o->seed, o->train, o->jobs, e));
+    TRY(network_plan(&net, o->train, o->val, e));
+    log_note(o->log,
+             "would hold %.1f MiB of activations, and %.1f MiB of weights, gradients and Adam's "
+             "moments",
+             mib(network_activations(&net)),
+             mib(4 * sizeof(float) * params_block_count(net.params)));
+out:
+    network_free(&net);
+    return e->code;
+}
+
 enum err_code train_dry_run(const struct unimodal_request *r, struct err *e)
 {
     struct trainer_options o = r->base;
@@ -101,6 +125,8 @@ enum err_code train_dry_run(const struct unimodal_request *r, struct err *e)
     if (method_needs_unimodal(o.method, &o.config))
         TRY(look_for_unimodal(dir, &o, r, e));
     TRY(trainer_look(&finds, &state, &o, e));
+    if (finds != FINDS_FINISHED && o.method->trains)
+        TRY(tell_memory(&o, e));
     tell(&o, finds, &state);
 out:
     for (int i = 0; i < MEDIA_MODALITIES; i++)

@@ -166,6 +166,11 @@ void network_free(struct network *net)
     memset(net, 0, sizeof *net);
 }
 
+size_t network_activations(const struct network *net)
+{
+    return tape_bytes(net->tape) + tape_bytes(net->inner);
+}
+
 struct method_step network_encode(const struct network *net, const struct batch *b, uint32_t step,
                                   int64_t epoch)
 {
@@ -200,6 +205,16 @@ struct stage method_stage(const struct method *method, const struct config *c)
         .epochs = c->pretrain_epochs,
         .patience = c->pretrain_patience,
     };
+}
+
+bool method_measures_train(const struct method *method, const struct config *c)
+{
+    return method->fusion && c->train_pass;
+}
+
+bool method_reads_train_again(const struct method *method, const struct config *c)
+{
+    return method_measures_train(method, c) || method->renew != NULL;
 }
 
 /* What the method's masks need to be told about each sample. */

@@ -30,6 +30,9 @@ NODISCARD enum err_code network_init(struct network *net, const struct method *m
                                      const struct data *data, int threads, struct err *e);
 void network_free(struct network *net);
 
+/* Bytes of activations, gradients and the like that passes have used so far. */
+size_t network_activations(const struct network *net);
+
 /* Encodes a batch on the tape (begun by the caller) and fills the step that the method's functions
  * take. `step`, `epoch`: those done before this one. The batch is borrowed until the pass is over.
  */
@@ -42,6 +45,11 @@ struct stage {
     int64_t batch, epochs, patience;
 };
 struct stage method_stage(const struct method *method, const struct config *config);
+
+/* Whether the training split is also read whole, in order: evaluated after every epoch, or looked
+ * at when the method alters weights. */
+bool method_measures_train(const struct method *method, const struct config *config);
+bool method_reads_train_again(const struct method *method, const struct config *config);
 
 /* Options of a loader that feeds this method. */
 struct loader_options method_loader(const struct method *method, const struct config *config,

@@ -427,7 +427,6 @@ enum err_code record_timing(struct record *r, const struct run_state *state, int
         "{\"epoch\": %lld, \"step\": %lld, \"train_s\": %.3f, \"data_wait_s\": %.3f, \"val_s\": "
         "%.3f, \"activations_mb\": %.1f}\n",
         (long long)state->epoch + 1, (long long)state->step, (double)train_ms / 1e3,
-        (double)wait_ms / 1e3, (double)val_ms / 1e3,
-        (double)(tape_bytes(r->net->tape) + tape_bytes(r->net->inner)) / 1e6);
+        (double)wait_ms / 1e3, (double)val_ms / 1e3, (double)network_activations(r->net) / 1e6);
     return run_log_add(&r->timing, l.text, e);
 }

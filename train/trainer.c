@@ -5,6 +5,7 @@
 #include "common/base/file.h"
 #include "common/base/mem.h"
 #include "common/nn/optim.h"
+#include "train/plan.h"
 #include "train/record.h"
 #include "train/step.h"
 
@@ -37,10 +38,9 @@ static bool stop_wanted(const struct trainer *t)
     return cli_stop_requested() || (t->opt->steps_left != NULL && *t->opt->steps_left <= 0);
 }
 
-/* True when the training split is evaluated after every epoch. */
 static bool measures_train(const struct trainer *t)
 {
-    return t->opt->method->fusion && t->opt->config.train_pass;
+    return method_measures_train(t->opt->method, &t->opt->config);
 }
 
 /* ---- saving ---- */
@@ -437,7 +437,7 @@ static enum err_code open_loaders(struct trainer *t, struct err *e)
     }
     opt = method_loader(o->method, c, o->val, false, o->seed, o->jobs);
     TRY(loader_new(&t->val, o->val, &opt, e));
-    if (measures_train(t) || o->method->renew != NULL)
+    if (method_reads_train_again(o->method, c))
         TRY(loader_new(&t->train_again, o->train, &opt, e));
 out:
     return e->code;
@@ -513,6 +513,9 @@ static enum err_code set_up(struct trainer *t, bool go_on, struct err *e)
     TRY(run_identity(&identity, o, e));
     set_schedule(t);
     TRY(network_init(&t->net, o->method, &o->config, o->seed, o->train, o->jobs, e));
+    TRY(network_plan(&t->net, o->train, o->val, e));
+    log_debug(o->log, "%s: activations: %.1f MiB", o->method->name,
+              (double)network_activations(&t->net) / (1 << 20));
     TRY(open_loaders(t, e));
     mine = identity;
     identity = NULL; /* the record's, even when it cannot be opened */

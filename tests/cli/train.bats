@@ -323,7 +323,7 @@ dry() {
     shift 2
     # shellcheck disable=SC2086
     "$BIN/synib-train" data -m "$method" $SMALL --dry-run "$@" -o "$out" 2>dry.log
-    tail -n +2 dry.log
+    tail -n +2 dry.log | grep -v "would hold"
 }
 
 @test "--dry-run says which unimodal runs it would take, go on with or train first" {
@@ -334,10 +334,15 @@ synib-train: would train vanilla for at most 2 epochs into runs/again" ]
 synib-train: would first train uni-video for at most 1 epoch into elsewhere/again/pretrain/uni-video
 synib-train: would train vanilla for at most 2 epochs into elsewhere/again" ]
     [ "$(dry elsewhere/alone vanilla --set init.encoders=scratch | grep -c "would")" -eq 1 ]
+    held=$(sed -n 's/.*would hold \([0-9.]*\) MiB of activations.*/\1/p' dry.log)
     grep -qx "synib-train: would train vanilla for at most 2 epochs into elsewhere/alone" dry.log
     [ "$(dry elsewhere/both ensemble --pretrained runs | tail -1)" = \
         "synib-train: would put the unimodal runs together as ensemble, into elsewhere/both" ]
     [ ! -e elsewhere ]
+    # as much as the run then holds
+    # shellcheck disable=SC2086
+    "$BIN/synib-train" -q data -m vanilla $SMALL --set init.encoders=scratch -o held
+    jq -s -e "length == 2 and all(.activations_mb / 1.048576 - $held | fabs < 0.2)" held/timing.jsonl
     [ "$(dry runs/synib synib)" = "synib-train: would take the run of uni-audio in runs/uni-audio
 synib-train: would take the run of uni-video in runs/uni-video
 synib-train: runs/synib: is finished already: nothing to do" ]

@@ -31,7 +31,7 @@ static void told_predict(const struct method_step *s, float *readout)
         readout[2 * b + label] = (float)log(b < told->right ? told->p : 1 - told->p);
         readout[2 * b + 1 - label] = (float)log(b < told->right ? 1 - told->p : told->p);
     }
-    told++;
+    told += !nn_planning(s->nn);
 }
 
 static const struct method method_told = {

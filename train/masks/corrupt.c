@@ -12,7 +12,8 @@ static struct tensor *encoded_z(const struct method_step *s, int which, struct t
     return model_fusion_input(s->model, s->tape, raw);
 }
 
-/* Numbers of the rows that have a masked value, in order, tape memory; returns how many. */
+/* Numbers of the rows that have a masked value, in order, tape memory; returns how many. While
+ * memory is planned all have one. */
 static int64_t masked_rows(const struct method_step *s, const struct mask_site *site,
                            const struct tensor *mask, int32_t **row)
 {
@@ -26,7 +27,7 @@ static int64_t masked_rows(const struct method_step *s, const struct mask_site *
         const float *m = mask->data + b * site->width;
         int64_t k = 0;
 
-        while (k < site->width && m[k] == 0)
+        while (!nn_planning(s->nn) && k < site->width && m[k] == 0)
             k++;
         if (k < site->width)
             (*row)[n++] = (int32_t)b;
@@ -63,8 +64,9 @@ struct tensor *corrupted_z(const struct method_step *s, const struct corruption 
     if (x == NULL || x->needs_grad || !model_encodes_rows_alone(s->model, s->tape, site->which))
         return encoded_z(s, site->which, x, detach);
     n = masked_rows(s, site, c->mask, &row);
-    return n == s->batch->n ? encoded_z(s, site->which, x, detach)
-                            : partly_encoded_z(s, site, x, n, row, detach);
+    if (n == s->batch->n && !nn_planning(s->nn)) /* which takes less memory than almost all rows */
+        return encoded_z(s, site->which, x, detach);
+    return partly_encoded_z(s, site, x, n, row, detach);
 }
 
 static double mean_of(const struct tensor *x)
