@@ -167,11 +167,12 @@ enum err_code network_plan(struct network *net, const struct data *train, const 
             TRY(plan_steps(net, &step, e));
         TRY(plan_evaluation(net, &evaluation, e));
     }
-    params_restore(net->params, before);
 out:
     nn_set_planning(net->nn, false);
+    if (before != NULL)
+        params_restore(net->params, before);
     params_snapshot_free(before);
     blank_free(&step);
     blank_free(&evaluation);
-    return err_in(e, "memory of a step");
+    return err_in(e, "planning the steps");
 }
