@@ -6,7 +6,7 @@
 #   bench/epoch.sh BIN FOLDER ROUNDS [THREADS]
 #
 # BIN is build/bin. FOLDER gets the corpus, its sets and the runs; what is there is not made again, but for the runs.
-# METHODS: "vanilla synib" unless given; in turn. Printed for each run are seconds per epoch of training and
+# METHODS: "vanilla synib" unless given; in turn. PRECISION: float32 unless given. Printed for each run are seconds per epoch of training and
 # with validation, the share of waiting for data, and the process's peak memory. RESULTS: bench/run.
 set -eu
 if [ $# -lt 3 ]; then
@@ -15,7 +15,7 @@ if [ $# -lt 3 ]; then
 fi
 bin=$(cd "$1" && pwd) out=$2 rounds=$3 threads=${4:-2}
 here=$(cd "$(dirname "$0")" && pwd)
-results=${RESULTS:-/dev/null}
+results=${RESULTS:-/dev/null} precision=${PRECISION:-float32}
 paper=4043
 
 [ -f "$out/raw/media.tsv" ] || "$bin/synib-synth" -o "$out/raw" --actors 24 --sentences 3 --seed 1 --quiet
@@ -31,11 +31,13 @@ round=0
 while [ "$round" -lt "$rounds" ]; do
     for method in ${METHODS:-vanilla synib}; do
         command time -q -f '%M' -o "$out/peak" "$bin/synib-train" "$data" --preset paper --method "$method" \
-            --set init.encoders=scratch --set optim.epochs=1 --seed 1 -j "$threads" --quiet --force -o "$out/run"
+            --set model.precision="$precision" --set init.encoders=scratch --set optim.epochs=1 --seed 1 -j "$threads" --quiet --force -o "$out/run"
         jq -r '[.train_s, .data_wait_s, .val_s] | @tsv' "$out/run/timing.jsonl" |
-            awk -v method="$method" -v clips="$clips" -v paper=$paper -v kib="$(tail -1 "$out/peak")" -v results="$results" '{
+            awk -v method="$method" -v precision="$precision" -v clips="$clips" -v paper=$paper -v kib="$(tail -1 "$out/peak")" -v results="$results" '{
                 OFS = "\t"
                 epoch = $1 * paper / clips
+                if (precision != "float32")
+                    method = method ", " precision
                 printf "%s: %d clips %.2f s, so %d clips %.1f s; waiting for data %.2f %%; peak memory %.0f MiB\n", method,
                     clips, $1, paper, epoch, 100 * $2 / $1, kib / 1024
                 name = "epoch, " method ", "
