@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #include "train/dry_run.h"
 
-#include "train/plan.h"
+#include "train/memory_plan.h"
 
 #include <stdio.h>
 #include <stdlib.h>

@@ -5,7 +5,7 @@
 #include "common/base/file.h"
 #include "common/base/mem.h"
 #include "common/nn/optim.h"
-#include "train/plan.h"
+#include "train/memory_plan.h"
 #include "train/record.h"
 #include "train/step.h"
 

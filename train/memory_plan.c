@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-#include "train/plan.h"
+#include "train/memory_plan.h"
 
 #include "common/base/mem.h"
 #include "train/step.h"

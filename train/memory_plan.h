@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-#ifndef TRAIN_PLAN_H
-#define TRAIN_PLAN_H
+#ifndef TRAIN_MEMORY_PLAN_H
+#define TRAIN_MEMORY_PLAN_H
 
 #include "train/network.h"
 
