@@ -5,7 +5,6 @@
 #include "train/step.h"
 
 #include <stdlib.h>
-#include <string.h>
 
 enum { KINDS_MAX = 4 * MODALITIES_MAX }; /* of steps: more than any method has */
 
@@ -13,7 +12,7 @@ enum { KINDS_MAX = 4 * MODALITIES_MAX }; /* of steps: more than any method has *
 struct blank {
     struct batch batch;
     float *x[MODALITIES_MAX], *oracle[MODALITIES_MAX], *target, *readout;
-    int32_t *label, *source;
+    int32_t *label;
     uint32_t *sample;
 };
 
@@ -50,7 +49,6 @@ static enum err_code blank_new(struct blank *b, const struct network *net, int64
     TRY(filled(&b->target, n, model->outputs, 0, e));
     TRY(filled(&b->readout, n, net->readout_width, 0, e));
     TRY(mem_array(&b->label, (size_t)n, sizeof *b->label, "batch", e));
-    TRY(mem_array(&b->source, (size_t)n, sizeof *b->source, "batch", e));
     TRY(mem_array(&b->sample, (size_t)n, sizeof *b->sample, "batch", e));
     for (int64_t i = 0; i < n; i++) {
         b->label[i] = (int32_t)(i % classes);
@@ -58,7 +56,6 @@ static enum err_code blank_new(struct blank *b, const struct network *net, int64
     }
     b->batch.n = n;
     b->batch.aim = (struct aim){.label = b->label, .target = b->target};
-    b->batch.source = b->source;
     b->batch.sample = b->sample;
 out:
     return e->code;
@@ -73,7 +70,6 @@ static void blank_free(struct blank *b)
     free(b->target);
     free(b->readout);
     free(b->label);
-    free(b->source);
     free(b->sample);
 }
 
@@ -92,7 +88,7 @@ static enum err_code plan_steps(struct network *net, const struct blank *b, stru
 {
     const struct method *m = net->method;
     int64_t epochs = m->stage != NULL ? method_stage(m, &net->config).epochs : 1;
-    bool keep = m->fusion && net->config.ntk_steps > 0;
+    bool keep = method_measures_ntk(m, &net->config);
     uint64_t seen[KINDS_MAX];
     struct step_report report;
     struct method_step s;

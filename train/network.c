@@ -51,7 +51,7 @@ enum err_code network_fits(const struct method *method, const struct config *c,
     if (masks_used && !data->oracle && masks[c->mask]->oracle != ORACLE_NONE)
         return err_set(e, ERR_DATA,
                        "mask.kind: an oracle mask needs data that say what it is: these have none");
-    if (method->fusion && c->ntk_steps > 0 && data->sources == 0)
+    if (method_measures_ntk(method, c) && data->sources == 0)
         return err_set(e, ERR_DATA,
                        "diag.ntk: the data do not say which source of information made each label");
     return ERR_OK;
@@ -205,6 +205,11 @@ struct stage method_stage(const struct method *method, const struct config *c)
         .epochs = c->pretrain_epochs,
         .patience = c->pretrain_patience,
     };
+}
+
+bool method_measures_ntk(const struct method *method, const struct config *c)
+{
+    return method->fusion && c->ntk_steps > 0;
 }
 
 bool method_measures_train(const struct method *method, const struct config *c)

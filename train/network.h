@@ -46,6 +46,9 @@ struct stage {
 };
 struct stage method_stage(const struct method *method, const struct config *config);
 
+/* Whether some steps also measure the tangent kernel. */
+bool method_measures_ntk(const struct method *method, const struct config *config);
+
 /* Whether the training split is also read whole, in order: evaluated after every epoch, or looked
  * at when the method alters weights. */
 bool method_measures_train(const struct method *method, const struct config *config);

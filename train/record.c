@@ -54,7 +54,7 @@ enum err_code record_open(struct record *r, const char *dir, char *identity,
                          .epochs = {.fd = -1},
                          .timing = {.fd = -1},
                          .ntk = {.fd = -1},
-                         .has_ntk = net->method->fusion && net->config.ntk_steps > 0};
+                         .has_ntk = method_measures_ntk(net->method, &net->config)};
     if (dir == NULL)
         return ERR_OK;
     TRY(path_join(&r->last_path, dir, run_last_name, e));
