@@ -7,8 +7,7 @@
 #
 # BIN is build/bin. FOLDER gets the corpus, its sets and the runs; what is there is not made again, but for the runs.
 # METHODS: "vanilla synib" unless given; in turn. PRECISION: float32 unless given. Printed for each run are seconds per
-# epoch of training and
-# with validation, the share of waiting for data, and the process's peak memory. RESULTS: bench/run.
+# epoch of training, the share of waiting for data, and the process's peak memory. RESULTS: bench/run.
 set -eu
 if [ $# -lt 3 ]; then
     echo "usage: $0 BIN FOLDER ROUNDS [THREADS]" >&2
