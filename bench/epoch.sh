@@ -6,8 +6,9 @@
 #   bench/epoch.sh BIN FOLDER ROUNDS [THREADS]
 #
 # BIN is build/bin. FOLDER gets the corpus, its sets and the runs; what is there is not made again, but for the runs.
-# METHODS: "vanilla synib" unless given; in turn. PRECISION: float32 unless given. Printed for each run are seconds per
-# epoch of training, the share of waiting for data, and the process's peak memory. RESULTS: bench/run.
+# METHODS: "vanilla synib" unless given; in turn. PRECISION: float32 unless given. A run has two epochs: the first, which
+# makes what all later ones use, is warm-up; its seconds are printed, but not counted. Printed for each run are seconds
+# per epoch of training, the share of waiting for data, and the process's peak memory. RESULTS: bench/run.
 set -eu
 if [ $# -lt 3 ]; then
     echo "usage: $0 BIN FOLDER ROUNDS [THREADS]" >&2
@@ -31,15 +32,20 @@ round=0
 while [ "$round" -lt "$rounds" ]; do
     for method in ${METHODS:-vanilla synib}; do
         command time -q -f '%M' -o "$out/peak" "$bin/synib-train" "$data" --preset paper --method "$method" \
-            --set model.precision="$precision" --set init.encoders=scratch --set optim.epochs=1 --seed 1 -j "$threads" --quiet --force -o "$out/run"
+            --set model.precision="$precision" --set init.encoders=scratch --set optim.epochs=2 --seed 1 -j "$threads" \
+            --quiet --force -o "$out/run"
         jq -r '[.train_s, .data_wait_s, .val_s] | @tsv' "$out/run/timing.jsonl" |
             awk -v method="$method" -v precision="$precision" -v clips="$clips" -v paper=$paper -v kib="$(tail -1 "$out/peak")" -v results="$results" '{
+                first = first == "" ? $1 : first
+                if (NR < 2)
+                    next
                 OFS = "\t"
                 epoch = $1 * paper / clips
                 if (precision != "float32")
                     method = method ", " precision
-                printf "%s: %d clips %.2f s, so %d clips %.1f s; waiting for data %.2f %%; peak memory %.0f MiB\n", method,
-                    clips, $1, paper, epoch, 100 * $2 / $1, kib / 1024
+                printf "%s: %d clips %.2f s (warm-up %.2f), so %d clips %.1f s; waiting for data %.2f %%; ", method,
+                    clips, $1, first, paper, epoch, 100 * $2 / $1
+                printf "peak memory %.0f MiB\n", kib / 1024
                 name = "epoch, " method ", "
                 print name paper " clips", "synib", "s", epoch >>results
                 print name "waiting for data", "synib", "%", 100 * $2 / $1 >>results
