@@ -4,10 +4,12 @@
 #include "common/nn/cpu/transpose.h"
 
 #include <assert.h>
+#include <string.h>
 
 enum {
     BLOCK = 16, /* channels per block, in and out */
     TAPS = 9,
+    RUN = 4,  /* input channels whose results are written together: 9 KiB */
     ALPHA = 6 /* 4 outputs + 3 taps - 1 */
 };
 
@@ -70,6 +72,20 @@ static void transform_lanes(const struct transform *t, const float *w, float *ou
                 half[0][j] * G[i][0] + half[1][j] * G[i][1] + half[2][j] * G[i][2];
 }
 
+/* RUN input channels and all output channels of a block. The planes lie powers of two apart, so
+ * that their lines displace each other in the caches: each is written at once. */
+static void transform_run(const struct transform *t, const float *w, float *out, int64_t plane)
+{
+    float run[ALPHA * ALPHA][RUN * BLOCK] __attribute__((aligned(64)));
+
+    for (int64_t i = 0; i < RUN; i++)
+        for (int64_t l = 0; l < BLOCK; l += LANES)
+            transform_lanes(t, w + l * t->lane_stride + i * t->in_stride, &run[0][i * BLOCK + l],
+                            RUN * BLOCK);
+    for (int k = 0; k < ALPHA * ALPHA; k++)
+        memcpy(out + k * plane, run[k], sizeof run[k]);
+}
+
 /* One block of output channels. The format is [O][6][6][I][o][i][16 in][16 out] with blocks of
  * output channels numbered O o and of input channels I i. */
 static void transform_block(void *ctx, int64_t ob, int worker)
@@ -83,11 +99,9 @@ static void transform_block(void *ctx, int64_t ob, int worker)
     for (int64_t ib = 0; ib < t->in_blocks; ib++) {
         int64_t outer = ib / t->in_blocks2 * t->out_blocks2 + ob % t->out_blocks2;
         float *to = out + (outer * t->in_blocks2 + ib % t->in_blocks2) * tile;
-        for (int64_t i = 0; i < BLOCK; i++)
-            for (int64_t l = 0; l < BLOCK; l += LANES)
-                transform_lanes(
-                    t, t->w + (ob * BLOCK + l) * t->lane_stride + (ib * BLOCK + i) * t->in_stride,
-                    to + i * BLOCK + l, plane);
+        for (int64_t i = 0; i < BLOCK; i += RUN)
+            transform_run(t, t->w + ob * BLOCK * t->lane_stride + (ib * BLOCK + i) * t->in_stride,
+                          to + i * BLOCK, plane);
     }
 }
 
