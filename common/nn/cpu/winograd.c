@@ -72,8 +72,10 @@ static void transform_lanes(const struct transform *t, const float *w, float *ou
                 half[0][j] * G[i][0] + half[1][j] * G[i][1] + half[2][j] * G[i][2];
 }
 
-/* RUN input channels and all output channels of a block. The planes lie powers of two apart, so
- * that their lines displace each other in the caches: each is written at once. */
+static_assert(BLOCK % RUN == 0, "runs fill a block");
+
+/* RUN input channels and all output channels of a block. The planes often lie a power of two apart,
+ * where their lines may displace each other in the caches: so each line is written at once. */
 static void transform_run(const struct transform *t, const float *w, float *out, int64_t plane)
 {
     float run[ALPHA * ALPHA][RUN * BLOCK] __attribute__((aligned(64)));
