@@ -2,6 +2,8 @@
 # Damaged sets and checkpoints given to every tool that reads them: exit 4, one line that names the file, nothing
 # written. What is damaged and how thoroughly: docs/reliability/corruption.md.
 
+load flip
+
 bats_require_minimum_version 1.5.0
 
 setup_file() {
@@ -44,9 +46,9 @@ damage() {
     size=$(stat -c %s "$2")
     cp "$2" before
     case $1 in
-    header) poke "$2" 30 ;;
-    middle) poke "$2" $((size / 2)) ;;
-    end) poke "$2" $((size - 1)) ;;
+    header) flip "$2" 30 ;;
+    middle) flip "$2" $((size / 2)) ;;
+    end) flip "$2" $((size - 1)) ;;
     cut) truncate -s $((size / 2)) "$2" ;;
     empty) truncate -s 0 "$2" ;;
     longer) echo >>"$2" ;;
@@ -57,13 +59,6 @@ damage() {
     ! cmp -s before "$2"
 }
 kinds="header middle end cut empty longer turned zeros other"
-
-# poke FILE OFFSET: the byte there becomes another one.
-poke() {
-    local byte
-    byte=$(od -An -tu1 -j "$2" -N 1 "$1" | tr -d ' ')
-    printf "\\x$(printf %02x $((byte ^ 16)))" | dd of="$1" bs=1 seek="$2" conv=notrunc status=none
-}
 
 # refused NAME COMMAND...: exit 4, one line with NAME on stderr (zeros may hit two values: one line for each), no `out`,
 # nothing else changed.

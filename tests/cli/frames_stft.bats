@@ -1,6 +1,8 @@
 #!/usr/bin/env bats
 # synib-frames and synib-stft on a small synthetic corpus.
 
+load flip
+
 bats_require_minimum_version 1.5.0
 
 setup_file() {
@@ -55,8 +57,8 @@ same() {
 @test "a damaged clip is rejected, named and listed; the others stay as they are; exit 3" {
     cp -r "$CORPUS" broken
     name=$(sed -n 4p "$CLIPS" | cut -f1)
-    printf 'x' | dd of="broken/VideoFlash/$name.flv" bs=1 seek=2000 conv=notrunc status=none
-    printf 'x' | dd of="broken/AudioWAV/$name.wav" bs=1 seek=2000 conv=notrunc status=none
+    flip "broken/VideoFlash/$name.flv" 2000
+    flip "broken/AudioWAV/$name.wav" 2000
     for tool in frames stft; do
         run --separate-stderr "$BIN/synib-$tool" "$CLIPS" --root broken -o "$tool" --json
         [ "$status" -eq 3 ]

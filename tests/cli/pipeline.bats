@@ -2,6 +2,8 @@
 # Raw clips to a trained model, and the promises that hold on the way: same bytes, overlay equals
 # materialised, damage is found before use.
 
+load flip
+
 bats_require_minimum_version 1.5.0
 
 setup_file() {
@@ -36,13 +38,6 @@ train_exec() {
     exec "$BIN/synib-train" -q --preset demo --seed 1 \
         --set optim.epochs=2 --set pretrain.epochs=1 --set optim.batch=8 --set pretrain.batch=8 \
         --set audio.pool=8 --set video.size=32 --set model.width=16 "$@"
-}
-
-# flip FILE OFFSET: the byte there becomes another one
-flip() {
-    local byte
-    byte=$(od -An -tu1 -j "$2" -N 1 "$1" | tr -d ' ')
-    printf "\\x$(printf %02x $((byte ^ 1)))" | dd of="$1" bs=1 seek="$2" conv=notrunc status=none
 }
 
 @test "the same bytes at any -j, in another folder, user time zone and locale" {

@@ -1,6 +1,8 @@
 #!/usr/bin/env bats
 # synib-scan: verdicts, exit codes, what is written. Every kind of broken clip: defects.bats.
 
+load flip
+
 bats_require_minimum_version 1.5.0
 
 setup_file() {
@@ -50,7 +52,7 @@ sums() {
 }
 
 @test "a changed byte is rejected by its digest; --no-verify flags it" {
-    printf 'x' | dd of="corpus/AudioWAV/$clip.wav" bs=1 seek=1000 conv=notrunc status=none
+    flip "corpus/AudioWAV/$clip.wav" 1000
     run "$BIN/synib-scan" corpus -o clips.tsv
     [ "$status" -eq 3 ]
     [[ "$output" == *"rejected $clip: AudioWAV/$clip.wav: sha256 differs from media.tsv"* ]]

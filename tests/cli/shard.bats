@@ -1,6 +1,8 @@
 #!/usr/bin/env bats
 # synib-shard over sets that the other tools wrote.
 
+load flip
+
 bats_require_minimum_version 1.5.0
 
 setup_file() {
@@ -13,13 +15,6 @@ setup_file() {
 
 setup() {
     cd "$BATS_FILE_TMPDIR"
-}
-
-# Flips one bit of byte $2 of file $1.
-flip() {
-    local byte
-    byte=$(od -An -tu1 -j "$2" -N 1 "$1")
-    printf "\\x$(printf %x $((byte ^ 1)))" | dd of="$1" bs=1 seek="$2" conv=notrunc status=none
 }
 
 @test "ls shows fields, digest and provenance" {

@@ -2,6 +2,8 @@
 # SPDX-License-Identifier: MIT
 # synib-train and synib-eval from the command line, on a drawn corpus through the whole tool chain.
 
+load flip
+
 setup_file() {
     export DIR="$BATS_FILE_TMPDIR" SYNIB_MANIFESTS="$SOURCE_DIR/manifests"
     cd "$DIR"
@@ -247,7 +249,7 @@ END
     mkdir -p moved
     cp -r runs data video audio moved
     "$BIN/synib-eval" moved/runs/synib --json | cmp - <("$BIN/synib-eval" runs/synib --json)
-    printf 'X' | dd of=moved/runs/synib/best.safetensors bs=1 seek=100000 conv=notrunc status=none
+    flip moved/runs/synib/best.safetensors 100000
     run "$BIN/synib-eval" moved/runs/synib
     [ "$status" -eq 4 ]
     [[ "$output" == *"moved/runs/synib/best.safetensors"* ]]

@@ -3,6 +3,8 @@
 # synib-train and synib-eval on the synthetic tasks: every method and mask, what eval says by source, and
 # data or settings that do not fit.
 
+load flip
+
 bats_require_minimum_version 1.5.0
 
 setup_file() {
@@ -340,7 +342,7 @@ synib-train: warning: --set mask.ema_momentum=0.5: has no effect without mask.fi
     [ "$status" -ne 0 ]
     [ -z "$output" ]
     cp -r sp broken
-    printf 'X' | dd of="$(ls broken/train/*.safetensors)" bs=1 seek=30000 conv=notrunc status=none
+    flip "$(ls broken/train/*.safetensors)" 30000
     run --separate-stderr train out-broken broken xor-spurious vanilla
     [ "$status" -eq 4 ]
     [[ "$stderr" == *"broken/train"* ]]
