@@ -47,8 +47,8 @@ static long peak_mib(void)
     return (own.ru_maxrss > children.ru_maxrss ? own.ru_maxrss : children.ru_maxrss) / 1024;
 }
 
-static enum err_code spectrum_of(struct spectrogram *s, const char *root, const char *name,
-                                 float *out, struct err *e)
+static enum err_code spectrum_of(struct resampler *r, struct spectrogram *s, const char *root,
+                                 const char *name, float *out, struct err *e)
 {
     struct file_view file = {0};
     struct audio sound = {0};
@@ -56,7 +56,7 @@ static enum err_code spectrum_of(struct spectrogram *s, const char *root, const 
 
     TRY(path_join(&path, root, name, e));
     TRY(file_read(&file, path, MAX_WAV_BYTES, e));
-    TRY(audio_load(&sound, name, file.data, file.len, e));
+    TRY(audio_load(&sound, name, file.data, file.len, r, e));
     TRY(spectrogram_make(s, sound.pcm, sound.count, out, e));
 out:
     audio_free(&sound);
@@ -68,6 +68,7 @@ out:
 /* CPU ms per WAV after a first one, which makes the plan. */
 static enum err_code compute_alone(double *ms, const char *clips, const char *root, struct err *e)
 {
+    struct resampler *r = NULL;
     struct spectrogram *s = NULL;
     struct clip_list list = {0};
     float *out = NULL;
@@ -75,20 +76,22 @@ static enum err_code compute_alone(double *ms, const char *clips, const char *ro
     size_t done = 0;
 
     TRY(clip_list_read(&list, clips, CLIP_AUDIO, e));
+    TRY(resampler_new(&r, &resampler_cremad, e));
     TRY(spectrogram_new(&s, e));
     TRY(mem_array(&out, SPECTROGRAM_BINS * SPECTROGRAM_FRAMES, sizeof *out, "spectrogram", e));
     for (size_t i = 0; i < list.count; i++) {
         if (list.row[i].rejected)
             continue;
         if (done++ == 0) {
-            TRY(spectrum_of(s, root, list.row[i].path, out, e));
+            TRY(spectrum_of(r, s, root, list.row[i].path, out, e));
             start = time_ms(CLOCK_PROCESS_CPUTIME_ID);
         }
-        TRY(spectrum_of(s, root, list.row[i].path, out, e));
+        TRY(spectrum_of(r, s, root, list.row[i].path, out, e));
     }
     *ms = (time_ms(CLOCK_PROCESS_CPUTIME_ID) - start) / (double)done;
 out:
     free(out);
+    resampler_free(r);
     spectrogram_free(s);
     clip_list_free(&list);
     return e->code;

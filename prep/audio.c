@@ -11,7 +11,6 @@
 #include <string.h>
 
 #include <sndfile.h>
-#include <soxr.h>
 
 struct memory_file {
     const uint8_t *data;
@@ -98,27 +97,23 @@ static bool all_zero(const float *pcm, size_t n)
 }
 
 static enum err_code resample(struct audio *a, const char *name, const float *pcm, size_t n,
-                              uint32_t rate, struct err *e)
+                              uint32_t rate, struct resampler *r, struct err *e)
 {
-    /* librosa's own arithmetic, double rounding included. */
+    /* librosa's own arithmetic, double rounding included. What libsoxr leaves at the end stays
+     * zero: librosa's fix_length. */
     double ratio = (double)AUDIO_RATE_HZ / rate;
     size_t wanted = (size_t)ceil((double)n * ratio);
-    size_t done = 0;
-    soxr_quality_spec_t quality = soxr_quality_spec(SOXR_HQ, 0);
-    soxr_error_t fault;
 
     TRY(mem_array(&a->pcm, wanted, sizeof *a->pcm, "resampled sound", e));
-    fault = soxr_oneshot(rate, AUDIO_RATE_HZ, 1, pcm, n, NULL, a->pcm, wanted, &done, NULL,
-                         &quality, NULL);
-    if (fault != NULL)
-        (void)err_set(e, ERR_NOMEM, "%s: libsoxr: %s", name, soxr_strerror(fault));
-    a->count = wanted; /* what libsoxr leaves at the end stays zero: librosa's fix_length */
+    if (resampler_run(r, pcm, n, rate, a->pcm, wanted, e) != ERR_OK)
+        (void)err_in(e, "%s", name);
+    a->count = wanted;
 out:
     return e->code;
 }
 
 enum err_code audio_load(struct audio *a, const char *name, const void *data, size_t len,
-                         struct err *e)
+                         struct resampler *r, struct err *e)
 {
     struct riff_info riff;
     float *pcm = NULL;
@@ -140,7 +135,7 @@ enum err_code audio_load(struct audio *a, const char *name, const void *data, si
         a->count = riff.samples;
         pcm = NULL;
     } else {
-        TRY(resample(a, name, pcm, riff.samples, riff.rate_hz, e));
+        TRY(resample(a, name, pcm, riff.samples, riff.rate_hz, r, e));
     }
 out:
     free(pcm);
@@ -159,7 +154,7 @@ static char libraries[64];
 
 static void name_libraries(void)
 {
-    snprintf(libraries, sizeof libraries, "%s, %s", sf_version_string(), soxr_version());
+    snprintf(libraries, sizeof libraries, "%s, %s", sf_version_string(), resampler_library());
 }
 
 const char *audio_libraries(void)

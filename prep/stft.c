@@ -7,38 +7,60 @@
 
 #include <assert.h>
 #include <stdio.h>
+#include <stdlib.h>
 
 static_assert((int)AUDIO_RATE_HZ * 3 == (int)SPECTROGRAM_SAMPLES, "three seconds");
 
 enum { LOGSTFT_BYTES = SPECTROGRAM_BINS * SPECTROGRAM_FRAMES * sizeof(float) };
 
+/* One per worker. */
+struct scratch {
+    struct resampler *resampler;
+    struct spectrogram *spectrogram;
+};
+
+static void scratch_free(void *p)
+{
+    struct scratch *s = p;
+
+    if (s == NULL)
+        return;
+    resampler_free(s->resampler);
+    spectrogram_free(s->spectrogram);
+    free(s);
+}
+
 static enum err_code scratch_new(void **scratch, struct err *e)
 {
-    struct spectrogram *s;
-    enum err_code rc = spectrogram_new(&s, e);
+    struct scratch *s;
 
+    *scratch = NULL;
+    TRY(mem_array(&s, 1, sizeof *s, "scratch", e));
     *scratch = s;
-    return rc;
+    TRY(resampler_new(&s->resampler, &resampler_cremad, e));
+    TRY(spectrogram_new(&s->spectrogram, e));
+out:
+    if (e->code != ERR_OK) {
+        scratch_free(*scratch);
+        *scratch = NULL;
+    }
+    return e->code;
 }
 
-static void scratch_free(void *scratch)
-{
-    spectrogram_free(scratch);
-}
-
-static enum err_code work(void *ctx, void *scratch, const struct clip_row *row, const void *data,
+static enum err_code work(void *ctx, void *p, const struct clip_row *row, const void *data,
                           size_t len, struct base_sample *sample, struct err *e)
 {
     const char *name = row->path;
+    struct scratch *s = p;
     struct audio sound;
     float *out;
 
     (void)ctx;
-    TRY(audio_load(&sound, name, data, len, e));
+    TRY(audio_load(&sound, name, data, len, s->resampler, e));
     TRY(mem_array(&out, LOGSTFT_BYTES, 1, "spectrogram", e));
     sample->part[0] = out;
     sample->part_len[0] = LOGSTFT_BYTES;
-    if (spectrogram_make(scratch, sound.pcm, sound.count, out, e) != ERR_OK) {
+    if (spectrogram_make(s->spectrogram, sound.pcm, sound.count, out, e) != ERR_OK) {
         (void)err_in(e, "%s", name);
         goto out;
     }

@@ -28,11 +28,14 @@ static void compare(const struct audio *a, const uint8_t *file, size_t size)
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
+    static struct resampler *resampler; /* one for all inputs, as in a worker */
     uint8_t *file = fuzz_copy(data, size);
     struct audio a;
     struct err e = {0};
 
-    if (audio_load(&a, "x", file, size, &e) != ERR_OK) {
+    if (resampler == NULL)
+        FUZZ_CHECK(resampler_new(&resampler, &resampler_cremad, &e) == ERR_OK);
+    if (audio_load(&a, "x", file, size, resampler, &e) != ERR_OK) {
         fuzz_check_err(&e, 1);
         FUZZ_CHECK(a.pcm == NULL && a.count == 0);
     } else {

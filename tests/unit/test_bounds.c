@@ -65,6 +65,7 @@ static void check_spectrogram(const float *out, const char *what, uint32_t input
 }
 
 struct room {
+    struct resampler *r;
     struct spectrogram *s;
     float *out, *pcm;
     int16_t *wav;
@@ -75,6 +76,7 @@ static void room_open(struct room *m)
 {
     struct err e = {0};
 
+    ASSERT_OK(resampler_new(&m->r, &resampler_cremad, &e), e);
     ASSERT_OK(spectrogram_new(&m->s, &e), e);
     m->out = malloc(CELLS * sizeof *m->out);
     m->pcm = malloc(ROOM_SAMPLES * sizeof *m->pcm);
@@ -84,6 +86,7 @@ static void room_open(struct room *m)
 
 static void room_close(struct room *m)
 {
+    resampler_free(m->r);
     spectrogram_free(m->s);
     free(m->out);
     free(m->pcm);
@@ -104,7 +107,7 @@ static void through_file(struct room *m, enum sound kind, struct rng *r, size_t 
     for (size_t i = 0; i < n * (size_t)channels; i++)
         m->wav[i] = sample(kind, r, i / (size_t)channels, n, level, period);
     ASSERT_OK(wav_write(&w, m->wav, n, channels, rate_hz, &e), e);
-    ASSERT_OK(audio_load(&a, "t.wav", w.data, w.len, &e), e);
+    ASSERT_OK(audio_load(&a, "t.wav", w.data, w.len, m->r, &e), e);
     assert_int_equal(a.count, (size_t)ceil((double)n * (double)AUDIO_RATE_HZ / rate_hz));
     for (size_t i = 0; i < a.count; i++)
         if (!isfinite(a.pcm[i]) || fabsf(a.pcm[i]) > OVERSHOOT)
@@ -192,7 +195,7 @@ static void test_too_long(void **state)
     (void)state;
     assert_non_null(pcm);
     ASSERT_OK(wav_write(&w, pcm, n, 1, 8000, &e), e);
-    ASSERT_FAILS(audio_load(&a, "t.wav", w.data, w.len, &e), e, ERR_DATA,
+    ASSERT_FAILS(audio_load(&a, "t.wav", w.data, w.len, NULL, &e), e, ERR_DATA,
                  "t.wav: longer than 60 s");
     assert_null(a.pcm);
     buffer_free(&w);

@@ -105,6 +105,21 @@ static void test_too_short(void **state)
 
 /* ---- audio_load ---- */
 
+static struct resampler *resampler; /* of all tests */
+
+static int open_resampler(void **state)
+{
+    (void)state;
+    return resampler_new(&resampler, &resampler_cremad, &(struct err){0}) != ERR_OK;
+}
+
+static int close_resampler(void **state)
+{
+    (void)state;
+    resampler_free(resampler);
+    return 0;
+}
+
 static void wav_make(struct buffer *w, int rate_hz, int channels, const int16_t *pcm, size_t n)
 {
     *w = (struct buffer){0};
@@ -115,7 +130,7 @@ static void load(struct audio *a, const struct buffer *w)
 {
     struct err e = {0};
 
-    if (audio_load(a, "test.wav", w->data, w->len, &e) != ERR_OK)
+    if (audio_load(a, "test.wav", w->data, w->len, resampler, &e) != ERR_OK)
         fail_msg("%s", e.text);
 }
 
@@ -202,7 +217,7 @@ static void test_hostile_wav(void **state)
         uint8_t *cut = malloc(n + 1);
         assert_non_null(cut);
         memcpy(cut, w.data, n);
-        if (audio_load(&a, "cut.wav", cut, n, &e) == ERR_OK)
+        if (audio_load(&a, "cut.wav", cut, n, resampler, &e) == ERR_OK)
             fail_msg("cut at %zu is read", n);
         assert_null(a.pcm);
         free(cut);
@@ -213,7 +228,7 @@ static void test_hostile_wav(void **state)
         size_t at = i % 3 != 0 ? rng_below(&r, 44) : rng_below(&r, (uint32_t)w.len);
         uint8_t old = w.data[at];
         w.data[at] = (uint8_t)rng_u32(&r);
-        if (audio_load(&a, "bad.wav", w.data, w.len, &e) == ERR_OK)
+        if (audio_load(&a, "bad.wav", w.data, w.len, resampler, &e) == ERR_OK)
             assert_true(a.count > 0);
         audio_free(&a);
         w.data[at] = old;
@@ -229,5 +244,5 @@ int main(void)
         cmocka_unit_test(test_resampling),         cmocka_unit_test(test_silence_is_seen),
         cmocka_unit_test(test_hostile_wav),
     };
-    return cmocka_run_group_tests(tests, NULL, NULL);
+    return cmocka_run_group_tests(tests, open_resampler, close_resampler);
 }
