@@ -72,9 +72,10 @@ static enum err_code time_layer(struct nn *nn, const struct conv_layer *l, int64
             if (pass == 0)
                 TRY(k_conv_forward(nn, s, x, w, y, e));
             else if (pass == 1)
-                TRY(k_conv_backward_data(nn, s, y, w, x, e));
+                TRY(k_conv_backward(nn, s, NULL, w, y, &(struct conv_gradients){.x = x}, e));
             else
-                TRY(k_conv_backward_weights(nn, s, x, y, dw, e));
+                TRY(k_conv_backward(nn, s, x, NULL, y,
+                                    &(struct conv_gradients){.w = dw, .add_w = true}, e));
             wall0 = seconds(CLOCK_MONOTONIC) - wall0;
             cpu0 = seconds(CLOCK_PROCESS_CPUTIME_ID) - cpu0;
             if (r == 1 || (r > 1 && wall0 < wall[pass]))

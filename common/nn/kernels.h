@@ -57,14 +57,16 @@ int64_t conv_ow(const struct conv_shape *s);
 /* y [n, oc, oh, ow] blocked. */
 NODISCARD enum err_code k_conv_forward(struct nn *nn, const struct conv_shape *s, const float *x,
                                        const float *w, float *y, struct err *e);
-/* dx like x; only for blocked inputs. */
-NODISCARD enum err_code k_conv_backward_data(struct nn *nn, const struct conv_shape *s,
-                                             const float *dy, const float *w, float *dx,
-                                             struct err *e);
-/* dw [oc, ic, kh, kw] is added to. */
-NODISCARD enum err_code k_conv_backward_weights(struct nn *nn, const struct conv_shape *s,
-                                                const float *x, const float *dy, float *dw,
-                                                struct err *e);
+/* Where the gradients go; NULL: not wanted. */
+struct conv_gradients {
+    float *w;   /* [oc, ic, kh, kw] */
+    bool add_w; /* add to w instead of overwriting it */
+    float *x;   /* like x; only for blocked inputs */
+};
+/* From dy, like y. x is read for the gradient of w, w for that of x. */
+NODISCARD enum err_code k_conv_backward(struct nn *nn, const struct conv_shape *s, const float *x,
+                                        const float *w, const float *dy,
+                                        const struct conv_gradients *to, struct err *e);
 
 /* ---- batch norm over N, H, W (blocked), with optional residual and ReLU fused ----
  * y = act(gamma (x - mean) / sqrt(var + eps) + beta [+ residual]), act = ReLU or identity. */

@@ -26,17 +26,15 @@ static bool is_blocked(struct tape *t, const char *op, const struct tensor *x)
 static void conv2d_backward(struct tape *t, struct node *n)
 {
     struct tensor *x = n->in[0], *w = n->in[1];
-    float *dw = grad_accumulator(t, w);
-    float *dx;
+    float beta = 0;
+    struct conv_gradients to = {.w = grad_target(t, w, &beta)};
 
-    if (dw != NULL && k_conv_backward_weights(tape_nn(t), &n->u.conv, x->data, n->out->grad, dw,
-                                              tape_err(t)) != ERR_OK)
+    to.add_w = beta != 0;
+    to.x = grad_open(t, x);
+    if ((to.w != NULL || to.x != NULL) && k_conv_backward(tape_nn(t), &n->u.conv, x->data, w->data,
+                                                          n->out->grad, &to, tape_err(t)) != ERR_OK)
         return;
-    dx = grad_open(t, x);
-    if (dx != NULL && k_conv_backward_data(tape_nn(t), &n->u.conv, n->out->grad, w->data, dx,
-                                           tape_err(t)) != ERR_OK)
-        return;
-    grad_close(t, x, dx);
+    grad_close(t, x, to.x);
 }
 
 struct tensor *op_conv2d(struct tape *t, struct tensor *x, struct tensor *w, int stride, int pad)

@@ -3,6 +3,7 @@
 
 #include "tests/support/cmocka.h"
 
+#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
@@ -76,9 +77,12 @@ static void run(struct nn *nn, const struct conv_shape *s, struct data *d)
     struct err e = {0};
 
     if (k_conv_forward(nn, s, d->kx, d->w, d->y, &e) != ERR_OK ||
-        k_conv_backward_weights(nn, s, d->kx, d->kdy, d->dw, &e) != ERR_OK)
+        k_conv_backward(nn, s, d->kx, NULL, d->kdy,
+                        &(struct conv_gradients){.w = d->dw, .add_w = true}, &e) != ERR_OK)
         fail_msg("%s", e.text);
-    if (s->ic % nn_block(nn) == 0 && k_conv_backward_data(nn, s, d->kdy, d->w, d->dx, &e) != ERR_OK)
+    if (s->ic % nn_block(nn) == 0 &&
+        k_conv_backward(nn, s, NULL, d->w, d->kdy, &(struct conv_gradients){.x = d->dx}, &e) !=
+            ERR_OK)
         fail_msg("%s", e.text);
 }
 
@@ -167,11 +171,42 @@ static void test_weight_gradient_is_added(void **state)
         twice[i] = 5 + d.dw[i];
     for (int64_t i = 0; i < d.nw; i++)
         d.dw[i] = 5;
-    assert_int_equal(k_conv_backward_weights(nn, &s, d.kx, d.kdy, d.dw, &e), ERR_OK);
+    assert_int_equal(k_conv_backward(nn, &s, d.kx, NULL, d.kdy,
+                                     &(struct conv_gradients){.w = d.dw, .add_w = true}, &e),
+                     ERR_OK);
     assert_memory_equal(d.dw, twice, (size_t)d.nw * sizeof *twice);
     free(twice);
     free_data(&d);
     nn_free(nn);
+}
+
+/* In one call, dw overwritten: as by one call each, added to zeros. */
+static void test_both_gradients_at_once(void **state)
+{
+    (void)state;
+    for (size_t k = 0; k < sizeof SHAPES / sizeof *SHAPES; k++) {
+        struct nn *nn = ref_nn(2);
+        struct conv_shape s = SHAPES[k];
+        struct data d = make_data(&s, nn_block(nn));
+        bool input = s.ic % nn_block(nn) == 0;
+        float *dw = ref_floats(d.nw), *dx = ref_floats(s.n * s.ic * s.ih * s.iw);
+        struct conv_gradients to = {.w = dw, .x = input ? dx : NULL};
+        struct err e = {0};
+
+        run(nn, &s, &d);
+        for (int64_t i = 0; i < d.nw; i++)
+            dw[i] = NAN;
+        if (k_conv_backward(nn, &s, d.kx, d.w, d.kdy, &to, &e) != ERR_OK)
+            fail_msg("%s", e.text);
+        for (int64_t i = 0; i < d.nw; i++)
+            assert_true(dw[i] == d.dw[i]);
+        for (int64_t i = 0; input && i < s.n * s.ic * s.ih * s.iw; i++)
+            assert_true(dx[i] == d.dx[i]);
+        free(dw);
+        free(dx);
+        free_data(&d);
+        nn_free(nn);
+    }
 }
 
 /* A NaN in one image reaches its output, and no other image's. */
@@ -281,9 +316,11 @@ static double input_gradient_seconds(struct nn *nn, const struct conv_shape *s)
     struct err e = {0};
     clock_t start;
 
-    assert_int_equal(k_conv_backward_data(nn, s, d.kdy, d.w, d.dx, &e), ERR_OK);
+    assert_int_equal(
+        k_conv_backward(nn, s, NULL, d.w, d.kdy, &(struct conv_gradients){.x = d.dx}, &e), ERR_OK);
     start = clock();
-    assert_int_equal(k_conv_backward_data(nn, s, d.kdy, d.w, d.dx, &e), ERR_OK);
+    assert_int_equal(
+        k_conv_backward(nn, s, NULL, d.w, d.kdy, &(struct conv_gradients){.x = d.dx}, &e), ERR_OK);
     free_data(&d);
     return (double)(clock() - start) / CLOCKS_PER_SEC;
 }
@@ -391,7 +428,8 @@ static void test_refuses_impossible_shapes(void **state)
     bad[0] = SHAPES[12]; /* a first layer */
     {
         struct err e = {0};
-        assert_int_equal(k_conv_backward_data(nn, &bad[0], buffer, buffer, buffer, &e),
+        assert_int_equal(k_conv_backward(nn, &bad[0], NULL, buffer, buffer,
+                                         &(struct conv_gradients){.x = buffer}, &e),
                          ERR_INTERNAL);
     }
     free(buffer);
@@ -404,6 +442,7 @@ int main(void)
         cmocka_unit_test(test_against_definition),
         cmocka_unit_test(test_same_bits),
         cmocka_unit_test(test_weight_gradient_is_added),
+        cmocka_unit_test(test_both_gradients_at_once),
         cmocka_unit_test(test_nan_shows),
         cmocka_unit_test(test_bfloat16_against_definition),
         cmocka_unit_test(test_bfloat16_is_never_the_reference),

@@ -74,8 +74,9 @@ static enum err_code conv_passes(struct nn *nn, const struct conv_shape *s, stru
 {
     TRY(k_conv_forward(nn, s, k->x, k->w, k->y, e));
     if (s->ic % nn_block(nn) == 0)
-        TRY(k_conv_backward_data(nn, s, k->dy, k->w, k->dx, e));
-    TRY(k_conv_backward_weights(nn, s, k->x, k->dy, k->dw, e));
+        TRY(k_conv_backward(nn, s, NULL, k->w, k->dy, &(struct conv_gradients){.x = k->dx}, e));
+    TRY(k_conv_backward(nn, s, k->x, NULL, k->dy,
+                        &(struct conv_gradients){.w = k->dw, .add_w = true}, e));
 out:
     return e->code;
 }

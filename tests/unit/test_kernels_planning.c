@@ -75,8 +75,12 @@ static void conv(struct fixture *f, struct err *e)
 
     for (size_t i = 0; i < sizeof shapes / sizeof shapes[0]; i++) {
         ASSERT_OK(k_conv_forward(f->nn, &shapes[i], f->a[0], f->a[1], f->a[3], e), *e);
-        ASSERT_OK(k_conv_backward_data(f->nn, &shapes[i], f->a[0], f->a[1], f->a[4], e), *e);
-        ASSERT_OK(k_conv_backward_weights(f->nn, &shapes[i], f->a[0], f->a[1], f->a[5], e), *e);
+        ASSERT_OK(k_conv_backward(f->nn, &shapes[i], NULL, f->a[1], f->a[0],
+                                  &(struct conv_gradients){.x = f->a[4]}, e),
+                  *e);
+        ASSERT_OK(k_conv_backward(f->nn, &shapes[i], f->a[0], NULL, f->a[1],
+                                  &(struct conv_gradients){.w = f->a[5], .add_w = true}, e),
+                  *e);
     }
 }
 

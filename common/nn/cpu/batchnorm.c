@@ -59,17 +59,19 @@ INLINE void segment_moments(const float *x, int64_t pixels, const int b, struct 
 
 INLINE void task_moments(const struct bn_run *r, int64_t task, const int b)
 {
+    const int64_t pixels = r->s->h * r->s->w;
     struct piece p = piece_of(r, task);
-    struct sums sums = {0};
 
+    piece_clear(&p);
     for (int64_t n = p.first; n < p.end; n++) {
-        const float *x = r->x + p.offset + (n - p.first) * p.stride;
-        for (int64_t at = 0; at < p.pixels; at += SEGMENT) {
-            int64_t len = at + SEGMENT < p.pixels ? SEGMENT : p.pixels - at;
-            segment_moments(x + at * b, len, b, &sums);
+        for (int64_t cb = p.cb; cb < p.cb_end; cb++) {
+            const float *x = r->x + plane_at(r, n, cb);
+            for (int64_t at = 0; at < pixels; at += SEGMENT) {
+                int64_t len = at + SEGMENT < pixels ? SEGMENT : pixels - at;
+                segment_moments(x + at * b, len, b, &p.sums[cb]);
+            }
         }
     }
-    r->sums[task] = sums;
 }
 
 static void moments(void *ctx, int64_t task, int worker)
@@ -107,30 +109,38 @@ void bn_statistics(struct nn *nn, struct bn_run *r)
         finish_moments(r);
 }
 
+void bn_scales(struct nn *nn, const struct bn_run *r)
+{
+    if (nn->planning)
+        return;
+    for (int64_t c = 0; c < r->s->c; c++)
+        r->scale[c] = (float)(r->layer->gamma[c] / sqrt((double)r->layer->var[c] + r->layer->eps));
+}
+
 /* ---- forward ---- */
 
 INLINE void task_apply(const struct bn_run *r, int64_t task, const int b)
 {
-    struct piece p = piece_of(r, task);
-    const float *mean = r->layer->mean + p.cb * b;
-    const float *beta = r->layer->beta + p.cb * b;
+    const int64_t pixels = r->s->h * r->s->w;
     const bool relu = r->layer->relu;
-    float scale[MAX_BLOCK] __attribute__((aligned(64)));
+    struct piece p = piece_of(r, task);
 
-    scales(r, p.cb, scale);
     for (int64_t n = p.first; n < p.end; n++) {
-        int64_t at = p.offset + (n - p.first) * p.stride;
-        const float *x = r->x + at;
-        const float *residual = r->residual != NULL ? r->residual + at : NULL;
-        float *y = r->out + at;
-        if (residual != NULL && relu)
-            plane_apply(x, residual, y, p.pixels, scale, mean, beta, b, true, true);
-        else if (residual != NULL)
-            plane_apply(x, residual, y, p.pixels, scale, mean, beta, b, true, false);
-        else if (relu)
-            plane_apply(x, residual, y, p.pixels, scale, mean, beta, b, false, true);
-        else
-            plane_apply(x, residual, y, p.pixels, scale, mean, beta, b, false, false);
+        for (int64_t cb = p.cb; cb < p.cb_end; cb++) {
+            struct plane c = plane_of(r, cb);
+            int64_t at = plane_at(r, n, cb);
+            const float *x = r->x + at;
+            const float *residual = r->residual != NULL ? r->residual + at : NULL;
+            float *y = r->out + at;
+            if (residual != NULL && relu)
+                plane_apply(x, residual, y, pixels, &c, b, true, true);
+            else if (residual != NULL)
+                plane_apply(x, residual, y, pixels, &c, b, true, false);
+            else if (relu)
+                plane_apply(x, residual, y, pixels, &c, b, false, true);
+            else
+                plane_apply(x, residual, y, pixels, &c, b, false, false);
+        }
     }
 }
 
@@ -147,10 +157,24 @@ static void apply(void *ctx, int64_t task, int worker)
 
 enum err_code bn_begin(struct nn *nn, struct bn_run *r, struct err *e)
 {
+    int64_t blocks;
+    size_t sums_bytes, row_bytes;
+    char *scratch;
+
     TRY(nn_check_blocked(nn, r->s, "batch norm", e));
     r->block = nn->block;
+    blocks = r->s->c / r->block;
     r->groups = r->s->n < MAX_GROUPS ? r->s->n : MAX_GROUPS;
-    TRY(nn_scratch(nn, SCRATCH_SUMS, (size_t)tasks_of(r) * sizeof(struct sums), &r->sums, e));
+    r->ranges = (TASKS + r->groups - 1) / r->groups;
+    if (r->ranges > blocks)
+        r->ranges = blocks;
+    sums_bytes = whole_lines((size_t)(r->groups * blocks) * sizeof(struct sums));
+    row_bytes = whole_lines((size_t)r->s->c * sizeof(float));
+    TRY(nn_scratch(nn, SCRATCH_SUMS, sums_bytes + 3 * row_bytes, &scratch, e));
+    r->sums = (struct sums *)scratch;
+    r->scale = (float *)(scratch + sums_bytes);
+    r->shift = (float *)(scratch + sums_bytes + row_bytes);
+    r->slope = (float *)(scratch + sums_bytes + 2 * row_bytes);
 out:
     return e->code;
 }
@@ -163,6 +187,7 @@ enum err_code k_batchnorm_train(struct nn *nn, const struct bn_shape *s,
 
     TRY(bn_begin(nn, &run, e));
     bn_statistics(nn, &run);
+    bn_scales(nn, &run);
     nn_run(nn, tasks_of(&run), apply, &run);
 out:
     return e->code;
@@ -175,6 +200,7 @@ enum err_code k_batchnorm_eval(struct nn *nn, const struct bn_shape *s,
     struct bn_run run = {.s = s, .layer = layer, .x = x, .residual = residual, .out = y};
 
     TRY(bn_begin(nn, &run, e));
+    bn_scales(nn, &run);
     nn_run(nn, tasks_of(&run), apply, &run);
 out:
     return e->code;
@@ -184,31 +210,31 @@ out:
 
 INLINE void task_gradients(const struct bn_run *r, int64_t task, const int b)
 {
-    struct piece p = piece_of(r, task);
-    float scale[MAX_BLOCK] __attribute__((aligned(64)));
-    struct plane c = {
-        .mean = r->layer->mean + p.cb * b, .beta = r->layer->beta + p.cb * b, .scale = scale};
-    float *dres = r->to->residual;
+    const int64_t pixels = r->s->h * r->s->w;
     const bool relu = r->layer->relu;
-    struct sums sums = {0};
+    float *dres = r->to->residual;
+    struct piece p = piece_of(r, task);
 
-    scales(r, p.cb, scale);
+    piece_clear(&p);
     for (int64_t n = p.first; n < p.end; n++) {
-        for (int64_t from = 0; from < p.pixels; from += SEGMENT) {
-            int64_t len = from + SEGMENT < p.pixels ? SEGMENT : p.pixels - from;
-            int64_t at = p.offset + (n - p.first) * p.stride + from * b;
-            const float *x = r->x + at, *dy = r->dy + at;
-            if (dres != NULL && relu)
-                segment_gradients(x, r->y + at, dy, dres + at, len, &c, b, MASK_Y, true, &sums);
-            else if (dres != NULL)
-                segment_gradients(x, x, dy, dres + at, len, &c, b, MASK_NONE, true, &sums);
-            else if (relu)
-                segment_gradients(x, x, dy, NULL, len, &c, b, MASK_X, false, &sums);
-            else
-                segment_gradients(x, x, dy, NULL, len, &c, b, MASK_NONE, false, &sums);
+        for (int64_t cb = p.cb; cb < p.cb_end; cb++) {
+            struct plane c = plane_of(r, cb);
+            struct sums *to = &p.sums[cb];
+            for (int64_t from = 0; from < pixels; from += SEGMENT) {
+                int64_t len = from + SEGMENT < pixels ? SEGMENT : pixels - from;
+                int64_t at = plane_at(r, n, cb) + from * b;
+                const float *x = r->x + at, *dy = r->dy + at;
+                if (dres != NULL && relu)
+                    segment_gradients(x, r->y + at, dy, dres + at, len, &c, b, MASK_Y, true, to);
+                else if (dres != NULL)
+                    segment_gradients(x, x, dy, dres + at, len, &c, b, MASK_NONE, true, to);
+                else if (relu)
+                    segment_gradients(x, x, dy, NULL, len, &c, b, MASK_X, false, to);
+                else
+                    segment_gradients(x, x, dy, NULL, len, &c, b, MASK_NONE, false, to);
+            }
         }
     }
-    r->sums[task] = sums;
 }
 
 static void gradients(void *ctx, int64_t task, int worker)
@@ -222,10 +248,11 @@ static void gradients(void *ctx, int64_t task, int worker)
         task_gradients(r, task, 8);
 }
 
-/* Leaves the totals of each channel block in the sums of group 0. */
+/* Gradients of gamma and beta, and what dx subtracts. */
 static void finish_gradients(const struct bn_run *r)
 {
     int64_t blocks = r->s->c / r->block;
+    double count = (double)r->s->n * (double)r->s->h * (double)r->s->w;
 
     for (int64_t cb = 0; cb < blocks; cb++) {
         struct sums *all = &r->sums[cb];
@@ -237,8 +264,11 @@ static void finish_gradients(const struct bn_run *r)
         }
         for (int l = 0; l < r->block; l++) {
             int64_t c = cb * r->block + l;
+            double var = (double)r->layer->var[c] + r->layer->eps;
             r->to->beta[c] += (float)all->a[l];
-            r->to->gamma[c] += (float)(all->b[l] / sqrt((double)r->layer->var[c] + r->layer->eps));
+            r->to->gamma[c] += (float)(all->b[l] / sqrt(var));
+            r->shift[c] = (float)(all->a[l] / count);
+            r->slope[c] = (float)(all->b[l] / count / var);
         }
     }
 }
@@ -261,33 +291,26 @@ INLINE void plane_dx(const float *x, const float *dy, float *dx, int64_t pixels,
 
 INLINE void task_dx(const struct bn_run *r, int64_t task, const int b)
 {
-    struct piece p = piece_of(r, task);
-    const struct sums *all = &r->sums[p.cb];
-    double count = (double)r->s->n * (double)p.pixels;
+    const int64_t pixels = r->s->h * r->s->w;
     const float *g = r->to->residual != NULL ? r->to->residual : r->dy; /* the former is masked */
-    bool mask = r->layer->relu && r->to->residual == NULL;
-    float scale[MAX_BLOCK] __attribute__((aligned(64)));
-    float shift[MAX_BLOCK] __attribute__((aligned(64)));
-    float slope[MAX_BLOCK] __attribute__((aligned(64)));
-    struct plane c = {r->layer->mean + p.cb * b, r->layer->beta + p.cb * b, scale, shift, slope};
+    const bool mask = r->layer->relu && r->to->residual == NULL;
+    struct piece p = piece_of(r, task);
 
-    scales(r, p.cb, scale);
-    for (int l = 0; l < b; l++) {
-        shift[l] = (float)(all->a[l] / count);
-        slope[l] =
-            (float)(all->b[l] / count / ((double)r->layer->var[p.cb * b + l] + r->layer->eps));
-    }
     for (int64_t n = p.first; n < p.end; n++) {
-        int64_t at = p.offset + (n - p.first) * p.stride;
-        const float *x = r->x + at;
-        if (r->constant && mask)
-            plane_dx(x, g + at, r->to->x + at, p.pixels, &c, b, MASK_X, true);
-        else if (r->constant)
-            plane_dx(x, g + at, r->to->x + at, p.pixels, &c, b, MASK_NONE, true);
-        else if (mask)
-            plane_dx(x, g + at, r->to->x + at, p.pixels, &c, b, MASK_X, false);
-        else
-            plane_dx(x, g + at, r->to->x + at, p.pixels, &c, b, MASK_NONE, false);
+        for (int64_t cb = p.cb; cb < p.cb_end; cb++) {
+            struct plane c = plane_of(r, cb);
+            int64_t at = plane_at(r, n, cb);
+            const float *x = r->x + at;
+            float *dx = r->to->x + at;
+            if (r->constant && mask)
+                plane_dx(x, g + at, dx, pixels, &c, b, MASK_X, true);
+            else if (r->constant)
+                plane_dx(x, g + at, dx, pixels, &c, b, MASK_NONE, true);
+            else if (mask)
+                plane_dx(x, g + at, dx, pixels, &c, b, MASK_X, false);
+            else
+                plane_dx(x, g + at, dx, pixels, &c, b, MASK_NONE, false);
+        }
     }
 }
 
@@ -318,6 +341,7 @@ enum err_code k_batchnorm_backward(struct nn *nn, const struct bn_shape *s,
         .s = s, .layer = layer, .constant = constant, .x = x, .y = y, .dy = dy, .to = to};
 
     TRY(bn_begin(nn, &run, e));
+    bn_scales(nn, &run);
     nn_run(nn, tasks_of(&run), gradients, &run);
     bn_finish_backward(nn, &run);
 out:

@@ -5,6 +5,7 @@
 #include "common/nn/cpu/cpu.h"
 
 #include <math.h>
+#include <string.h>
 
 /* What batch norm alone (batchnorm.c) and with the max pool behind it (batchnorm_pool.c) share: how
  * work is cut, and the arithmetic, so that both give the same bits.
@@ -13,12 +14,14 @@
  * that stay in the first-level cache, with float32 lanes inside a segment and double between
  * segments.
  *
- * Work is cut into tasks (group of images, block of channels), numbered with the block running
- * fastest as it does in memory; their sums are added in group order. */
+ * Work is cut into tasks (group of images, range of channel blocks), which walk through their
+ * images as these lie in memory. Each block has sums of its own in each group of images, and those
+ * are added in group order. */
 
 enum {
     SEGMENT = 128,   /* pixels: 8 KiB, so the second look at a segment comes from L1 */
-    MAX_GROUPS = 32, /* enough tasks for 16 threads even with few channel blocks */
+    MAX_GROUPS = 32, /* of images */
+    TASKS = 128,     /* or more, where there are as many planes: threads end together */
     WAYS = 2         /* independent accumulators hide the latency of an addition */
 };
 
@@ -33,59 +36,73 @@ struct bn_run {
     const struct bn_shape *s;
     const struct bn_layer *layer;
     int block;
-    int64_t groups;
+    int64_t groups, ranges;
     const float *x, *y, *dy, *residual;
     bool constant; /* backward: the statistics do not depend on x */
     float *out;    /* forward: y */
     const struct bn_gradients *to;
-    struct sums *sums; /* [groups][channel blocks] */
+    struct sums *sums;            /* [groups][channel blocks] */
+    float *scale, *shift, *slope; /* [c]; the latter two for dx */
 };
 
-/* The piece of work with number `task`: planes of one channel block in consecutive images. */
+/* The piece of work with number `task`: in images first..end-1 the planes of channel blocks
+ * cb..cb_end-1. */
 struct piece {
-    int64_t cb, first, end; /* images first..end-1 */
-    int64_t stride;         /* floats from plane to plane */
-    int64_t offset;         /* of the first plane */
-    int64_t pixels;         /* per plane */
+    int64_t first, end, cb, cb_end;
+    struct sums *sums; /* of this group: [channel blocks] */
 };
 
 static inline struct piece piece_of(const struct bn_run *r, int64_t task)
 {
-    int64_t blocks = r->s->c / r->block;
-    int64_t group = task / blocks;
-    struct piece p;
+    int64_t blocks = r->s->c / r->block, group = task / r->ranges, range = task % r->ranges;
 
-    p.cb = task % blocks;
-    p.first = group * r->s->n / r->groups;
-    p.end = (group + 1) * r->s->n / r->groups;
-    p.pixels = r->s->h * r->s->w;
-    p.stride = blocks * p.pixels * r->block;
-    p.offset = p.first * p.stride + p.cb * p.pixels * r->block;
-    return p;
+    return (struct piece){.first = group * r->s->n / r->groups,
+                          .end = (group + 1) * r->s->n / r->groups,
+                          .cb = range * blocks / r->ranges,
+                          .cb_end = (range + 1) * blocks / r->ranges,
+                          .sums = r->sums + group * blocks};
+}
+
+static inline void piece_clear(const struct piece *p)
+{
+    memset(p->sums + p->cb, 0, (size_t)(p->cb_end - p->cb) * sizeof *p->sums);
+}
+
+/* Where a plane begins, in floats. */
+static inline int64_t plane_at(const struct bn_run *r, int64_t image, int64_t cb)
+{
+    return (image * (r->s->c / r->block) + cb) * r->s->h * r->s->w * r->block;
 }
 
 static inline int64_t tasks_of(const struct bn_run *r)
 {
-    return r->groups * (r->s->c / r->block);
+    return r->groups * r->ranges;
 }
 
-/* Checks the shape, fills in block, groups and sums. */
+/* Checks the shape, fills in what r does not point at yet. */
 NODISCARD enum err_code bn_begin(struct nn *nn, struct bn_run *r, struct err *e);
 /* Writes mean and variance of x to the layer. */
 void bn_statistics(struct nn *nn, struct bn_run *r);
+/* Fills r->scale: gamma / sqrt(var + eps), rounded once; the same in forward and backward. */
+void bn_scales(struct nn *nn, const struct bn_run *r);
 /* Backward once every task has written its sums: gradients of gamma and beta, and dx from dy. */
 void bn_finish_backward(struct nn *nn, struct bn_run *r);
 
-/* ---- forward ---- */
+/* What is constant over the planes of a channel block. */
+struct plane {
+    const float *mean, *beta, *scale; /* [b] */
+    const float *shift, *slope;       /* [b]; for dx only */
+};
 
-/* gamma / sqrt(var + eps), rounded once; the same in forward and backward. */
-static inline void scales(const struct bn_run *r, int64_t cb, float *scale)
+static inline struct plane plane_of(const struct bn_run *r, int64_t cb)
 {
-    for (int l = 0; l < r->block; l++) {
-        int64_t c = cb * r->block + l;
-        scale[l] = (float)(r->layer->gamma[c] / sqrt((double)r->layer->var[c] + r->layer->eps));
-    }
+    int64_t c = cb * r->block;
+
+    return (struct plane){r->layer->mean + c, r->layer->beta + c, r->scale + c, r->shift + c,
+                          r->slope + c};
 }
+
+/* ---- forward ---- */
 
 /* Forward's value before residual and ReLU, in one place: backward must get the same bits. */
 INLINE v8f normalised(v8f centred, v8f scale, v8f beta)
@@ -94,13 +111,12 @@ INLINE v8f normalised(v8f centred, v8f scale, v8f beta)
 }
 
 INLINE void plane_apply(const float *x, const float *residual, float *y, int64_t pixels,
-                        const float *scale, const float *mean, const float *beta, const int b,
-                        const bool add, const bool relu)
+                        const struct plane *c, const int b, const bool add, const bool relu)
 {
     for (int64_t p = 0; p < pixels; p++) {
         for (int l = 0; l < b; l += LANES) {
-            v8f v = normalised(V8F_CONST(x + p * b + l) - V8F_CONST(mean + l), V8F_CONST(scale + l),
-                               V8F_CONST(beta + l));
+            v8f v = normalised(V8F_CONST(x + p * b + l) - V8F_CONST(c->mean + l),
+                               V8F_CONST(c->scale + l), V8F_CONST(c->beta + l));
             if (add)
                 v += V8F_CONST(residual + p * b + l);
             if (relu) /* NaN is not below 0 and stays */
@@ -120,12 +136,6 @@ enum mask {
     MASK_NONE, /* no ReLU, or it has been dealt with */
     MASK_Y,    /* y itself: there was a residual */
     MASK_X     /* forward's arithmetic once more: cheaper than reading y, which need not be kept */
-};
-
-/* What is constant over a plane. */
-struct plane {
-    const float *mean, *beta, *scale; /* [b] */
-    const float *shift, *slope;       /* [b]; for dx only */
 };
 
 INLINE v8f masked(v8f g, const float *y, v8f centred, const struct plane *c, int l,

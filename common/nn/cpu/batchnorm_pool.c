@@ -24,32 +24,29 @@ out:
 
 /* ---- forward ---- */
 
-/* A plane of one channel block. */
-struct normed {
-    const float *x;
-    const float *scale, *mean, *beta; /* [b] */
-    float *ring;
-};
-
-INLINE void fill_ring(const struct fused_run *r, const struct normed *p, int64_t from, int64_t end,
-                      const int b)
+/* Rows from..end-1 of a plane. */
+INLINE void fill_ring(const struct fused_run *r, const float *x, const struct plane *c, float *ring,
+                      int64_t from, int64_t end, const int b)
 {
     const int64_t w = r->bn.s->w;
 
     for (int64_t i = from; i < end; i++) {
-        const float *x = p->x + i * w * b;
-        float *to = p->ring + i % r->pool.k * w * b;
+        const float *row = x + i * w * b;
+        float *to = ring + i % r->pool.k * w * b;
         if (r->bn.layer->relu)
-            plane_apply(x, NULL, to, w, p->scale, p->mean, p->beta, b, false, true);
+            plane_apply(row, NULL, to, w, c, b, false, true);
         else
-            plane_apply(x, NULL, to, w, p->scale, p->mean, p->beta, b, false, false);
+            plane_apply(row, NULL, to, w, c, b, false, false);
     }
 }
 
-INLINE void plane_forward(const struct fused_run *r, const struct normed *p, int64_t plane,
+INLINE void plane_forward(const struct fused_run *r, int64_t image, int64_t cb, float *ring,
                           const int b)
 {
     const struct pool_run *pool = &r->pool;
+    const float *x = r->bn.x + plane_at(&r->bn, image, cb);
+    const int64_t plane = image * (r->bn.s->c / b) + cb;
+    struct plane c = plane_of(&r->bn, cb);
     int64_t done = 0; /* rows before it are in the ring, or have been, or no window needs them */
 
     for (int64_t oy = 0; oy < pool->oh; oy++) {
@@ -59,10 +56,10 @@ INLINE void plane_forward(const struct fused_run *r, const struct normed *p, int
 
         if (done < iy + ty.begin)
             done = iy + ty.begin;
-        fill_ring(r, p, done, iy + ty.end, b);
+        fill_ring(r, x, &c, ring, done, iy + ty.end, b);
         done = iy + ty.end;
         for (int64_t i = ty.begin; i < ty.end; i++)
-            row[i] = p->ring + (iy + i) % pool->k * pool->s->w * b;
+            row[i] = ring + (iy + i) % pool->k * pool->s->w * b;
         max_row(pool, row, ty, pool->out + at, pool->argmax_out + at, b);
     }
 }
@@ -70,18 +67,10 @@ INLINE void plane_forward(const struct fused_run *r, const struct normed *p, int
 INLINE void task_forward(const struct fused_run *r, int64_t task, float *ring, const int b)
 {
     struct piece p = piece_of(&r->bn, task);
-    const struct bn_layer *layer = r->bn.layer;
-    float scale[MAX_BLOCK] __attribute__((aligned(64)));
 
-    scales(&r->bn, p.cb, scale);
-    for (int64_t n = p.first; n < p.end; n++) {
-        struct normed plane = {.x = r->bn.x + p.offset + (n - p.first) * p.stride,
-                               .scale = scale,
-                               .mean = layer->mean + p.cb * b,
-                               .beta = layer->beta + p.cb * b,
-                               .ring = ring};
-        plane_forward(r, &plane, n * (r->bn.s->c / b) + p.cb, b);
-    }
+    for (int64_t n = p.first; n < p.end; n++)
+        for (int64_t cb = p.cb; cb < p.cb_end; cb++)
+            plane_forward(r, n, cb, ring, b);
 }
 
 static void forward(void *ctx, int64_t task, int worker)
@@ -101,6 +90,7 @@ static enum err_code run_forward(struct nn *nn, struct fused_run *r, bool train,
     r->rings = nn->worker_scratch;
     if (train)
         bn_statistics(nn, &r->bn);
+    bn_scales(nn, &r->bn);
     nn_run(nn, tasks_of(&r->bn), forward, r);
 out:
     return e->code;
@@ -147,28 +137,27 @@ INLINE void segment_back(const struct pool_run *r, int64_t plane, int64_t from, 
 
 INLINE void task_gradients(const struct fused_run *r, int64_t task, const int b)
 {
+    const int64_t pixels = r->bn.s->h * r->bn.s->w;
     struct piece p = piece_of(&r->bn, task);
-    const struct bn_layer *layer = r->bn.layer;
-    float scale[MAX_BLOCK] __attribute__((aligned(64)));
-    struct plane c = {
-        .mean = layer->mean + p.cb * b, .beta = layer->beta + p.cb * b, .scale = scale};
-    struct sums sums = {0};
 
-    scales(&r->bn, p.cb, scale);
+    piece_clear(&p);
     for (int64_t n = p.first; n < p.end; n++) {
-        for (int64_t from = 0; from < p.pixels; from += SEGMENT) {
-            int64_t len = from + SEGMENT < p.pixels ? SEGMENT : p.pixels - from;
-            int64_t at = p.offset + (n - p.first) * p.stride + from * b;
-            const float *x = r->bn.x + at;
-            float *g = r->bn.to->x + at;
-            segment_back(&r->pool, n * (r->bn.s->c / b) + p.cb, from, len, g, b);
-            if (layer->relu)
-                segment_gradients(x, x, g, NULL, len, &c, b, MASK_X, false, &sums);
-            else
-                segment_gradients(x, x, g, NULL, len, &c, b, MASK_NONE, false, &sums);
+        for (int64_t cb = p.cb; cb < p.cb_end; cb++) {
+            struct plane c = plane_of(&r->bn, cb);
+            struct sums *to = &p.sums[cb];
+            for (int64_t from = 0; from < pixels; from += SEGMENT) {
+                int64_t len = from + SEGMENT < pixels ? SEGMENT : pixels - from;
+                int64_t at = plane_at(&r->bn, n, cb) + from * b;
+                const float *x = r->bn.x + at;
+                float *g = r->bn.to->x + at;
+                segment_back(&r->pool, n * (r->bn.s->c / b) + cb, from, len, g, b);
+                if (r->bn.layer->relu)
+                    segment_gradients(x, x, g, NULL, len, &c, b, MASK_X, false, to);
+                else
+                    segment_gradients(x, x, g, NULL, len, &c, b, MASK_NONE, false, to);
+            }
         }
     }
-    r->bn.sums[task] = sums;
 }
 
 static void gradients(void *ctx, int64_t task, int worker)
@@ -193,6 +182,7 @@ enum err_code k_batchnorm_maxpool_backward(struct nn *nn, const struct bn_shape 
         .pool = {.s = s, .k = k, .stride = stride, .pad = pad, .in = dy, .argmax = argmax}};
 
     TRY(begin(nn, &run, e));
+    bn_scales(nn, &run.bn);
     nn_run(nn, tasks_of(&run.bn), gradients, &run);
     bn_finish_backward(nn, &run.bn);
 out:

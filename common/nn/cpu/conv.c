@@ -129,34 +129,30 @@ out:
     return e->code;
 }
 
-static enum err_code run_with_weights(struct nn *nn, enum conv_pass pass,
-                                      const struct conv_shape *s, const float *src, const float *w,
-                                      float *dst, struct err *e)
+/* CONV_FORWARD or CONV_DATA: the primitives, and the weights in their formats. */
+static enum err_code open_with_weights(struct conv_run *run, enum conv_pass pass,
+                                       const struct conv_shape *s, const float *w, struct err *e)
 {
-    struct conv_run run = {.nn = nn, .src = src, .dst = dst};
-
-    TRY(conv_op_get(nn, pass, s, &run.op, e));
-    TRY(prepare_weights(&run, 0, w, e));
-    if (run.op->same_format)
-        run.wei[1] = run.wei[0];
+    TRY(conv_op_get(run->nn, pass, s, &run->op, e));
+    TRY(prepare_weights(run, 0, w, e));
+    if (run->op->same_format)
+        run->wei[1] = run->wei[0];
     else
-        TRY(prepare_weights(&run, 1, w, e));
-    nn_run(nn, run.op->chunks, run_chunk, &run);
-    TRY(nn_dnnl(run.status, "convolution", e));
+        TRY(prepare_weights(run, 1, w, e));
 out:
-    return err_in(e, "convolution");
+    return e->code;
 }
 
 enum err_code k_conv_forward(struct nn *nn, const struct conv_shape *s, const float *x,
                              const float *w, float *y, struct err *e)
 {
-    return run_with_weights(nn, CONV_FORWARD, s, x, w, y, e);
-}
+    struct conv_run run = {.nn = nn, .src = x, .dst = y};
 
-enum err_code k_conv_backward_data(struct nn *nn, const struct conv_shape *s, const float *dy,
-                                   const float *w, float *dx, struct err *e)
-{
-    return run_with_weights(nn, CONV_DATA, s, dy, w, dx, e);
+    TRY(open_with_weights(&run, CONV_FORWARD, s, w, e));
+    nn_run(nn, run.op->chunks, run_chunk, &run);
+    TRY(nn_dnnl(run.status, "convolution", e));
+out:
+    return err_in(e, "convolution");
 }
 
 /* ---- weight gradients ---- */
@@ -201,33 +197,97 @@ static void reorder_out(void *ctx, int64_t i, int worker)
     fail(r, dnnl_primitive_execute(p->reorder, r->nn->streams[worker], 2, args));
 }
 
-enum err_code k_conv_backward_weights(struct nn *nn, const struct conv_shape *s, const float *x,
-                                      const float *dy, float *dw, struct err *e)
+static enum err_code open_weight_gradient(struct conv_run *run, const struct conv_shape *s,
+                                          struct err *e)
 {
-    struct conv_run run = {.nn = nn, .src = x, .dst = (float *)dy};
-    int64_t count = s->oc * s->ic * s->kh * s->kw;
     size_t bytes;
 
-    TRY(conv_op_get(nn, CONV_WEIGHTS, s, &run.op, e));
-    bytes = run.op->prims[0].wei_bytes;
-    if (run.op->n_prims == 2 && run.op->prims[1].wei_bytes > bytes)
-        bytes = run.op->prims[1].wei_bytes;
-    run.partial_bytes = whole_lines(bytes);
-    TRY(nn_scratch(nn, SCRATCH_PARTIALS, run.partial_bytes * (size_t)run.op->chunks, &run.partials,
-                   e));
-    TRY(nn_scratch(nn, SCRATCH_PLAIN, (size_t)count * sizeof(float), &run.wei[0], e));
-    nn_run(nn, run.op->chunks, run_chunk, &run);
-    TRY(nn_dnnl(run.status, "convolution", e));
-    for (int i = 0; i < (run.op->same_format ? 1 : 2); i++) {
-        struct sum_run sum = {.conv = &run, .which = i};
-        while (!run.op->same_format && chunk_prim(run.op, sum.first) != i)
+    TRY(conv_op_get(run->nn, CONV_WEIGHTS, s, &run->op, e));
+    bytes = run->op->prims[0].wei_bytes;
+    if (run->op->n_prims == 2 && run->op->prims[1].wei_bytes > bytes)
+        bytes = run->op->prims[1].wei_bytes;
+    run->partial_bytes = whole_lines(bytes);
+    TRY(nn_scratch(run->nn, SCRATCH_PARTIALS, run->partial_bytes * (size_t)run->op->chunks,
+                   &run->partials, e));
+out:
+    return e->code;
+}
+
+/* The chunks' sum to dw, or added to it. */
+static enum err_code sum_weight_gradient(struct conv_run *run, const struct conv_shape *s,
+                                         float *dw, bool add, struct err *e)
+{
+    int64_t count = s->oc * s->ic * s->kh * s->kw;
+    struct nn *nn = run->nn;
+
+    for (int i = 0; i < (run->op->same_format ? 1 : 2); i++) {
+        struct sum_run sum = {.conv = run, .which = i};
+
+        run->wei[0] = dw;
+        if (add || i > 0)
+            TRY(nn_scratch(nn, SCRATCH_PLAIN, (size_t)count * sizeof(float), &run->wei[0], e));
+        while (!run->op->same_format && chunk_prim(run->op, sum.first) != i)
             sum.first++;
-        sum.count = (int64_t)(run.op->prims[i].wei_bytes / sizeof(float));
+        sum.count = (int64_t)(run->op->prims[i].wei_bytes / sizeof(float));
         nn_run(nn, (sum.count + SUM_STRIP - 1) / SUM_STRIP, sum_strip, &sum);
         nn_run(nn, 1, reorder_out, &sum);
-        TRY(nn_dnnl(run.status, "weights order", e));
-        TRY(k_add(nn, count, run.wei[0], dw, e));
+        TRY(nn_dnnl(run->status, "weights order", e));
+        if (run->wei[0] != dw)
+            TRY(k_add(nn, count, run->wei[0], dw, e));
     }
 out:
-    return err_in(e, "convolution, weight gradient");
+    return e->code;
+}
+
+/* ---- both gradients ---- */
+
+/* The chunks of both in one loop, so that threads wait for each other once and meet dy again while
+ * it is in a cache. Numbers of chunks are powers of two. */
+struct backward_run {
+    struct conv_run *few, *many; /* by chunks */
+    int64_t share;               /* chunks of `many` for each of `few`; 0: only `many` is wanted */
+};
+
+/* Chunks of the same images follow each other. */
+static void backward_chunk(void *ctx, int64_t i, int worker)
+{
+    const struct backward_run *r = ctx;
+    int64_t group = i / (r->share + 1), at = i % (r->share + 1);
+
+    if (r->share == 0)
+        run_chunk(r->many, i, worker);
+    else if (at == 0)
+        run_chunk(r->few, group, worker);
+    else
+        run_chunk(r->many, group * r->share + at - 1, worker);
+}
+
+enum err_code k_conv_backward(struct nn *nn, const struct conv_shape *s, const float *x,
+                              const float *w, const float *dy, const struct conv_gradients *to,
+                              struct err *e)
+{
+    struct conv_run weights = {.nn = nn, .src = x, .dst = (float *)dy};
+    struct conv_run data = {.nn = nn, .src = dy, .dst = to->x};
+    int64_t n_weights = 0, n_data = 0;
+    struct backward_run run;
+
+    if (to->w != NULL) {
+        TRY(open_weight_gradient(&weights, s, e));
+        n_weights = weights.op->chunks;
+    }
+    if (to->x != NULL) {
+        TRY(open_with_weights(&data, CONV_DATA, s, w, e));
+        n_data = data.op->chunks;
+    }
+    if (n_weights > n_data)
+        run = (struct backward_run){&data, &weights, n_data > 0 ? n_weights / n_data : 0};
+    else
+        run = (struct backward_run){&weights, &data, n_weights > 0 ? n_data / n_weights : 0};
+    nn_run(nn, n_weights + n_data, backward_chunk, &run);
+    TRY(nn_dnnl(weights.status, "weight gradient", e));
+    TRY(nn_dnnl(data.status, "input gradient", e));
+    if (to->w != NULL)
+        TRY(sum_weight_gradient(&weights, s, to->w, to->add_w, e));
+out:
+    return err_in(e, "convolution");
 }
